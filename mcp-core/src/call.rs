@@ -1,0 +1,100 @@
+//! A call under way: polled in place as long as it is quick, and moved to the [`Spawner`](crate::spawn::Spawner) when it is not.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::context::{Context, Why};
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::pipeline::{self, Failure, Finished};
+use crate::tool::registry::OfferedTool;
+
+/// A call under way. A call that is pending at its first poll moves to the spawner, so that neither a client that leaves nor
+/// one that does not read can stop it between two awaits; a read-only call stays, and is dropped with this future.
+pub(crate) struct Call {
+    stage: Stage,
+    cx: Context,
+    read_only: bool,
+    on_leave: OnLeave,
+}
+
+/// What becomes of a call whose client leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnLeave {
+    /// It is told to end.
+    Cancel,
+    /// It runs to its end, and is recorded.
+    Finish,
+}
+
+enum Stage {
+    Here(BoxFuture<'static, Finished>),
+    There(oneshot::Receiver<Finished>),
+    Over,
+}
+
+impl Call {
+    /// Prepares a call; nothing happens before it is polled.
+    pub(crate) fn new(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context, on_leave: OnLeave) -> Self {
+        let read_only = tool.spec().policy.read_only;
+        let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()).boxed());
+        Self { stage, cx, read_only, on_leave }
+    }
+
+    /// Moves the call to the spawner, if it is not there: from here on it goes forward without being polled.
+    pub(crate) fn move_out(&mut self) {
+        let Stage::Here(_) = &self.stage else { return };
+        let (done, finished) = oneshot::channel();
+        let Stage::Here(run) = std::mem::replace(&mut self.stage, Stage::There(finished)) else { return };
+        let server = &self.cx.inner().server;
+        let running = server.count_running();
+        server.spawner().spawn(
+            async move {
+                // Nobody waits for the call of a client that has left.
+                let _ = done.send(run.await);
+                drop(running);
+            }
+            .boxed(),
+        );
+    }
+}
+
+impl Future for Call {
+    type Output = Finished;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Finished> {
+        if let Stage::Here(run) = &mut self.stage {
+            if let Poll::Ready(finished) = run.as_mut().poll(task) {
+                self.stage = Stage::Over;
+                return Poll::Ready(finished);
+            }
+            if self.read_only {
+                return Poll::Pending;
+            }
+            self.move_out();
+        }
+        let Stage::There(finished) = &mut self.stage else { return Poll::Pending };
+        let finished = std::task::ready!(finished.poll_unpin(task));
+        self.stage = Stage::Over;
+        Poll::Ready(finished.unwrap_or_else(|_| {
+            // The spawner dropped the task: its runtime is shutting down.
+            Err(Failure { id: self.cx.call_id(), error: ToolError::Cancelled })
+        }))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        match (&self.stage, self.on_leave) {
+            (Stage::Over, _) => {}
+            (_, OnLeave::Cancel) => self.cx.inner().cancellation.cancel(Why::Left),
+            (Stage::Here(_), OnLeave::Finish) if !self.read_only => self.move_out(),
+            (_, OnLeave::Finish) => {}
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Who calls, and how that is found out.
+
+mod access;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::endpoint::head::{Head, Header};
+
+pub use access::KeyOrLoopback;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<T: Into<Arc<str>>> From<T> for $name {
+            fn from(name: T) -> Self {
+                Self(name.into())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The customer to whom data belongs. Nothing crosses from one tenant to another.
+    Tenant
+}
+
+name! {
+    /// The person or service that calls, by a name that is unique within its tenant.
+    Principal
+}
+
+/// Who calls: known from the first byte of a request to the last row that it writes. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller(Arc<Identity>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    tenant: Tenant,
+    principal: Principal,
+    roles: Vec<Arc<str>>,
+    scopes: Vec<Arc<str>>,
+}
+
+impl Caller {
+    /// The role that may see what every caller of its tenant did.
+    pub const ADMIN: &'static str = "admin";
+
+    /// A caller with no roles and no scopes.
+    pub fn new(tenant: impl Into<Tenant>, principal: impl Into<Principal>) -> Self {
+        let (tenant, principal) = (tenant.into(), principal.into());
+        Self(Arc::new(Identity { tenant, principal, roles: Vec::new(), scopes: Vec::new() }))
+    }
+
+    /// The same caller with one more role.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<Arc<str>>) -> Self {
+        Arc::make_mut(&mut self.0).roles.push(role.into());
+        self
+    }
+
+    /// The same caller with one more scope.
+    #[must_use]
+    pub fn with_scope(mut self, scope: impl Into<Arc<str>>) -> Self {
+        Arc::make_mut(&mut self.0).scopes.push(scope.into());
+        self
+    }
+
+    /// To whom the caller's data belongs.
+    pub fn tenant(&self) -> &Tenant {
+        &self.0.tenant
+    }
+
+    /// The caller's own name.
+    pub fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// Whether the caller has `role`.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.0.roles.iter().any(|own| **own == *role)
+    }
+
+    /// Whether the caller was granted `scope`.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.0.scopes.iter().any(|own| **own == *scope)
+    }
+}
+
+/// Finds out who calls, from the head of a request and before its body is read.
+///
+/// An embedder whose service knows its callers implements this one method.
+#[async_trait]
+pub trait Authenticate: Send + Sync + 'static {
+    /// The caller, or the challenge that answers 401.
+    async fn authenticate(&self, head: &dyn Head) -> Result<Caller, Challenge>;
+}
+
+/// Why a request is not let in: HTTP 401 with a `WWW-Authenticate: Bearer` header (RFC 6750, section 3).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Challenge {
+    /// The request brings no credentials, and needs some.
+    #[error("credentials are needed: send `Authorization: Bearer KEY` or `X-API-Key: KEY`{}", .0)]
+    Missing(&'static str),
+    /// The credentials that it brings are not valid.
+    #[error("the key is not valid; check `Authorization` or `X-API-Key`")]
+    Invalid,
+}
+
+impl Challenge {
+    /// The value of `WWW-Authenticate`.
+    pub fn header(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "Bearer",
+            Self::Invalid => "Bearer error=\"invalid_token\"",
+        }
+    }
+}
+
+/// The key that a request brings: `Authorization: Bearer KEY` (the scheme in any case) or `X-API-Key: KEY`.
+pub(crate) fn presented_key(head: &dyn Head) -> Result<Option<&str>, Challenge> {
+    let one = |name| match head.header(name) {
+        Header::Absent => Ok(None),
+        Header::One(value) => Ok(Some(value)),
+        Header::Refused(_) => Err(Challenge::Invalid),
+    };
+    let bearer = match one("authorization")? {
+        None => None,
+        Some(value) => match value.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Some(key.trim()),
+            _ => return Err(Challenge::Invalid),
+        },
+    };
+    match (bearer, one("x-api-key")?) {
+        (Some(bearer), Some(key)) if bearer != key => Err(Challenge::Invalid),
+        (bearer, key) => Ok(bearer.or(key)),
+    }
+}
+
+/// Whether a request came straight from this machine. A proxy on this machine says by a header that it did not.
+pub(crate) fn is_local(head: &dyn Head) -> bool {
+    let loopback = head.peer().is_some_and(|peer| match peer {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+    });
+    loopback
+        && !head.any_name(&|name| {
+            let starts =
+                |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+            name.eq_ignore_ascii_case("forwarded") || name.eq_ignore_ascii_case("via") || starts("x-forwarded-")
+        })
+}

@@ -1,0 +1,189 @@
+//! The Streamable HTTP transport (basic/transports) over plain strings: a shell brings the head and the body of a request,
+//! and sends what comes back.
+
+pub mod answer;
+mod guard;
+pub mod head;
+mod rules;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caller::{Authenticate, Caller, KeyOrLoopback};
+use crate::dispatch::{self, Reply};
+use crate::jsonrpc::{self, Message};
+use crate::legacy;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::errors::RpcError;
+use crate::protocol::version::Era;
+use crate::server::Server;
+use answer::{Answer, Refusal};
+use guard::Guard;
+use head::Head;
+
+/// A [`Server`] behind the Streamable HTTP transport, in every era of the protocol. Cheap to clone.
+///
+/// A shell does three things: it asks [`Endpoint::admit`] with the head of the request, reads the body up to
+/// [`Endpoint::max_body`], and sends what [`Endpoint::answer`] gives.
+#[derive(Clone)]
+pub struct Endpoint {
+    server: Server,
+    guard: Arc<Guard>,
+    authenticate: Arc<dyn Authenticate>,
+    pacing: Pacing,
+    max_body: usize,
+}
+
+/// When a call that has not ended is heard of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pacing {
+    /// After so long the answer becomes a stream.
+    pub(crate) silence: Duration,
+    /// So often a stream says that it is alive.
+    pub(crate) keep_alive: Duration,
+}
+
+impl Endpoint {
+    /// An endpoint that answers callers on this machine only. See the methods below for a wider door.
+    pub fn new(server: Server) -> Self {
+        Self {
+            server,
+            guard: Arc::new(Guard::default()),
+            authenticate: Arc::new(KeyOrLoopback::loopback_only()),
+            pacing: Pacing { silence: Duration::from_secs(10), keep_alive: Duration::from_secs(15) },
+            max_body: 4 * 1024 * 1024,
+        }
+    }
+
+    /// Finds out by `authenticate` who calls.
+    #[must_use]
+    pub fn authenticate(mut self, authenticate: impl Authenticate) -> Self {
+        self.authenticate = Arc::new(authenticate);
+        self
+    }
+
+    /// Also answers requests whose `Host` is `host` (with or without a port; without, every port is meant).
+    #[must_use]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        Arc::make_mut(&mut self.guard).allow_host(host);
+        self
+    }
+
+    /// Answers whatever `Host` a request names. Without credentials that only a real client has, this lets any web page
+    /// that a user opens reach the server (DNS rebinding).
+    #[must_use]
+    pub fn allow_any_host(mut self) -> Self {
+        Arc::make_mut(&mut self.guard).allow_any_host();
+        self
+    }
+
+    /// Also answers pages of `origin`, such as `https://app.example.com`.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        Arc::make_mut(&mut self.guard).allow_origin(origin);
+        self
+    }
+
+    /// How long a call may say nothing before its answer becomes a stream (10 s).
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.pacing.silence = silence;
+        self
+    }
+
+    /// How often a stream with nothing to say shows that it is alive (15 s).
+    #[must_use]
+    pub fn keep_alive(mut self, every: Duration) -> Self {
+        self.pacing.keep_alive = every;
+        self
+    }
+
+    /// The largest body in bytes (4 MiB).
+    #[must_use]
+    pub fn limit_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The largest body in bytes: a shell reads no further, and answers [`Refusal::too_large`].
+    pub fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// The server behind it.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Decides by the head whether a request may come in, and who sends it. To be asked before the body is read.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials.
+    pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
+        self.check_origin(head)?;
+        self.authenticate.authenticate(head).await.map_err(Refusal::from)
+    }
+
+    /// The first half of [`Endpoint::admit`], for a host that has found out by itself who calls.
+    ///
+    /// # Errors
+    /// 403 for a foreign `Origin` or `Host`.
+    pub fn check_origin(&self, head: &dyn Head) -> Result<(), Refusal> {
+        self.guard.check(head)
+    }
+
+    /// Answers one request of an admitted caller.
+    ///
+    /// Dropping the future, or the stream of its answer, is what a client does that leaves: a call of the modern era is then
+    /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
+    pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
+        let (reply, encoding) = self.reply(head, caller, &body);
+        match reply {
+            Reply::Accepted => Answer::accepted(),
+            Reply::Message(json) => Answer::json(200, json),
+            Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
+            Reply::Call(id, call, outbox) => {
+                let speaker = stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing);
+                speaker.answer(call).await
+            }
+        }
+    }
+
+    /// All that is decided before a call begins.
+    fn reply(&self, head: &dyn Head, caller: Caller, body: &Bytes) -> (Reply, Encoding) {
+        if !head.verb().eq_ignore_ascii_case("POST") {
+            let error = RpcError::new(
+                405,
+                jsonrpc::INVALID_REQUEST,
+                "send messages by POST; there is no stream to GET and no session to DELETE",
+            );
+            return (Reply::Refused(None, error), Encoding::Modern);
+        }
+        let message = match jsonrpc::decode(body) {
+            Ok(message) => message,
+            Err(fault) => {
+                let id = fault.id.map(|id| id.as_json().to_owned());
+                return (Reply::Refused(id, RpcError::new(400, fault.code, fault.message)), Encoding::Modern);
+            }
+        };
+        let era = Era::of(head.header(rules::VERSION), &message);
+        let encoding = match era {
+            Era::Modern => Encoding::Modern,
+            Era::Legacy => Encoding::Legacy,
+        };
+        let reply = match (era, message) {
+            (Era::Modern, Message::Notification(_)) => Ok(Reply::Accepted),
+            (Era::Modern, Message::Request(request)) => match rules::check(head, &request) {
+                Ok(()) => dispatch::dispatch(&self.server, request, caller, encoding, body),
+                Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
+            },
+            (Era::Legacy, message) => legacy::reply(&self.server, head, message, caller, body),
+        };
+        (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)
+    }
+}

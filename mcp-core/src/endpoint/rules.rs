@@ -1,0 +1,105 @@
+//! What the modern era asks of a request's `_meta` and headers, in the order in which it is checked
+//! (basic/transports, "Standard MCP Request Headers").
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::head::{Head, Header};
+use crate::jsonrpc::{self, Request};
+use crate::protocol::errors::{self, RpcError};
+use crate::protocol::version;
+
+pub(super) const VERSION: &str = "mcp-protocol-version";
+
+/// Checks rows 4 to 7 of a request: `_meta`, the version header, the version, the routing headers.
+pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcError> {
+    let missing = |what: &str| {
+        RpcError::new(
+            400,
+            jsonrpc::INVALID_PARAMS,
+            format!("`params._meta[\"io.modelcontextprotocol/{what}`; every request carries it"),
+        )
+    };
+    let meta = request.params.meta.as_ref();
+    let version = meta
+        .and_then(|meta| meta.protocol_version)
+        .and_then(jsonrpc::string)
+        .ok_or_else(|| missing("protocolVersion\"]` must be a string such as `2026-07-28"))?;
+    if meta.and_then(|meta| meta.client_capabilities).is_none_or(|raw| !raw.get().starts_with('{')) {
+        return Err(missing("clientCapabilities\"]` must be an object, which may be empty: `{}"));
+    }
+    expect(
+        head,
+        VERSION,
+        "MCP-Protocol-Version",
+        &version,
+        "params._meta[\"io.modelcontextprotocol/protocolVersion\"]",
+    )?;
+    if version != version::MODERN {
+        return Err(RpcError::new(
+            400,
+            errors::UNSUPPORTED_VERSION,
+            format!("protocol version {version:?} is not served; use {:?}", version::MODERN),
+        )
+        .with_data(json!({"supported": [version::MODERN], "requested": version})));
+    }
+    expect(head, "mcp-method", "Mcp-Method", &request.method, "method")?;
+    if request.method == "tools/call" {
+        let name = request.params.name.and_then(jsonrpc::string).unwrap_or_default();
+        expect(head, "mcp-name", "Mcp-Name", &name, "params.name")?;
+    }
+    Ok(())
+}
+
+/// Holds a header against the member of the body that it repeats.
+fn expect(head: &dyn Head, name: &'static str, shown: &str, body: &str, member: &str) -> Result<(), RpcError> {
+    let mismatch = |message: String| Err(RpcError::new(400, errors::HEADER_MISMATCH, message));
+    match head.header(name) {
+        Header::Absent => mismatch(format!("the header `{shown}` is missing; set it to the value of `{member}`")),
+        Header::Refused(why) => {
+            mismatch(format!("the header `{shown}` cannot be used: {why}; send it once, in ASCII or as =?base64?…?="))
+        }
+        // Only names can hold what a header cannot.
+        Header::One(value) if name != "mcp-name" && value == body => Ok(()),
+        Header::One(value) if name == "mcp-name" => match decode(value) {
+            Some(decoded) if decoded == body => Ok(()),
+            Some(decoded) => mismatch(differs(shown, &decoded, body, member)),
+            None => mismatch(format!(
+                "the header `{shown}` is not the base64 of UTF-8; encode `{member}` again, with padding"
+            )),
+        },
+        Header::One(value) => mismatch(differs(shown, value, body, member)),
+    }
+}
+
+fn differs(shown: &str, header: &str, body: &str, member: &str) -> String {
+    let short = |text: &str| text.chars().take(128).collect::<String>();
+    format!("the header `{shown}` is {:?} and `{member}` is {:?}; send the same in both", short(header), short(body))
+}
+
+/// Decodes `=?base64?…?=`; anything else stands for itself.
+pub(super) fn decode(value: &str) -> Option<Cow<'_, str>> {
+    let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
+        return Some(Cow::Borrowed(value));
+    };
+    String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn a_value_is_decoded_as_the_specification_says() {
+        assert_eq!(decode("=?base64?SGVsbG8=?=").as_deref(), Some("Hello"));
+        assert_eq!(decode("=?base64?SGVsbG8?=").as_deref(), None, "no padding");
+        assert_eq!(decode("=?base64?SGVs!!!bG8=?=").as_deref(), None, "not the alphabet");
+        assert_eq!(decode("=?base64?/w==?=").as_deref(), None, "not UTF-8");
+        for literal in ["SGVsbG8=", "=?base64?SGVsbG8=", "SGVsbG8=?=", "=?BASE64?SGVsbG8=?=", ""] {
+            assert_eq!(decode(literal).as_deref(), Some(literal));
+        }
+    }
+}

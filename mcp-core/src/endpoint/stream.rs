@@ -1,0 +1,152 @@
+//! The answer to a call: one JSON object, or a stream of events where the call speaks before it ends.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream;
+
+use super::Pacing;
+use super::answer::{Answer, Body};
+use crate::call::Call;
+use crate::context::Outbox;
+use crate::protocol::encoding::{self, Encoding};
+use crate::protocol::tools;
+use crate::server::Server;
+use crate::tool::pipeline::Finished;
+
+/// Speaks for one call to its client.
+pub(super) struct Speaker {
+    server: Server,
+    /// The request's id as JSON text.
+    id: String,
+    encoding: Encoding,
+    outbox: Option<Arc<Outbox>>,
+    pacing: Pacing,
+}
+
+/// What happened first.
+enum Event {
+    Finished(Finished),
+    Spoke,
+    Silent,
+}
+
+impl Speaker {
+    pub(super) fn new(
+        server: Server,
+        id: String,
+        encoding: Encoding,
+        outbox: Option<Arc<Outbox>>,
+        pacing: Pacing,
+    ) -> Self {
+        Self { server, id, encoding, outbox, pacing }
+    }
+
+    /// Waits until it is known whether the answer is an object or a stream.
+    pub(super) async fn answer(self, mut call: Call) -> Answer {
+        let mut ready = pin!(&mut call);
+        let first = std::future::poll_fn(|task| Poll::Ready(ready.as_mut().poll(task))).await;
+        let event = match first {
+            Poll::Ready(finished) => Event::Finished(finished),
+            Poll::Pending => self.next(&mut call, self.pacing.silence).await,
+        };
+        match event {
+            Event::Finished(finished) => self.finish(finished),
+            Event::Spoke => self.stream(call, Vec::new()),
+            Event::Silent => self.stream(call, KEEP_ALIVE.to_vec()),
+        }
+    }
+
+    /// Waits for the next event; one that is not waited for to its end is not lost.
+    async fn next(&self, call: &mut Call, patience: std::time::Duration) -> Event {
+        let quiet = pin!(async {
+            let spoke = pin!(async {
+                match &self.outbox {
+                    Some(outbox) => outbox.filled().await,
+                    None => std::future::pending().await,
+                }
+            });
+            match select(spoke, self.server.clock().sleep(patience)).await {
+                Either::Left(_) => Event::Spoke,
+                Either::Right(_) => Event::Silent,
+            }
+        });
+        match select(call, quiet).await {
+            Either::Left((finished, _)) => Event::Finished(finished),
+            Either::Right((event, _)) => event,
+        }
+    }
+
+    fn finish(&self, finished: Finished) -> Answer {
+        let said = self.said();
+        let answer = tools::encode_call(&self.server, self.encoding, &self.id, finished);
+        if said.is_empty() {
+            return match answer {
+                Ok(json) => Answer::json(200, json),
+                Err(error) => Answer::error(Some(&self.id), &error),
+            };
+        }
+        let last = answer.unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
+        let mut frames = said;
+        frame(&mut frames, &last);
+        Answer::events(Body::Full(frames.into()))
+    }
+
+    /// From here on the call runs by itself: a client that does not read holds up neither the call nor its timeout.
+    fn stream(self, mut call: Call, first: Vec<u8>) -> Answer {
+        call.move_out();
+        let first = if first.is_empty() { self.said() } else { first };
+        let rest = stream::unfold(Some((self, call)), async |state| {
+            let (speaker, mut call) = state?;
+            let mut frames = speaker.said();
+            if frames.is_empty() {
+                match speaker.next(&mut call, speaker.pacing.keep_alive).await {
+                    Event::Silent => frames.extend_from_slice(KEEP_ALIVE),
+                    Event::Spoke => frames = speaker.said(),
+                    Event::Finished(finished) => {
+                        let last = tools::encode_call(&speaker.server, speaker.encoding, &speaker.id, finished)
+                            .unwrap_or_else(|error| encoding::error(Some(&speaker.id), &error));
+                        // What the call said last comes before its result.
+                        frames = speaker.said();
+                        frame(&mut frames, &last);
+                        return Some((Bytes::from(frames), None));
+                    }
+                }
+            }
+            Some((Bytes::from(frames), Some((speaker, call))))
+        });
+        let rest = rest.filter(|frames| std::future::ready(!frames.is_empty()));
+        Answer::events(Body::Stream(stream::once(std::future::ready(Bytes::from(first))).chain(rest).boxed()))
+    }
+
+    /// The frames of all that waits in the outbox.
+    fn said(&self) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for message in self.outbox.iter().flat_map(|outbox| outbox.take()) {
+            frame(&mut frames, &message);
+        }
+        frames
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.close();
+        }
+    }
+}
+
+/// A comment, which clients pass over (HTML, "Server-sent events").
+const KEEP_ALIVE: &[u8] = b":\r\n\r\n";
+
+/// Writes one message, which holds no line break, as an event.
+fn frame(out: &mut Vec<u8>, message: &[u8]) {
+    out.extend_from_slice(b"event: message\ndata: ");
+    out.extend_from_slice(message);
+    out.extend_from_slice(b"\n\n");
+}

@@ -1,0 +1,123 @@
+//! What a JSON parser lets pass and a server must not: invalid UTF-8 in what is skipped, bottomless nesting, and the same
+//! key twice in one object, of which two readers would each take another.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use memchr::memchr2;
+
+/// How deep arrays and objects may lie in one another.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// Up to this many keys of an object are compared one by one; the rest go through a hash set.
+const FEW: usize = 32;
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("the body is not UTF-8: byte {at} is no part of a character")]
+    Encoding { at: usize },
+    #[error("the body is nested deeper than {MAX_DEPTH} levels at byte {at}; send flatter data")]
+    Depth { at: usize },
+    #[error("the key {key:?} stands twice in one object at byte {at}; send it once")]
+    Duplicate { key: String, at: usize },
+    #[error("the body is not JSON: a string that begins at byte {at} does not end")]
+    Unterminated { at: usize },
+}
+
+/// Checks `body` once. It does not check the syntax: whoever parses the text does.
+pub(crate) fn scan(body: &[u8]) -> Result<&str, ScanError> {
+    let text = std::str::from_utf8(body).map_err(|error| ScanError::Encoding { at: error.valid_up_to() })?;
+    let bytes = text.as_bytes();
+    let mut nest = Nest::default();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let end = string_end(bytes, at)?;
+                if nest.expects_key {
+                    nest.key(&text[at..end], at)?;
+                }
+                at = end;
+                continue;
+            }
+            b'{' => nest.open(true, at)?,
+            b'[' => nest.open(false, at)?,
+            b'}' | b']' => nest.close(),
+            b',' => nest.expects_key = nest.levels.last().is_some_and(|level| level.object),
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(text)
+}
+
+/// The place behind the closing quote of the string whose opening quote is at `open`.
+fn string_end(bytes: &[u8], open: usize) -> Result<usize, ScanError> {
+    let mut at = open + 1;
+    loop {
+        let found = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest));
+        let Some(offset) = found else { return Err(ScanError::Unterminated { at: open }) };
+        at += offset;
+        if bytes[at] == b'"' {
+            return Ok(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The arrays and objects that are open at one place of the text, and the keys seen in them.
+#[derive(Default)]
+struct Nest<'a> {
+    levels: Vec<Level>,
+    keys: Vec<Cow<'a, str>>,
+    many: HashSet<(usize, Cow<'a, str>)>,
+    expects_key: bool,
+}
+
+struct Level {
+    object: bool,
+    /// Where it begins in the text; tells its keys apart in `Nest::many`.
+    at: usize,
+    /// Where its keys begin in `Nest::keys`.
+    keys: usize,
+}
+
+impl<'a> Nest<'a> {
+    fn open(&mut self, object: bool, at: usize) -> Result<(), ScanError> {
+        if self.levels.len() == MAX_DEPTH {
+            return Err(ScanError::Depth { at });
+        }
+        self.levels.push(Level { object, at, keys: self.keys.len() });
+        self.expects_key = object;
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(level) = self.levels.pop() {
+            self.keys.truncate(level.keys);
+        }
+        self.expects_key = false;
+    }
+
+    /// Takes note of a key, given with its quotes.
+    fn key(&mut self, quoted: &'a str, at: usize) -> Result<(), ScanError> {
+        self.expects_key = false;
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let inner = &quoted[1..quoted.len() - 1];
+        // "a" and "\u0061" are one key.
+        let key: Cow<'a, str> = match inner.contains('\\').then(|| serde_json::from_str(quoted)) {
+            None => Cow::Borrowed(inner),
+            Some(Ok(decoded)) => Cow::Owned(decoded),
+            Some(Err(_)) => return Ok(()), // The parser refuses it with a better message.
+        };
+        let few = &self.keys[level.keys..];
+        let again = few.contains(&key) || (few.len() == FEW && !self.many.insert((level.at, key.clone())));
+        if again {
+            return Err(ScanError::Duplicate { key: key.into_owned(), at });
+        }
+        if few.len() < FEW {
+            self.keys.push(key);
+        }
+        Ok(())
+    }
+}

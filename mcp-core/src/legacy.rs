@@ -1,0 +1,76 @@
+//! What only the older era has: the handshake of 2025-11-25 and before (2025-11-25, basic/lifecycle), without sessions. Every
+//! other method goes on to the same dispatch as the modern era's, with another encoding.
+
+use bytes::Bytes;
+
+use crate::caller::Caller;
+use crate::dispatch::{self, Refused, Reply};
+use crate::endpoint::head::{Head, Header};
+use crate::jsonrpc::{self, Message, Params};
+use crate::protocol::discover;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::errors::RpcError;
+use crate::protocol::version;
+use crate::server::Server;
+
+/// What a client of this era is told that the server can do.
+const CAPABILITIES: &str = r#"{"tools":{}}"#;
+
+/// Answers a message of the older era.
+pub(crate) fn reply(
+    server: &Server,
+    head: &dyn Head,
+    message: Message<'_>,
+    caller: Caller,
+    body: &Bytes,
+) -> Result<Reply, Refused> {
+    let request = match message {
+        Message::Request(request) => request,
+        Message::Notification(_) => {
+            return check_version(head).map(|()| Reply::Accepted).map_err(|error| (None, error));
+        }
+    };
+    let id = request.id.as_json();
+    if request.method == "initialize" {
+        return Ok(Reply::Message(initialize(server, id, &request.params)));
+    }
+    check_version(head).map_err(|error| (Some(id.to_owned()), error))?;
+    match &*request.method {
+        "ping" => Ok(Reply::Message(Encoding::Legacy.result(server, id, 0, |_| {}))),
+        _ => dispatch::dispatch(server, request, caller, Encoding::Legacy, body),
+    }
+}
+
+/// Agrees on a version: the one that is asked for, or else the newest of this era. No session is opened, so that any replica
+/// can answer what comes next.
+fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
+    let asked = params.protocol_version.and_then(jsonrpc::string);
+    let version =
+        version::LEGACY.into_iter().find(|version| asked.as_deref() == Some(version)).unwrap_or(version::LEGACY[0]);
+    Encoding::Legacy.result(server, id, 256, |out| {
+        out.extend_from_slice(b"\"protocolVersion\":\"");
+        out.extend_from_slice(version.as_bytes());
+        out.extend_from_slice(b"\",\"capabilities\":");
+        out.extend_from_slice(CAPABILITIES.as_bytes());
+        out.extend_from_slice(b",\"serverInfo\":");
+        out.extend_from_slice(&server.identity().implementation);
+        discover::instructions(server, out);
+    })
+}
+
+/// A header that names no version of this era is refused; none at all means 2025-03-26, which had none.
+fn check_version(head: &dyn Head) -> Result<(), RpcError> {
+    match head.header("mcp-protocol-version") {
+        Header::Absent => Ok(()),
+        Header::One(version) if version::LEGACY.contains(&version) => Ok(()),
+        Header::One(_) | Header::Refused(_) => Err(RpcError::new(
+            400,
+            jsonrpc::INVALID_REQUEST,
+            format!(
+                "the header `MCP-Protocol-Version` names no version that is served; send one of {}, or {} with `_meta` in every request",
+                version::LEGACY.join(", "),
+                version::MODERN
+            ),
+        )),
+    }
+}

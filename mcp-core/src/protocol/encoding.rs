@@ -1,0 +1,65 @@
+//! How an answer is written down, once, into one buffer.
+
+use crate::json;
+use crate::protocol::errors::RpcError;
+use crate::server::Server;
+
+/// Which members a result has beside those of its method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// `resultType`, `_meta` with the server's name, and how long a list may be kept.
+    Modern,
+    /// None of them.
+    Legacy,
+}
+
+impl Encoding {
+    /// Writes a result; `members` writes what the method gives, without braces.
+    pub(crate) fn result(self, server: &Server, id: &str, size: usize, members: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let implementation = &server.identity().implementation;
+        let mut out = Vec::with_capacity(size + id.len() + implementation.len() + 192);
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        out.extend_from_slice(id.as_bytes());
+        match self {
+            Self::Modern => {
+                out.extend_from_slice(b",\"result\":{\"resultType\":\"complete\",");
+                members(&mut out);
+                out.extend_from_slice(b",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
+                out.extend_from_slice(implementation);
+                out.extend_from_slice(b"}}}");
+            }
+            Self::Legacy => {
+                out.extend_from_slice(b",\"result\":{");
+                members(&mut out);
+                out.extend_from_slice(b"}}");
+            }
+        }
+        out
+    }
+
+    /// Writes for how long, and by whom, a list may be kept (server/utilities/caching): not at all, unless nobody minds.
+    pub(crate) fn caching(self, out: &mut Vec<u8>) {
+        if self == Self::Modern {
+            out.extend_from_slice(b",\"ttlMs\":0,\"cacheScope\":\"private\"");
+        }
+    }
+}
+
+/// Writes an error. The id is left out only where none could be read.
+pub(crate) fn error(id: Option<&str>, error: &RpcError) -> Vec<u8> {
+    let mut out = b"{\"jsonrpc\":\"2.0\"".to_vec();
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(id.as_bytes());
+    }
+    out.extend_from_slice(b",\"error\":{\"code\":");
+    out.extend_from_slice(error.code.to_string().as_bytes());
+    out.extend_from_slice(b",\"message\":");
+    json::write_string(&mut out, &error.message);
+    if let Some(data) = &error.data {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data.to_string().as_bytes());
+    }
+    out.extend_from_slice(b"}}");
+    out
+}

@@ -1,0 +1,118 @@
+//! `tools/list` and `tools/call` (server/tools).
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+
+use crate::call::{Call, OnLeave};
+use crate::caller::Caller;
+use crate::context::{Context, LogLevel, Outbox};
+use crate::json;
+use crate::jsonrpc::{self, Params};
+use crate::protocol::encoding::Encoding;
+use crate::protocol::errors::RpcError;
+use crate::server::{self, Server};
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::output::ToolOutput;
+use crate::tool::pipeline::Finished;
+
+/// Lists one page of the tools, in an order that stays. A cursor holds the name of the last tool of the page before.
+pub(crate) fn list(server: &Server, encoding: Encoding, id: &str, params: &Params<'_>) -> Result<Vec<u8>, RpcError> {
+    let bad = || invalid("`params.cursor` is not one that `tools/list` gave; leave it out to begin again");
+    let after = match params.cursor {
+        None => None,
+        Some(raw) => {
+            let cursor = jsonrpc::string(raw).ok_or_else(bad)?;
+            let name = URL_SAFE_NO_PAD.decode(cursor.as_bytes()).ok().and_then(|name| String::from_utf8(name).ok());
+            Some(name.ok_or_else(bad)?)
+        }
+    };
+    let (tools, more) = server.tools().page(after.as_deref(), server.limits().page).ok_or_else(bad)?;
+    let wires = tools.iter().map(|tool| if encoding == Encoding::Modern { &tool.wire } else { &tool.wire_legacy });
+    let size = wires.clone().map(|wire| wire.len() + 1).sum();
+    Ok(encoding.result(server, id, size, |out| {
+        out.extend_from_slice(b"\"tools\":[");
+        for (n, wire) in wires.enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(wire);
+        }
+        out.push(b']');
+        if let Some(last) = tools.last().filter(|_| more) {
+            out.extend_from_slice(b",\"nextCursor\":");
+            json::write_string(out, &URL_SAFE_NO_PAD.encode(last.spec().name()));
+        }
+        encoding.caching(out);
+    }))
+}
+
+/// Prepares a call. Its outbox is made only for a client that listens.
+pub(crate) fn call(
+    server: &Server,
+    params: &Params<'_>,
+    caller: Caller,
+    encoding: Encoding,
+    body: &Bytes,
+) -> Result<(Call, Option<Arc<Outbox>>), RpcError> {
+    let name = params.name.and_then(jsonrpc::string);
+    let name = name.ok_or_else(|| invalid("`params.name` must be the name of a tool, as `tools/list` gives it"))?;
+    let arguments = match params.arguments {
+        None => Arguments::none(),
+        Some(raw) if raw.get().starts_with('{') => Arguments::from_checked(body.slice_ref(raw.get().as_bytes())),
+        Some(_) => {
+            return Err(invalid("`params.arguments` must be an object; leave it out for a tool that takes none"));
+        }
+    };
+    let outbox = outbox(params, encoding)?;
+    let tool = server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
+    let cx = Context::new(server.clone(), caller, outbox.clone());
+    let on_leave = if encoding == Encoding::Modern { OnLeave::Cancel } else { OnLeave::Finish };
+    Ok((Call::new(tool, arguments, cx, on_leave), outbox))
+}
+
+fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>, RpcError> {
+    let Some(meta) = &params.meta else { return Ok(None) };
+    let token = match meta.progress_token {
+        None => None,
+        Some(raw) if jsonrpc::is_id(raw) => Some(raw.get().to_owned()),
+        Some(_) => return Err(invalid("`params._meta.progressToken` must be a string or an integer")),
+    };
+    let level = match meta.log_level.filter(|_| encoding == Encoding::Modern) {
+        None => None,
+        Some(raw) => match jsonrpc::string(raw).as_deref().and_then(LogLevel::from_name) {
+            None => {
+                return Err(invalid(
+                    "`params._meta[\"io.modelcontextprotocol/logLevel\"]` must be one of debug, info, notice, warning, error, critical, alert, emergency",
+                ));
+            }
+            level => level,
+        },
+    };
+    Ok((token.is_some() || level.is_some()).then(|| Arc::new(Outbox::new(token, level))))
+}
+
+/// Writes how a call ended. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
+pub(crate) fn encode_call(
+    server: &Server,
+    encoding: Encoding,
+    id: &str,
+    finished: Finished,
+) -> Result<Vec<u8>, RpcError> {
+    let output = match finished {
+        Ok(output) => output,
+        Err(failure) if matches!(failure.error, ToolError::Unavailable(_)) => {
+            return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, failure.error.to_string()));
+        }
+        Err(failure) => ToolOutput::text(server::told(failure.id, &failure.error)).as_error(),
+    };
+    let any_structured = encoding == Encoding::Modern;
+    Ok(encoding.result(server, id, output.size(), |out| output.encode_members(out, any_structured)))
+}
+
+fn invalid(message: impl Into<String>) -> RpcError {
+    RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
+}

@@ -1,0 +1,246 @@
+//! What is offered, and under which policy. A shell translates to its methods, and adds nothing.
+
+mod builder;
+mod ids;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::call::{Call, OnLeave};
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::spawn::Spawner;
+use crate::store::StoreError;
+use crate::store::cache::Cache;
+use crate::store::history::{CallQuery, History};
+use crate::store::ledger::{CallId, CallRecord, Ledger};
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::output::ToolOutput;
+use crate::tool::pipeline::{Failure, Flights};
+use crate::tool::registry::{OfferedTool, Registry};
+
+pub use builder::{BuildError, ServerBuilder};
+use ids::CallIds;
+
+/// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    registry: Registry,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    spawner: Arc<dyn Spawner>,
+    ledger: Option<Arc<dyn Ledger>>,
+    history: Option<Arc<dyn History>>,
+    cache: Arc<dyn Cache>,
+    flights: Flights,
+    ids: CallIds,
+    running: Arc<Running>,
+}
+
+/// Who the server says it is, encoded once.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The JSON object `Implementation` (schema, `Implementation`).
+    pub(crate) implementation: Bytes,
+    pub(crate) instructions: Option<String>,
+}
+
+/// What no call may exceed, where its tool does not say otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) max_output: usize,
+    pub(crate) page: usize,
+}
+
+impl Server {
+    /// Begins a server of this name and version.
+    pub fn builder(name: impl Into<String>, version: impl Into<String>) -> ServerBuilder {
+        ServerBuilder::new(name.into(), version.into())
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0.identity.name
+    }
+
+    /// The version.
+    pub fn version(&self) -> &str {
+        &self.0.identity.version
+    }
+
+    /// The tools on offer.
+    pub fn tools(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The tool of that name.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownTool`], with the name that may have been meant.
+    pub fn find_tool(&self, name: &str) -> Result<Arc<OfferedTool>, CallError> {
+        self.0.registry.find(name).ok_or_else(|| CallError::UnknownTool {
+            name: name.chars().take(128).collect(),
+            nearest: self.0.registry.nearest(name),
+        })
+    }
+
+    /// Calls a tool, as every way in does.
+    ///
+    /// Dropping the future is what a client does that leaves: the call is cancelled, after a grace.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_tool(&self, caller: Caller, name: &str, arguments: Arguments) -> Result<ToolOutput, CallError> {
+        let tool = self.find_tool(name)?;
+        let cx = Context::new(self.clone(), caller, None);
+        Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
+    }
+
+    /// The recorded calls that `caller` may see: an administrator all of the tenant's, others their own.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; also where the server keeps no records.
+    pub async fn calls(&self, caller: &Caller, mut query: CallQuery) -> Result<Vec<CallRecord>, StoreError> {
+        if !caller.has_role(Caller::ADMIN) {
+            query.principal = Some(caller.principal().clone());
+        }
+        match &self.0.history {
+            Some(history) => history.calls(caller.tenant(), &query).await,
+            None => Err(StoreError::Unavailable { store: "history", source: None }),
+        }
+    }
+
+    /// Completes when no call is under way and all that ended are recorded, or after `limit`. Call it when no new ones come in.
+    ///
+    /// Returns how many calls were still running.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        let idle = std::pin::pin!(async {
+            self.0.running.idle().await;
+            if let Some(ledger) = &self.0.ledger {
+                // An empty commit waits for all before it. What fails has been told to whoever waited for it.
+                let _ = ledger.commit(Vec::new()).await;
+            }
+        });
+        futures_util::future::select(idle, self.0.clock.sleep(limit)).await;
+        self.0.running.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn spawner(&self) -> &dyn Spawner {
+        &*self.0.spawner
+    }
+
+    pub(crate) fn cache(&self) -> &dyn Cache {
+        &*self.0.cache
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {
+        self.0.ledger.as_deref()
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn new_call_id(&self) -> CallId {
+        self.0.ids.next(self.0.clock.now())
+    }
+
+    /// Counts a call that runs on the spawner, until the guard is dropped.
+    pub(crate) fn count_running(&self) -> RunningGuard {
+        self.0.running.count.fetch_add(1, Ordering::AcqRel);
+        RunningGuard(self.0.running.clone())
+    }
+}
+
+/// The calls that run on the spawner.
+#[derive(Default)]
+struct Running {
+    count: AtomicUsize,
+    ended: Notify,
+}
+
+impl Running {
+    async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Counts one call as running, as long as it lives.
+pub(crate) struct RunningGuard(Arc<Running>);
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No tool has this name.
+    #[error("there is no tool {name:?}{}", did_you_mean(nearest.as_deref()))]
+    UnknownTool {
+        /// The name that was asked for.
+        name: String,
+        /// The name of an offered tool that may have been meant.
+        nearest: Option<String>,
+    },
+    /// The tool, or a stage on the way to it, gave an error.
+    #[error("{}", told(*id, error))]
+    Tool {
+        /// The id under which the call is recorded and logged.
+        id: CallId,
+        /// What went wrong.
+        error: ToolError,
+    },
+}
+
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        Self::Tool { id: failure.id, error: failure.error }
+    }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("; did you mean {nearest:?}?")).unwrap_or_default()
+}
+
+/// What a client is told of an error: the id stands for a cause that it does not see.
+pub(crate) fn told(id: CallId, error: &ToolError) -> String {
+    match error {
+        ToolError::Internal(_) => format!("{error}; the server's log has the cause under {id}"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Putting a server together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::ids::CallIds;
+use super::{Identity, Inner, Limits, Running, Server};
+use crate::clock::Clock;
+use crate::memory::MemoryCache;
+use crate::spawn::Spawner;
+use crate::store::Stores;
+use crate::tool::Tool;
+use crate::tool::pipeline::Flights;
+use crate::tool::registry::{BadTool, Registry, StaticTools, ToolSource};
+use crate::tool::spec::Icon;
+
+/// Puts a server together. What is wrong with a part is told by [`ServerBuilder::build`].
+#[must_use]
+pub struct ServerBuilder {
+    implementation: Implementation,
+    instructions: Option<String>,
+    tools: Vec<Arc<dyn Tool>>,
+    sources: Vec<Arc<dyn ToolSource>>,
+    stores: Option<Stores>,
+    clock: Option<Arc<dyn Clock>>,
+    spawner: Option<Arc<dyn Spawner>>,
+    limits: Limits,
+}
+
+/// Who a server is (schema, `Implementation`).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Implementation {
+    name: String,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    website_url: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    icons: Vec<Icon>,
+}
+
+impl ServerBuilder {
+    pub(super) fn new(name: String, version: String) -> Self {
+        Self {
+            implementation: Implementation { name, version, title: None, website_url: None, icons: Vec::new() },
+            instructions: None,
+            tools: Vec::new(),
+            sources: Vec::new(),
+            stores: None,
+            clock: None,
+            spawner: None,
+            limits: Limits {
+                timeout: Duration::from_secs(60),
+                grace: Duration::from_secs(1),
+                max_output: 1024 * 1024,
+                page: 100,
+            },
+        }
+    }
+
+    /// A name for people.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.implementation.title = Some(title.into());
+        self
+    }
+
+    /// Where to read more about it.
+    pub fn website_url(mut self, url: impl Into<String>) -> Self {
+        self.implementation.website_url = Some(url.into());
+        self
+    }
+
+    /// A picture to show beside the name.
+    pub fn icon(mut self, icon: Icon) -> Self {
+        self.implementation.icons.push(icon);
+        self
+    }
+
+    /// How to use the server, for a model.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Offers a tool. Tools are listed in the order in which they are given.
+    pub fn tool(mut self, tool: impl Tool) -> Self {
+        self.tools.push(Arc::new(tool));
+        self
+    }
+
+    /// Offers several tools.
+    pub fn tools(mut self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// Offers what a source has, behind the tools given one by one.
+    pub fn source(mut self, source: impl ToolSource) -> Self {
+        self.sources.push(Arc::new(source));
+        self
+    }
+
+    /// Records every call in these stores, and caches in them. Without stores nothing is recorded, and results are cached in
+    /// this process.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.stores = Some(stores);
+        self
+    }
+
+    /// Where time comes from; with the feature `tokio`, the machine.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Where calls run that take longer than one poll; with the feature `tokio`, the runtime of whoever polls.
+    pub fn spawner(mut self, spawner: Arc<dyn Spawner>) -> Self {
+        self.spawner = Some(spawner);
+        self
+    }
+
+    /// How long a call may take, where its tool does not say (60 s).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// How long a call that should end may go on, before it is dropped (1 s).
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.limits.grace = grace;
+        self
+    }
+
+    /// How many bytes an output may have, where its tool does not say (1 MiB).
+    pub fn max_output(mut self, bytes: usize) -> Self {
+        self.limits.max_output = bytes;
+        self
+    }
+
+    /// How many tools a page of `tools/list` has (100).
+    pub fn page_size(mut self, tools: usize) -> Self {
+        self.limits.page = tools.max(1);
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// [`BuildError`]: a tool that cannot be offered, or a seam that is missing.
+    pub fn build(self) -> Result<Server, BuildError> {
+        #[cfg(feature = "tokio")]
+        let (clock, spawner) = (
+            self.clock.or_else(|| Some(Arc::new(crate::tokio_runtime::TokioClock::new()))),
+            self.spawner.or_else(|| Some(Arc::new(crate::tokio_runtime::TokioSpawner::current()))),
+        );
+        #[cfg(not(feature = "tokio"))]
+        let (clock, spawner) = (self.clock, self.spawner);
+        let clock = clock.ok_or(BuildError::Missing("clock"))?;
+        let spawner = spawner.ok_or(BuildError::Missing("spawner"))?;
+
+        let mut own = StaticTools::default();
+        for tool in self.tools {
+            own.add(tool)?;
+        }
+        let mut sources: Vec<Arc<dyn ToolSource>> = vec![Arc::new(own)];
+        sources.extend(self.sources);
+
+        let identity = Identity {
+            implementation: serde_json::to_vec(&self.implementation).map_err(BuildError::Identity)?.into(),
+            name: self.implementation.name,
+            version: self.implementation.version,
+            instructions: self.instructions,
+        };
+        let (ledger, history, cache) = match self.stores {
+            Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache)),
+            None => (None, None, None),
+        };
+        Ok(Server(Arc::new(Inner {
+            identity,
+            registry: Registry::new(sources),
+            limits: self.limits,
+            cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),
+            clock,
+            spawner,
+            ledger,
+            history,
+            flights: Flights::default(),
+            ids: CallIds::new(),
+            running: Arc::new(Running::default()),
+        })))
+    }
+}
+
+/// Why a server cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// One of its tools cannot be offered.
+    #[error(transparent)]
+    Tool(#[from] BadTool),
+    /// Without the feature `tokio`, the clock and the spawner must be given.
+    #[error("the server has no {0}; give it one by ServerBuilder::{0}, or turn on the feature \"tokio\" of mcp-core")]
+    Missing(&'static str),
+    /// What the server says of itself does not become JSON.
+    #[error("the server's name or title does not become JSON")]
+    Identity(#[source] serde_json::Error),
+}

@@ -1,0 +1,76 @@
+//! The seams to what is kept: one trait a file, each with its promises, which [`contract`](crate::contract) turns into tests.
+//!
+//! Every method that serves a caller takes a tenant, and finds nothing of another one.
+
+pub mod cache;
+pub mod history;
+pub mod ledger;
+pub mod notes;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::memory::{MemoryCache, MemoryStore};
+use cache::Cache;
+use history::History;
+use ledger::Ledger;
+use notes::Notes;
+
+/// One implementation of each storage trait; an embedder may replace any of them.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Stores {
+    /// The one door through which calls are written.
+    pub ledger: Arc<dyn Ledger>,
+    /// What was written through it.
+    pub history: Arc<dyn History>,
+    /// Callers' notes.
+    pub notes: Arc<dyn Notes>,
+    /// Results that may be used again.
+    pub cache: Arc<dyn Cache>,
+}
+
+impl Stores {
+    /// Bundles one of each.
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        history: Arc<dyn History>,
+        notes: Arc<dyn Notes>,
+        cache: Arc<dyn Cache>,
+    ) -> Self {
+        Self { ledger, history, notes, cache }
+    }
+
+    /// Keeps everything in this process, bounded, and loses it with the process.
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        Self::new(store.clone(), store.clone(), store, Arc::new(MemoryCache::new(clock)))
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot be reached or takes no more at the moment; trying again later may help.
+    #[error("the {store} is unavailable")]
+    Unavailable {
+        /// Which store.
+        store: &'static str,
+        /// What the driver said, for the log.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// The store refused this piece of data, or holds one that it cannot read; trying again does not help.
+    #[error("the {store} refused the data")]
+    Refused {
+        /// Which store.
+        store: &'static str,
+        /// What the driver said, for the log.
+        #[source]
+        source: Option<Cause>,
+    },
+}
+
+/// The cause of an error, shared between those whom it meets.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;

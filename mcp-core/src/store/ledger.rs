@@ -1,0 +1,171 @@
+//! The one door through which calls are written.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::StoreError;
+use crate::caller::{Principal, Tenant};
+use crate::clock::Timestamp;
+
+/// Writes what must be written together. What it has written is read through [`History`](super::history::History).
+///
+/// # Promises
+/// - **committed entries are read back**: once the future is `Ok`, every entry is durable and readable, to the last byte.
+/// - **entries are taken at once**: they are in the queue when `commit` returns, before the future is polled; dropping
+///   the future does not take them back.
+/// - **all or none**: the entries of one commit become readable together.
+/// - **an empty commit waits for all before it**: it is how to flush.
+/// - **the same id twice is one entry**: a commit whose answer was lost can be made again.
+pub trait Ledger: Send + Sync + 'static {
+    /// Commits `entries`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the queue is full or the database gone; [`StoreError::Refused`] when an entry cannot
+    /// be stored. In both cases it is as if the commit had not been made, unless the database died while it answered.
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>>;
+}
+
+/// What can be committed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// A call that has ended.
+    Call(CallRecord),
+}
+
+/// A call of a tool as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRecord {
+    /// Its id; ids of one tenant sort by the time at which their calls began.
+    pub id: CallId,
+    /// The call in which it was made, if a tool made it.
+    pub parent: Option<CallId>,
+    /// To whom it belongs.
+    pub tenant: Tenant,
+    /// Who called.
+    pub principal: Principal,
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments as they came, byte for byte.
+    pub arguments: Bytes,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The result as JSON, or the text of the error.
+    pub result: Bytes,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, to the microsecond.
+    pub duration: Duration,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// With a result.
+    Ok,
+    /// The tool said that it failed (`isError`).
+    Error,
+    /// The arguments were refused.
+    Invalid,
+    /// It took longer than it may.
+    TimedOut,
+    /// The client left, or the server stopped.
+    Cancelled,
+    /// Something broke inside; the log has the cause under the call's id.
+    Internal,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Ok, Self::Error, Self::Invalid, Self::TimedOut, Self::Cancelled, Self::Internal];
+
+    /// The word by which it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Invalid => "invalid",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(word: &str) -> Result<Self, UnknownOutcome> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word).ok_or(UnknownOutcome)
+    }
+}
+
+/// A word that names no [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of ok, error, invalid, timed_out, cancelled, internal")]
+pub struct UnknownOutcome;
+
+/// The id of a call: a UUID of version 7 (RFC 9562), so that newer ids are greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u128);
+
+impl CallId {
+    /// The id with these 128 bits.
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits of the id.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, mask) = (self.0, |bits: u32| (1_u128 << bits) - 1);
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            id >> 96,
+            id >> 80 & mask(16),
+            id >> 64 & mask(16),
+            id >> 48 & mask(16),
+            id & mask(48)
+        )
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for CallId {
+    type Err = BadCallId;
+
+    fn from_str(text: &str) -> Result<Self, BadCallId> {
+        let groups = [8, 4, 4, 4, 12];
+        let parts = text.split('-').collect::<Vec<_>>();
+        let sound = parts.len() == groups.len()
+            && parts
+                .iter()
+                .zip(groups)
+                .all(|(part, len)| part.len() == len && part.bytes().all(|b| b.is_ascii_hexdigit()));
+        if !sound {
+            return Err(BadCallId);
+        }
+        u128::from_str_radix(&parts.concat(), 16).map(Self).map_err(|_| BadCallId)
+    }
+}
+
+/// A text that is no call's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the id of a call, such as 0198c0de-0000-7000-8000-000000000001")]
+pub struct BadCallId;

@@ -1,0 +1,66 @@
+//! Small texts that a caller keeps under names.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::caller::{Principal, Tenant};
+use crate::clock::Timestamp;
+
+/// Keeps each caller's notes.
+///
+/// # Promises
+/// - **a written note is read back**: to the last byte, and from then on.
+/// - **writing again replaces**: a name has one text, and only that is found.
+/// - **callers are apart**: neither another principal's nor another tenant's notes are read, found or replaced.
+/// - **search finds whole words in any case**: a note is found if its name or text holds every word of the query (words as
+///   [`words`] cuts them); a query without words finds nothing.
+/// - **search shows the newest first**: by the time of writing; at most `limit`.
+#[async_trait]
+pub trait Notes: Send + Sync + 'static {
+    /// Writes `text` under `name`.
+    ///
+    /// Not cancel safe: a dropped future may or may not have written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the store cannot be reached.
+    async fn write(&self, tenant: &Tenant, owner: &Principal, name: &str, text: &str) -> Result<Note, StoreError>;
+
+    /// The note of that name.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Notes::write`].
+    async fn read(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<Note>, StoreError>;
+
+    /// The notes that hold every word of `query`.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Notes::write`].
+    async fn search(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        query: &str,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError>;
+}
+
+/// A note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its name, unique among its owner's notes.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// When it was last written.
+    pub written: Timestamp,
+}
+
+/// The words of a text as search knows them: runs of letters and digits, in lower case. Every store cuts and folds by this
+/// function, so that a search finds the same everywhere.
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}

@@ -1,0 +1,89 @@
+//! How a tool fails, and what its client learns of it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a call has no result. `?` makes an [`ToolError::Internal`] of any other error, so it does not implement
+/// [`std::error::Error`] itself.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The tool could not do what it was asked; the client and its model see the message, and can learn from it.
+    Failed(String),
+    /// The arguments do not fit; the client sees each fault.
+    Arguments(Vec<Fault>),
+    /// The call took longer than it may.
+    TimedOut(Duration),
+    /// The client left, or the server stopped.
+    Cancelled,
+    /// The output is larger than it may be.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// Something that the call needs is gone at the moment. REST answers 503.
+    Unavailable(Cause),
+    /// Something broke. The cause goes to the log under the call's id; the client sees the id alone.
+    Internal(Cause),
+}
+
+/// What is logged and not shown.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// One thing that is wrong with the arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, as a JSON pointer (RFC 6901) into the arguments; empty for the whole.
+    pub pointer: String,
+    /// What is wrong, and what is expected.
+    pub detail: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pointer.is_empty() { f.write_str(&self.detail) } else { write!(f, "{}: {}", self.pointer, self.detail) }
+    }
+}
+
+impl ToolError {
+    /// The tool could not do what it was asked; the client sees `message`.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+
+    /// The arguments do not fit, for this reason.
+    pub fn arguments(detail: impl Into<String>) -> Self {
+        Self::Arguments(vec![Fault { pointer: String::new(), detail: detail.into() }])
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for ToolError {
+    fn from(error: E) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl fmt::Display for ToolError {
+    /// What the client may see. An internal cause is not part of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(message) => f.write_str(message),
+            Self::Arguments(faults) => {
+                f.write_str("invalid arguments")?;
+                for (n, fault) in faults.iter().enumerate() {
+                    write!(f, "{} {fault}", if n == 0 { ":" } else { ";" })?;
+                }
+                Ok(())
+            }
+            Self::TimedOut(after) => write!(f, "the tool took longer than {after:?} and was stopped"),
+            Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "the output has {size} bytes, more than the {limit} allowed; ask for less at a time")
+            }
+            Self::Unavailable(_) => f.write_str("a service that this call needs is unavailable; try again later"),
+            Self::Internal(_) => f.write_str("the tool failed inside"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What a tool answers.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::json;
+
+/// The result of a call: content for a model to read, and a structured value for a program (server/tools, "Tool Result").
+#[derive(Clone, Debug, Default)]
+pub struct ToolOutput {
+    content: Vec<Content>,
+    /// JSON text. Where there is no content, its text stands in as content.
+    structured: Option<Box<RawValue>>,
+    is_error: bool,
+}
+
+impl ToolOutput {
+    /// Nothing to say.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::from(Content::text(text))
+    }
+
+    /// A structured value, mirrored as text for clients that read only content.
+    ///
+    /// # Errors
+    /// When `value` does not become JSON.
+    pub fn structured(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let json = serde_json::value::to_raw_value(value)?;
+        Ok(Self { structured: Some(json), ..Self::default() })
+    }
+
+    /// One more piece of content.
+    #[must_use]
+    pub fn and(mut self, content: Content) -> Self {
+        self.content.push(content);
+        self
+    }
+
+    /// Marks the output as that of a failed call (`isError`).
+    #[must_use]
+    pub fn as_error(mut self) -> Self {
+        self.is_error = true;
+        self
+    }
+
+    /// Whether the call failed.
+    pub fn is_error(&self) -> bool {
+        self.is_error
+    }
+
+    /// The structured value as JSON text.
+    pub fn structured_json(&self) -> Option<&str> {
+        self.structured.as_deref().map(RawValue::get)
+    }
+
+    /// The content; where the tool gave only a structured value, its text.
+    pub fn content(&self) -> Cow<'_, [Content]> {
+        match &self.structured {
+            Some(json) if self.content.is_empty() => Cow::Owned(vec![Content::text(json.get())]),
+            _ => Cow::Borrowed(&self.content),
+        }
+    }
+
+    /// The first text of the content.
+    pub fn first_text(&self) -> Option<&str> {
+        match (&self.structured, self.content.is_empty()) {
+            (Some(json), true) => Some(json.get()),
+            _ => self.content.iter().find_map(|content| match &content.kind {
+                Kind::Text { text } => Some(text.as_str()),
+                _ => None,
+            }),
+        }
+    }
+
+    /// Roughly how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let content: usize = self.content.iter().map(Content::size).sum();
+        content + self.structured_json().map_or(0, str::len)
+    }
+
+    /// Writes the members of the result object, without its braces. An older client is given a structured value only if
+    /// that is an object, since it knows no other.
+    pub(crate) fn encode_members(&self, out: &mut Vec<u8>, any_structured: bool) {
+        out.extend_from_slice(b"\"content\":[");
+        match &self.structured {
+            Some(json) if self.content.is_empty() => encode_text(out, json.get()),
+            _ => {
+                for (n, content) in self.content.iter().enumerate() {
+                    if n > 0 {
+                        out.push(b',');
+                    }
+                    content.encode(out);
+                }
+            }
+        }
+        out.push(b']');
+        if let Some(json) = self.structured_json().filter(|json| any_structured || json.starts_with('{')) {
+            out.extend_from_slice(b",\"structuredContent\":");
+            out.extend_from_slice(json.as_bytes());
+        }
+        if self.is_error {
+            out.extend_from_slice(b",\"isError\":true");
+        }
+    }
+
+    /// The result object as JSON, as REST gives it, the history keeps it and a cache stores it.
+    pub fn to_json(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.size() + 64);
+        out.push(b'{');
+        self.encode_members(&mut out, true);
+        out.push(b'}');
+        out.into()
+    }
+
+    /// Reads what [`ToolOutput::to_json`] wrote.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            content: Vec<Content>,
+            structured_content: Option<Box<RawValue>>,
+            #[serde(default)]
+            is_error: bool,
+        }
+        let wire: Wire = serde_json::from_slice(json)?;
+        Ok(Self { content: wire.content, structured: wire.structured_content, is_error: wire.is_error })
+    }
+}
+
+impl From<Content> for ToolOutput {
+    fn from(content: Content) -> Self {
+        Self { content: vec![content], ..Self::default() }
+    }
+}
+
+impl From<Vec<Content>> for ToolOutput {
+    fn from(content: Vec<Content>) -> Self {
+        Self { content, ..Self::default() }
+    }
+}
+
+/// One piece of content (server/tools, "Tool Result").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Kind {
+    Text { text: String },
+    Image { mime_type: String, data: String },
+    Audio { mime_type: String, data: String },
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Kind::deserialize(deserializer).map(|kind| Self { kind })
+    }
+}
+
+impl Content {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Text { text: text.into() } }
+    }
+
+    /// A picture, such as `image/png`.
+    pub fn image(mime_type: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
+        Self { kind: Kind::Image { mime_type: mime_type.into(), data: STANDARD.encode(bytes) } }
+    }
+
+    /// A sound, such as `audio/wav`.
+    pub fn audio(mime_type: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
+        Self { kind: Kind::Audio { mime_type: mime_type.into(), data: STANDARD.encode(bytes) } }
+    }
+
+    fn size(&self) -> usize {
+        match &self.kind {
+            Kind::Text { text } => text.len(),
+            Kind::Image { data, .. } | Kind::Audio { data, .. } => data.len(),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (kind, mime_type, data) = match &self.kind {
+            Kind::Text { text } => return encode_text(out, text),
+            Kind::Image { mime_type, data } => ("image", mime_type, data),
+            Kind::Audio { mime_type, data } => ("audio", mime_type, data),
+        };
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"mimeType\":");
+        json::write_string(out, mime_type);
+        // The alphabet of base64 needs no escaping.
+        out.extend_from_slice(b",\"data\":\"");
+        out.extend_from_slice(data.as_bytes());
+        out.extend_from_slice(b"\"}");
+    }
+}
+
+fn encode_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+    json::write_string(out, text);
+    out.push(b'}');
+}

@@ -1,0 +1,62 @@
+//! The stages of every call, in the order in which they stand here. Each is free when the tool did not ask for it.
+
+mod cache;
+mod checks;
+mod limit;
+mod record;
+
+use std::sync::Arc;
+
+use super::arguments::Arguments;
+use super::error::ToolError;
+use super::output::ToolOutput;
+use super::registry::OfferedTool;
+use crate::context::Context;
+use crate::store::ledger::CallId;
+
+pub(crate) use cache::Flights;
+
+/// How a call ended.
+pub(crate) type Finished = Result<ToolOutput, Failure>;
+
+/// A call that has no result, and the id under which it is recorded and logged.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) id: CallId,
+    pub(crate) error: ToolError,
+}
+
+/// Runs one call, and returns when it is recorded.
+pub(crate) async fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
+    let record = record::begin(&tool, &arguments, &cx);
+    let result = stages(&tool, arguments, &cx).await;
+    let result = match record {
+        Some(record) => record.end(result).await,
+        None => result,
+    };
+    result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, &tool, &cx) })
+}
+
+async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
+    checks::arguments(tool, &arguments)?;
+    let changes = cache::Changes::by(tool, cx);
+    let result = match tool.cache() {
+        None => limit::call(tool, arguments.clone(), cx).await,
+        Some(policy) => cache::call(policy, tool, &arguments, cx).await,
+    };
+    changes.settle().await;
+    checks::output(tool, cx, result).map_err(|error| checks::explain(tool, &arguments, error))
+}
+
+/// Writes the cause of an error that the client does not see into the log, under the id that it does see.
+fn logged(error: ToolError, tool: &OfferedTool, cx: &Context) -> ToolError {
+    let (kind, cause) = match &error {
+        ToolError::Internal(cause) => ("internal", cause),
+        ToolError::Unavailable(cause) => ("unavailable", cause),
+        _ => return error,
+    };
+    let causes = std::iter::successors(cause.source(), |cause| cause.source());
+    let chain = causes.fold(cause.to_string(), |chain, cause| format!("{chain}: {cause}"));
+    tracing::error!(call = %cx.call_id(), tool = tool.spec().name(), kind, cause = chain, "a call failed");
+    error
+}

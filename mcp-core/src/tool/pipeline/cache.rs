@@ -1,0 +1,164 @@
+//! The stage that uses a result again, and lets callers who ask at once share one run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use super::limit;
+use crate::caller::Tenant;
+use crate::context::Context;
+use crate::memory::lock;
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::output::ToolOutput;
+use crate::tool::registry::OfferedTool;
+use crate::tool::spec::CachePolicy;
+
+/// Answers from the cache, or calls the tool and keeps its result. A cache that fails is a cache that is empty.
+pub(super) async fn call(
+    policy: &CachePolicy,
+    tool: &Arc<OfferedTool>,
+    arguments: &Arguments,
+    cx: &Context,
+) -> Result<ToolOutput, ToolError> {
+    let server = &cx.inner().server;
+    let (cache, tenant) = (server.cache(), cx.caller().tenant());
+    // Read before the tool looks at the data: see the promises of `Cache`.
+    let Ok(version) = cache.version(tenant, &tag(policy.tag, cx)).await else {
+        return limit::call(tool, arguments.clone(), cx).await;
+    };
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(arguments.as_bytes()));
+    let key = format!("result\0{}\0{}\0{version:x}\0{digest}", cx.caller().principal(), tool.spec().name());
+    if let Ok(Some(kept)) = cache.load(tenant, &key).await
+        && let Ok(output) = ToolOutput::from_json(&kept)
+    {
+        return Ok(output);
+    }
+    let flight = server.flights().join((tenant.clone(), key.clone()));
+    let mut own = None;
+    let landed = flight
+        .cell
+        .get_or_try_init(async || {
+            match limit::call(tool, arguments.clone(), cx).await {
+                // Whoever leaves does not take the others with it: one of them runs the tool then.
+                Err(ToolError::Cancelled) => Err(ToolError::Cancelled),
+                Err(error) => {
+                    let shared = Landed::Failed(Arc::new(share(&error)));
+                    own = Some(Err(error));
+                    Ok(shared)
+                }
+                Ok(output) => {
+                    let json = output.to_json();
+                    if !output.is_error() {
+                        // A cache that cannot keep it makes the next call slower, no more.
+                        let _ = cache.store(tenant, &key, json.clone(), policy.lifetime).await;
+                    }
+                    own = Some(Ok(output));
+                    Ok(Landed::Output(json))
+                }
+            }
+        })
+        .await?;
+    match (own, landed) {
+        (Some(own), _) => own,
+        (None, Landed::Output(json)) => Ok(ToolOutput::from_json(json)?),
+        (None, Landed::Failed(error)) => Err(share(error)),
+    }
+}
+
+/// What a call may change: when it has ended, and also when it is dropped in the middle, what was cached of it is not used again.
+pub(super) struct Changes<'a> {
+    tool: &'a Arc<OfferedTool>,
+    cx: &'a Context,
+    settled: bool,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn by(tool: &'a Arc<OfferedTool>, cx: &'a Context) -> Self {
+        Self { tool, cx, settled: tool.spec().policy.invalidates.is_empty() }
+    }
+
+    pub(super) async fn settle(mut self) {
+        if !self.settled {
+            invalidate(self.tool, self.cx).await;
+            self.settled = true;
+        }
+    }
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            let (tool, cx) = (self.tool.clone(), self.cx.clone());
+            let spawner = self.cx.inner().server.spawner();
+            spawner.spawn(async move { invalidate(&tool, &cx).await }.boxed());
+        }
+    }
+}
+
+async fn invalidate(tool: &OfferedTool, cx: &Context) {
+    let cache = cx.inner().server.cache();
+    for name in &tool.spec().policy.invalidates {
+        if let Err(error) = cache.invalidate(cx.caller().tenant(), &tag(name, cx)).await {
+            tracing::warn!(%error, tag = name, "a cache could not be told of a change");
+        }
+    }
+}
+
+/// Tags are a caller's own.
+fn tag(name: &str, cx: &Context) -> String {
+    format!("{}\0{name}", cx.caller().principal())
+}
+
+/// The same error for another caller. The cause stays with the first, whose log has it.
+fn share(error: &ToolError) -> ToolError {
+    match error {
+        ToolError::Failed(message) => ToolError::Failed(message.clone()),
+        ToolError::Arguments(faults) => ToolError::Arguments(faults.clone()),
+        ToolError::TimedOut(after) => ToolError::TimedOut(*after),
+        ToolError::Cancelled => ToolError::Cancelled,
+        ToolError::TooLarge { size, limit } => ToolError::TooLarge { size: *size, limit: *limit },
+        ToolError::Unavailable(cause) => ToolError::Unavailable(cause.to_string().into()),
+        ToolError::Internal(cause) => ToolError::Internal(cause.to_string().into()),
+    }
+}
+
+/// The runs that callers share at this moment; as many as there are calls under way at the most.
+#[derive(Default)]
+pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<OnceCell<Landed>>>>);
+
+type FlightKey = (Tenant, String);
+
+enum Landed {
+    Output(Bytes),
+    Failed(Arc<ToolError>),
+}
+
+struct Flight<'a> {
+    flights: &'a Flights,
+    key: FlightKey,
+    cell: Arc<OnceCell<Landed>>,
+}
+
+impl Flights {
+    fn join(&self, key: FlightKey) -> Flight<'_> {
+        let cell = lock(&self.0).entry(key.clone()).or_default().clone();
+        Flight { flights: self, key, cell }
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut flights = lock(&self.flights.0);
+        // The map's own and this one: nobody else is on board.
+        if Arc::strong_count(&self.cell) == 2 {
+            flights.remove(&self.key);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The stage that records the call. It wraps all others, so that what they refuse is recorded as well.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::store::ledger::{CallRecord, Entry, Outcome};
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::output::ToolOutput;
+use crate::tool::registry::OfferedTool;
+
+/// Begins a record, if the server keeps any.
+pub(super) fn begin(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Option<Recording> {
+    let server = &cx.inner().server;
+    server.ledger()?;
+    let started = server.clock().monotonic();
+    let (at, arguments) = (server.clock().now(), arguments.as_bytes().clone());
+    Some(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true })
+}
+
+/// A call that is being recorded. Dropped before its end, it records that the call was cancelled.
+pub(super) struct Recording {
+    cx: Context,
+    tool: String,
+    arguments: Bytes,
+    at: Timestamp,
+    started: Duration,
+    open: bool,
+}
+
+impl Recording {
+    /// Commits the record. A call whose record cannot be kept has no result: what is acknowledged is recorded.
+    pub(super) async fn end(mut self, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
+        self.open = false;
+        let (outcome, text) = match &result {
+            Ok(output) if output.is_error() => (Outcome::Error, output.to_json()),
+            Ok(output) => (Outcome::Ok, output.to_json()),
+            Err(error) => (outcome_of(error), error.to_string().into()),
+        };
+        match self.commit(outcome, text).await {
+            Ok(()) => result,
+            Err(error) => Err(ToolError::Unavailable(Box::new(error))),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        outcome: Outcome,
+        result: Bytes,
+    ) -> impl Future<Output = Result<(), crate::store::StoreError>> + use<> {
+        let inner = self.cx.inner();
+        let record = CallRecord {
+            id: inner.id,
+            parent: inner.parent.as_ref().map(Context::call_id),
+            tenant: inner.caller.tenant().clone(),
+            principal: inner.caller.principal().clone(),
+            tool: std::mem::take(&mut self.tool),
+            arguments: std::mem::take(&mut self.arguments),
+            outcome,
+            result,
+            at: self.at,
+            duration: inner.server.clock().monotonic().saturating_sub(self.started),
+        };
+        let committed = inner.server.ledger().map(|ledger| ledger.commit(vec![Entry::Call(record)]));
+        async move { if let Some(committed) = committed { committed.await } else { Ok(()) } }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if self.open {
+            // `commit` has queued the entry when it returns; the writer's answer is nobody's concern any more.
+            drop(self.commit(Outcome::Cancelled, Bytes::from_static(b"the call was cancelled")));
+        }
+    }
+}
+
+fn outcome_of(error: &ToolError) -> Outcome {
+    match error {
+        ToolError::Failed(_) | ToolError::TooLarge { .. } => Outcome::Error,
+        ToolError::Arguments(_) => Outcome::Invalid,
+        ToolError::TimedOut(_) => Outcome::TimedOut,
+        ToolError::Cancelled => Outcome::Cancelled,
+        ToolError::Unavailable(_) | ToolError::Internal(_) => Outcome::Internal,
+    }
+}

@@ -1,0 +1,247 @@
+//! What a tool says of itself, and how the server treats its calls.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::schema;
+
+/// The description of a tool, and the stages that its calls go through.
+#[derive(Clone, Debug)]
+pub struct ToolSpec {
+    pub(crate) wire: WireTool,
+    pub(crate) policy: Policy,
+    /// Whether serde alone checks the arguments of a well-formed call.
+    pub(crate) typed: bool,
+}
+
+/// A tool as a client sees it (server/tools, "Tool").
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WireTool {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<String>,
+    pub(crate) description: String,
+    pub(crate) input_schema: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output_schema: Option<Value>,
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    pub(crate) annotations: Annotations,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) icons: Vec<Icon>,
+}
+
+/// What a client may believe of a tool that it trusts (server/tools, "ToolAnnotations").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Annotations {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read_only_hint: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) destructive_hint: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotent_hint: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) open_world_hint: Option<bool>,
+}
+
+impl Annotations {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A picture to show beside a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Icon {
+    src: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mime_type: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sizes: Vec<String>,
+}
+
+impl Icon {
+    /// The picture at `src`: an `https:` or `data:` URL.
+    pub fn new(src: impl Into<String>) -> Self {
+        Self { src: src.into(), mime_type: None, sizes: Vec::new() }
+    }
+
+    /// Its media type, such as `image/png`.
+    #[must_use]
+    pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
+        self.mime_type = Some(mime_type.into());
+        self
+    }
+
+    /// One size that it is good for, such as `48x48` or `any`.
+    #[must_use]
+    pub fn size(mut self, size: impl Into<String>) -> Self {
+        self.sizes.push(size.into());
+        self
+    }
+}
+
+/// Which stages a call goes through; each is free when it is off.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) read_only: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) max_output: Option<usize>,
+    pub(crate) cache: Option<CachePolicy>,
+    pub(crate) invalidates: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CachePolicy {
+    pub(crate) lifetime: Duration,
+    pub(crate) tag: &'static str,
+}
+
+impl ToolSpec {
+    /// A tool that takes no arguments and says nothing of its output.
+    ///
+    /// `name` has 1 to 128 characters of `A–Z a–z 0–9 _ - .`; the server refuses others when it is built.
+    pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            wire: WireTool {
+                name: name.into(),
+                title: None,
+                description: description.into(),
+                input_schema: schema::no_arguments(),
+                output_schema: None,
+                annotations: Annotations::default(),
+                icons: Vec::new(),
+            },
+            policy: Policy::default(),
+            typed: false,
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.wire.name
+    }
+
+    /// What it does, for a model.
+    pub fn description(&self) -> &str {
+        &self.wire.description
+    }
+
+    /// The JSON Schema of its arguments.
+    pub fn input_schema(&self) -> &Map<String, Value> {
+        &self.wire.input_schema
+    }
+
+    /// The JSON Schema of its structured output.
+    pub fn output_schema(&self) -> Option<&Value> {
+        self.wire.output_schema.as_ref()
+    }
+
+    /// Takes arguments of this type.
+    #[must_use]
+    pub fn input<T: JsonSchema>(mut self) -> Self {
+        self.wire.input_schema = schema::of_input::<T>();
+        self
+    }
+
+    /// Takes arguments by this JSON Schema (2020-12; its root an object of type `object`).
+    #[must_use]
+    pub fn input_json(mut self, schema: Map<String, Value>) -> Self {
+        self.wire.input_schema = schema;
+        self
+    }
+
+    /// Gives structured output by this JSON Schema (2020-12).
+    #[must_use]
+    pub fn output_json(mut self, schema: Value) -> Self {
+        self.wire.output_schema = Some(schema);
+        self
+    }
+}
+
+/// The methods that say how a tool's calls are treated, for all that holds a spec.
+macro_rules! policy_methods {
+    ([$($generics:tt)*] $type:ty $(, $spec:ident)?) => {
+        impl<$($generics)*> $type {
+            /// A name for people.
+            #[must_use]
+            pub fn title(mut self, title: impl Into<String>) -> Self {
+                self$(.$spec)?.wire.title = Some(title.into());
+                self
+            }
+
+            /// A picture to show beside the name.
+            #[must_use]
+            pub fn icon(mut self, icon: $crate::tool::spec::Icon) -> Self {
+                self$(.$spec)?.wire.icons.push(icon);
+                self
+            }
+
+            /// It changes nothing: it may be dropped at any await, and run again. Sets `readOnlyHint`.
+            #[must_use]
+            pub fn read_only(mut self) -> Self {
+                self$(.$spec)?.policy.read_only = true;
+                self$(.$spec)?.wire.annotations.read_only_hint = Some(true);
+                self
+            }
+
+            /// Running it again with the same arguments is harmless. Sets `idempotentHint`.
+            #[must_use]
+            pub fn repeatable(mut self) -> Self {
+                self$(.$spec)?.wire.annotations.idempotent_hint = Some(true);
+                self
+            }
+
+            /// Whether it may destroy something (`destructiveHint`; clients assume that it may).
+            #[must_use]
+            pub fn destructive(mut self, destructive: bool) -> Self {
+                self$(.$spec)?.wire.annotations.destructive_hint = Some(destructive);
+                self
+            }
+
+            /// Whether it reaches beyond this service (`openWorldHint`; clients assume that it does).
+            #[must_use]
+            pub fn open_world(mut self, open_world: bool) -> Self {
+                self$(.$spec)?.wire.annotations.open_world_hint = Some(open_world);
+                self
+            }
+
+            /// How long a call may take, in place of the server's limit.
+            #[must_use]
+            pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
+                self$(.$spec)?.policy.timeout = Some(timeout);
+                self
+            }
+
+            /// How many bytes its output may have, in place of the server's limit.
+            #[must_use]
+            pub fn max_output(mut self, bytes: usize) -> Self {
+                self$(.$spec)?.policy.max_output = Some(bytes);
+                self
+            }
+
+            /// A result may be used again for `lifetime`, by the same caller with the same arguments, until a tool that
+            /// [`invalidates`](Self::invalidates) `tag` is called by that caller. Callers that ask at once share one run.
+            #[must_use]
+            pub fn cached(mut self, lifetime: std::time::Duration, tag: &'static str) -> Self {
+                self$(.$spec)?.policy.cache = Some($crate::tool::spec::CachePolicy { lifetime, tag });
+                self
+            }
+
+            /// A call changes what results cached under `tag` were made of.
+            #[must_use]
+            pub fn invalidates(mut self, tag: &'static str) -> Self {
+                self$(.$spec)?.policy.invalidates.push(tag);
+                self
+            }
+        }
+    };
+}
+pub(crate) use policy_methods;
+
+policy_methods!([] ToolSpec);

@@ -1,0 +1,133 @@
+//! The only file that sees both worlds: actix-web's requests and responses, and core's heads and answers.
+
+use std::net::IpAddr;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use mcp_core::endpoint::answer::{Answer, Body, Refusal};
+use mcp_core::endpoint::head::{Head, Header};
+use mcp_core::{Caller, Endpoint};
+
+/// One request at the MCP endpoint.
+pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: web::Data<Endpoint>) -> HttpResponse {
+    let answer = match admit(&request, &endpoint).await {
+        Ok(caller) => match read(&request, payload, endpoint.max_body()).await {
+            Ok(body) => endpoint.answer(&ActixHead::of(&request), caller, body).await,
+            Err(refusal) => refusal.into_answer(),
+        },
+        Err(refusal) => refusal.into_answer(),
+    };
+    respond(answer)
+}
+
+/// Who calls, by the app's own middleware or by the endpoint.
+pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
+    let head = ActixHead::of(request);
+    let known = request.extensions().get::<Caller>().cloned();
+    match known {
+        Some(caller) => endpoint.check_origin(&head).map(|()| caller),
+        None => endpoint.admit(&head).await,
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(request: &HttpRequest, mut payload: web::Payload, limit: usize) -> Result<Bytes, Refusal> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Refusal::too_large(limit));
+    }
+    let broken = |_| Refusal { status: 400, message: "the body ended early".to_owned(), challenge: None };
+    let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
+    if first.len() > limit {
+        return Err(Refusal::too_large(limit));
+    }
+    if announced == Some(first.len()) {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::from(first);
+    while let Some(piece) = payload.next().await.transpose().map_err(broken)? {
+        if whole.len() + piece.len() > limit {
+            return Err(Refusal::too_large(limit));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// Sends an answer.
+pub(crate) fn respond(answer: Answer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::new(status);
+    let headers = response.headers_mut();
+    if let Some(content_type) = answer.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for (name, value) in answer.headers {
+        // Core's headers are names in lower case and visible ASCII.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    match answer.body {
+        Body::Empty => response,
+        Body::Full(bytes) => response.set_body(bytes).map_into_boxed_body(),
+        Body::Stream(pieces) => response.set_body(Pieces(pieces)).map_into_boxed_body(),
+    }
+}
+
+/// A stream as actix sends it: each piece as soon as it comes.
+struct Pieces(futures_util::stream::BoxStream<'static, Bytes>);
+
+impl MessageBody for Pieces {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Bytes, Self::Error>>> {
+        self.0.poll_next_unpin(cx).map(|piece| piece.map(Ok))
+    }
+}
+
+/// The head of an actix request.
+pub(crate) struct ActixHead<'a> {
+    verb: &'a str,
+    headers: &'a HeaderMap,
+    peer: Option<IpAddr>,
+}
+
+impl<'a> ActixHead<'a> {
+    pub(crate) fn of(request: &'a HttpRequest) -> Self {
+        Self {
+            verb: request.method().as_str(),
+            headers: request.headers(),
+            peer: request.peer_addr().map(|peer| peer.ip()),
+        }
+    }
+}
+
+impl Head for ActixHead<'_> {
+    fn verb(&self) -> &str {
+        self.verb
+    }
+
+    fn header(&self, name: &'static str) -> Header<'_> {
+        Header::from_values(self.headers.get_all(name).map(HeaderValue::as_bytes))
+    }
+
+    fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {
+        self.headers.keys().any(|name| test(name.as_str()))
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+}

@@ -1,0 +1,27 @@
+//! An actix-web shell for [`mcp_core`]: it translates requests and answers, and adds nothing.
+//!
+//! An app that exists mounts an endpoint in one line:
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, web};
+//! use mcp_core::{Endpoint, Server};
+//!
+//! # #[actix_web::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = Endpoint::new(Server::builder("my-app", "1.0.0").build()?);
+//! HttpServer::new(move || App::new().service(web::scope("/mcp").configure(mcp_http::mount(endpoint.clone()))))
+//!     .tcp_nodelay(true)
+//!     .h1_allow_half_closed(false)
+//!     .bind(("127.0.0.1", 8000))?
+//!     .run()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `bundled` (on by default) it is also the ready-made server; an embedder turns default features off.
+
+mod exchange;
+mod mount;
+
+pub use mount::mount;
