@@ -31,7 +31,7 @@ pub(crate) fn list(server: &Server, encoding: Encoding, id: &str, params: &Param
         }
     };
     let (tools, more) = server.tools().page(after.as_deref(), server.limits().page).ok_or_else(bad)?;
-    let wires = tools.iter().map(|tool| if encoding == Encoding::Modern { &tool.wire } else { &tool.wire_legacy });
+    let wires = tools.iter().map(|tool| if encoding == Encoding::Modern { tool.json() } else { &tool.wire_legacy });
     let size = wires.clone().map(|wire| wire.len() + 1).sum();
     Ok(encoding.result(server, id, size, |out| {
         out.extend_from_slice(b"\"tools\":[");

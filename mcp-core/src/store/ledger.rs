@@ -54,7 +54,7 @@ pub struct CallRecord {
     pub arguments: Bytes,
     /// How it ended.
     pub outcome: Outcome,
-    /// The result as JSON, or the text of the error.
+    /// The result object as JSON, as the client was shown it; that of an error has `isError`.
     pub result: Bytes,
     /// When it began.
     pub at: Timestamp,

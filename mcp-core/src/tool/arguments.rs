@@ -1,9 +1,10 @@
 //! The arguments of a call, as they came.
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::error::ToolError;
+use crate::jsonrpc::scan::scan;
 
 /// The JSON object that the client sent: a slice of the request's own bytes, not parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +22,11 @@ impl Arguments {
     /// [`ToolError::Arguments`] when it is no JSON object.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Self, ToolError> {
         let bytes: Bytes = text.into();
-        match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) {
-            Ok(_) => Ok(Self(bytes)),
-            Err(error) => Err(ToolError::arguments(format!("the arguments must be a JSON object: {error}"))),
+        let text = scan(&bytes).map_err(|error| ToolError::arguments(error.to_string()))?;
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) if text.trim_start().starts_with('{') => Ok(Self(bytes)),
+            Ok(_) => Err(ToolError::arguments("the arguments must be a JSON object")),
+            Err(error) => Err(ToolError::arguments(format!("the arguments are not JSON: {error}"))),
         }
     }
 

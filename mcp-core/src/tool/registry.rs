@@ -15,8 +15,7 @@ pub struct OfferedTool {
     tool: Arc<dyn Tool>,
     validator: Validator,
     check: Check,
-    /// As `tools/list` shows it.
-    pub(crate) wire: Bytes,
+    wire: Bytes,
     /// The same for clients that know structured output only as an object.
     pub(crate) wire_legacy: Bytes,
 }
@@ -67,6 +66,11 @@ impl OfferedTool {
     /// What the tool says of itself.
     pub fn spec(&self) -> &ToolSpec {
         self.tool.spec()
+    }
+
+    /// What clients are shown of it, as JSON (server/tools, "Tool").
+    pub fn json(&self) -> &Bytes {
+        &self.wire
     }
 
     pub(crate) fn tool(&self) -> &Arc<dyn Tool> {

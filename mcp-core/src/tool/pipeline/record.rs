@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::context::Context;
-use crate::store::ledger::{CallRecord, Entry, Outcome};
+use crate::server;
+use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
@@ -38,7 +39,7 @@ impl Recording {
         let (outcome, text) = match &result {
             Ok(output) if output.is_error() => (Outcome::Error, output.to_json()),
             Ok(output) => (Outcome::Ok, output.to_json()),
-            Err(error) => (outcome_of(error), error.to_string().into()),
+            Err(error) => (outcome_of(error), shown(self.cx.call_id(), error)),
         };
         match self.commit(outcome, text).await {
             Ok(()) => result,
@@ -73,9 +74,14 @@ impl Drop for Recording {
     fn drop(&mut self) {
         if self.open {
             // `commit` has queued the entry when it returns; the writer's answer is nobody's concern any more.
-            drop(self.commit(Outcome::Cancelled, Bytes::from_static(b"the call was cancelled")));
+            drop(self.commit(Outcome::Cancelled, shown(self.cx.call_id(), &ToolError::Cancelled)));
         }
     }
+}
+
+/// The result that stands for an error, as the client is shown it.
+fn shown(id: CallId, error: &ToolError) -> Bytes {
+    ToolOutput::text(server::told(id, error)).as_error().to_json()
 }
 
 fn outcome_of(error: &ToolError) -> Outcome {
