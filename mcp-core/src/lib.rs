@@ -24,28 +24,40 @@
 //! # }
 //! ```
 
-// In the order in which a request meets them.
-mod call;
+// The rooms, in the order in which a request meets them: the way in,
 pub mod caller;
-pub mod clock;
-pub mod context;
-#[cfg(feature = "contract")]
-pub mod contract;
-mod dispatch;
 pub mod endpoint;
-mod json;
+
+// the message and its era,
 mod jsonrpc;
 mod legacy;
-pub mod memory;
+
+// the method,
+mod dispatch;
 mod protocol;
+
+// the call,
+mod call;
+pub mod context;
 pub mod server;
-pub mod spawn;
+pub mod tool;
+
+// what is kept,
+pub mod memory;
 pub mod store;
-#[cfg(feature = "test")]
-pub mod test_client;
+
+// and what all of them lean on.
+pub mod clock;
+mod json;
+pub mod nearest;
+pub mod spawn;
 #[cfg(feature = "tokio")]
 pub mod tokio_runtime;
-pub mod tool;
+
+#[cfg(feature = "contract")]
+pub mod contract;
+#[cfg(feature = "test")]
+pub mod test_client;
 
 pub use caller::{Authenticate, Caller, Challenge};
 pub use context::{Context, LogLevel, Progress};

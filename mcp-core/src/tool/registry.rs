@@ -9,6 +9,7 @@ use jsonschema::Validator;
 use super::Tool;
 use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
+use crate::nearest::nearest;
 
 /// A tool with all that is worked out once, when it is offered.
 pub struct OfferedTool {
@@ -171,23 +172,6 @@ impl Registry {
     /// The name of an offered tool that `name` may have been meant for.
     pub fn nearest(&self, name: &str) -> Option<String> {
         let (all, _) = self.page(None, usize::MAX)?;
-        let name = name.get(..name.floor_char_boundary(128))?;
-        let nearest =
-            all.iter().map(|tool| (distance(name, tool.spec().name()), tool)).min_by_key(|(distance, _)| *distance);
-        nearest.filter(|(distance, _)| *distance <= 1 + name.len() / 4).map(|(_, tool)| tool.spec().name().to_owned())
+        nearest(name, all.iter().map(|tool| tool.spec().name())).map(str::to_owned)
     }
-}
-
-/// How many characters must be changed, put in or left out to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.chars().count()]
 }
