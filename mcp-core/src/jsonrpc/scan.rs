@@ -1,5 +1,5 @@
-//! What a JSON parser lets pass and a server must not: invalid UTF-8 in what is skipped, bottomless nesting, and the same
-//! key twice in one object, of which two readers would each take another.
+//! What a JSON parser lets pass and a server must not: invalid UTF-8 and halves of characters in what is skipped, bottomless
+//! nesting, and the same key twice in one object, of which two readers would each take another.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,6 +16,8 @@ const FEW: usize = 32;
 pub(crate) enum ScanError {
     #[error("the body is not UTF-8: byte {at} is no part of a character")]
     Encoding { at: usize },
+    #[error("the escape at byte {at} is half of a surrogate pair; send both halves, or the character itself")]
+    Surrogate { at: usize },
     #[error("the body is nested deeper than {MAX_DEPTH} levels at byte {at}; send flatter data")]
     Depth { at: usize },
     #[error("the key {key:?} stands twice in one object at byte {at}; send it once")]
@@ -61,8 +63,24 @@ fn string_end(bytes: &[u8], open: usize) -> Result<usize, ScanError> {
         if bytes[at] == b'"' {
             return Ok(at + 1);
         }
-        at += 2;
+        at = escape_end(bytes, at)?;
     }
+}
+
+/// The place behind the escape whose backslash is at `at`. What is no escape at all is left to the parser.
+fn escape_end(bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+    match code_unit(bytes, at) {
+        None => Ok(at + 2),
+        Some(0xd800..=0xdbff) if matches!(code_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => Ok(at + 12),
+        Some(0xd800..=0xdfff) => Err(ScanError::Surrogate { at }),
+        Some(_) => Ok(at + 6),
+    }
+}
+
+/// The UTF-16 code unit that is written at `at` as `\uXXXX`.
+fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
+    let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// The arrays and objects that are open at one place of the text, and the keys seen in them.
@@ -113,7 +131,7 @@ impl<'a> Nest<'a> {
         let few = &self.keys[level.keys..];
         let again = few.contains(&key) || (few.len() == FEW && !self.many.insert((level.at, key.clone())));
         if again {
-            return Err(ScanError::Duplicate { key: key.into_owned(), at });
+            return Err(ScanError::Duplicate { key: key.chars().take(128).collect(), at });
         }
         if few.len() < FEW {
             self.keys.push(key);
