@@ -23,5 +23,18 @@
 
 mod exchange;
 mod mount;
+mod rest;
 
+#[cfg(feature = "bundled")]
+pub mod config;
+#[cfg(feature = "bundled")]
+pub mod log;
+#[cfg(feature = "bundled")]
+mod secret;
+
+#[cfg(feature = "bundled")]
+pub use config::{Config, ConfigError};
 pub use mount::mount;
+pub use rest::rest;
+#[cfg(feature = "bundled")]
+pub use secret::SecretKeys;

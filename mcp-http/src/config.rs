@@ -1,0 +1,186 @@
+//! What the bundled server is told: defaults, then a JSON file, then the environment.
+
+mod origin;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use origin::Layers;
+pub use origin::Origin;
+pub use setting::{SETTINGS, Setting};
+
+/// The configuration of the bundled server, checked. Each field has the name of its setting in lower case; see [`SETTINGS`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Where data is kept.
+    pub database_url: String,
+    /// Where replicas share what is short-lived.
+    pub redis_url: Option<SecretString>,
+    /// The first administrator's key.
+    pub api_key: Option<SecretString>,
+    /// Keys that seal what leaves the server and comes back, the newest first.
+    pub secret_keys: Vec<SecretString>,
+    /// More detail in the log and in errors.
+    pub debug_mode: bool,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// The least level of the log, or a filter such as `info,mcp_core=debug`.
+    pub log_level: String,
+    /// Names under which the server is reached, beside this machine's own.
+    pub allowed_hosts: Vec<String>,
+    /// Web pages that may call the server, beside its own.
+    pub allowed_origins: Vec<String>,
+    /// How many threads speak HTTP.
+    pub workers: usize,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+    /// How long a call may take, where its tool does not say.
+    pub call_timeout: Duration,
+    /// How long a call may say nothing before its answer becomes a stream.
+    pub stream_after: Duration,
+    /// How long running calls may take to finish when the server stops.
+    pub stop_timeout: Duration,
+    /// How many bytes of results are cached in this process.
+    pub cache_bytes: u64,
+    layers: Layers,
+}
+
+impl fmt::Debug for Config {
+    /// The settings as [`Config::effective`] shows them: without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.effective().map(|(setting, value, _)| (setting.key, value))).finish()
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A setting that cannot be used: which, where its value came from, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} ({origin}): {problem}")]
+pub struct ConfigError {
+    pub(crate) key: String,
+    pub(crate) origin: Origin,
+    pub(crate) problem: String,
+}
+
+impl Config {
+    /// Reads `./config.json`, if there is one, and the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn load() -> Result<Self, ConfigError> {
+        let file = Path::new("config.json");
+        Self::load_from(file.exists().then_some(file), std::env::vars())
+    }
+
+    /// Reads `file` and the environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_file(file: &Path) -> Result<Self, ConfigError> {
+        Self::load_from(Some(file), std::env::vars())
+    }
+
+    /// Reads the file and these variables.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_from(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::read(file, environment)?;
+        let config = Self {
+            host: layers.get("HOST", value::host)?,
+            port: layers.get("PORT", value::number)?,
+            database_url: layers.get("DATABASE_URL", value::text)?,
+            redis_url: layers.get("REDIS_URL", value::optional_secret)?,
+            api_key: layers.get("API_KEY", value::api_key)?,
+            secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
+            debug_mode: layers.get("DEBUG_MODE", value::switch)?,
+            log_format: layers.get("LOG_FORMAT", value::log_format)?,
+            log_level: layers.get("LOG_LEVEL", value::log_level)?,
+            allowed_hosts: layers.get("ALLOWED_HOSTS", value::list)?,
+            allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
+            workers: layers.get("WORKERS", value::workers)?,
+            max_body: layers.get("MAX_BODY", value::bytes)?,
+            call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
+            stream_after: layers.get("STREAM_AFTER", value::duration)?,
+            stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,
+            cache_bytes: layers.get("CACHE_BYTES", value::bytes)?,
+            layers,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What is wrong only where two settings meet.
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.is_loopback() {
+            let reachable = format!("{} can be reached from other machines", self.host);
+            if self.api_key.is_none() {
+                return Err(
+                    self.error("HOST", format!("{reachable}; set API_KEY to a long random text, or HOST=127.0.0.1"))
+                );
+            }
+            if self.debug_mode {
+                return Err(self.error(
+                    "DEBUG_MODE",
+                    format!("{reachable}, which must not see debug detail; set DEBUG_MODE=false"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error of one setting.
+    pub(crate) fn error(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { key: key.to_owned(), origin: self.layers.origin(key), problem: problem.into() }
+    }
+
+    /// Whether only this machine can reach the server.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// The folder of the SQLite database, where files that belong to it are kept.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        let path = self.database_url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path).split('?').next()?;
+        let folder = Path::new(path).parent()?;
+        Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
+    }
+
+    /// Each setting with the value in force, secrets hidden, and where it came from.
+    pub fn effective(&self) -> impl Iterator<Item = (&'static Setting, String, Origin)> {
+        SETTINGS.iter().map(|setting| {
+            let shown = match self.layers.text(setting.key) {
+                Some(_) if setting.secret => "***".to_owned(),
+                Some(text) => value::without_password(text),
+                None => String::new(),
+            };
+            (setting, shown, self.layers.origin(setting.key))
+        })
+    }
+}

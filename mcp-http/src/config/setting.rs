@@ -1,0 +1,56 @@
+//! The list of settings: what the help, the errors and the documentation know.
+
+/// One setting.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its name: that of the variable, and, in any case, of the member in the JSON file.
+    pub key: &'static str,
+    /// Its value where nothing is said.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub about: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { key, default: Some(default), about, secret: false }
+}
+
+const fn unset(key: &'static str, about: &'static str) -> Setting {
+    Setting { key, default: None, about, secret: false }
+}
+
+const fn secret(key: &'static str, about: &'static str) -> Setting {
+    Setting { key, default: None, about, secret: true }
+}
+
+/// All settings, in the order in which they are shown.
+pub static SETTINGS: &[Setting] = &[
+    setting("HOST", "127.0.0.1", "the address to listen on; one that others can reach needs API_KEY"),
+    setting("PORT", "8000", "the port to listen on; 0 takes a free one"),
+    setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
+    secret("REDIS_URL", "where replicas share what is short-lived; not used yet"),
+    secret("API_KEY", "the first administrator's key: at least 16 characters"),
+    secret(
+        "SECRET_KEYS",
+        "keys that seal what leaves the server, the newest first, each 32 bytes in base64; on SQLite made at the first start",
+    ),
+    setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
+    setting("LOG_FORMAT", "text", "text or json"),
+    setting("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,mcp_core=debug"),
+    unset("ALLOWED_HOSTS", "names under which the server is reached, beside localhost, separated by commas"),
+    unset("ALLOWED_ORIGINS", "web pages that may call it, such as https://app.example.com, separated by commas"),
+    setting("WORKERS", "0", "threads that speak HTTP; 0 is one for each processor"),
+    setting("MAX_BODY", "4MiB", "the largest request body"),
+    setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
+    setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),
+    setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),
+    setting("CACHE_BYTES", "64MiB", "results cached in this process"),
+];
+
+/// The setting of that name, in any case.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key.eq_ignore_ascii_case(name))
+}

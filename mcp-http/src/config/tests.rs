@@ -1,0 +1,115 @@
+//! Every layer, every mend.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.json");
+    if let Some(text) = file {
+        std::fs::write(&path, text).unwrap();
+    }
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Config::load_from(file.map(|_| path.as_path()), environment).map_err(|error| error.to_string())
+}
+
+fn refused(file: Option<&str>, environment: &[(&str, &str)], words: &[&str]) {
+    let error = load(file, environment).map(drop).unwrap_err();
+    assert!(!error.contains('\n'), "one line: {error}");
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn nothing_said_serves_this_machine() {
+    let config = load(None, &[]).unwrap();
+    assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8000));
+    assert_eq!(config.data_folder().as_deref(), Some(Path::new("./data")));
+    assert!(config.is_loopback() && !config.debug_mode && config.api_key.is_none());
+}
+
+#[test]
+fn the_environment_is_over_the_file_and_the_file_over_the_defaults() {
+    let file =
+        r#"{"port": 9000, "LOG_FORMAT": "json", "allowed_hosts": ["a.example", "b.example"], "debug_mode": true}"#;
+    let config = load(Some(file), &[("PORT", "9001"), ("DEBUG_MODE", "")]).unwrap();
+    assert_eq!((config.port, config.log_format), (9001, LogFormat::Json));
+    assert_eq!(config.allowed_hosts, ["a.example", "b.example"]);
+    assert!(config.debug_mode, "an empty variable says nothing");
+    let origin = |key: &str| config.effective().find(|(setting, ..)| setting.key == key).unwrap().2.to_string();
+    assert_eq!((origin("PORT").as_str(), origin("HOST").as_str()), ("from the environment", "the default"));
+    assert!(origin("LOG_FORMAT").ends_with("app.json"));
+}
+
+#[test]
+fn the_older_systems_switches_work_as_they_stand() {
+    for (text, on) in [("False", false), ("0", false), ("no", false), ("True", true), ("1", true), ("YES", true)] {
+        assert_eq!(load(None, &[("DEBUG_MODE", text)]).unwrap().debug_mode, on, "{text}");
+    }
+}
+
+#[test]
+fn a_bad_value_names_the_key_its_origin_and_the_mend() {
+    refused(None, &[("PORT", "abc")], &["PORT", "from the environment", "\"abc\""]);
+    refused(None, &[("PORT", "70000")], &["PORT", "70000"]);
+    refused(Some(r#"{"PORT": {}}"#), &[], &["PORT", "app.json", "a number"]);
+    refused(None, &[("DEBUG_MODE", "maybe")], &["DEBUG_MODE", "true or false"]);
+    refused(None, &[("LOG_LEVEL", "loud")], &["LOG_LEVEL", "debug"]);
+    refused(None, &[("CALL_TIMEOUT", "0")], &["CALL_TIMEOUT", "10s"]);
+    refused(None, &[("MAX_BODY", "4 parsecs")], &["MAX_BODY", "4MiB"]);
+    refused(None, &[("HOST", "example.com:80")], &["HOST", "127.0.0.1"]);
+    refused(None, &[("ALLOWED_ORIGINS", "app.example.com")], &["ALLOWED_ORIGINS", "https://app.example.com"]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest() {
+    refused(Some(r#"{"DATABSE_URL": "x"}"#), &[], &["DATABSE_URL", "app.json", "did you mean DATABASE_URL?"]);
+    refused(Some(r#"{"colour": "red"}"#), &[], &["colour", "mcp-http config"]);
+    refused(Some("[1]"), &[], &["--config", "one JSON object"]);
+}
+
+#[test]
+fn a_server_that_others_reach_needs_a_key_and_no_debug_mode() {
+    refused(None, &[("HOST", "0.0.0.0")], &["HOST", "API_KEY", "127.0.0.1"]);
+    refused(None, &[("HOST", "::")], &["HOST", "API_KEY"]);
+    let key = ("API_KEY", "0123456789abcdef");
+    assert!(load(None, &[("HOST", "0.0.0.0"), key]).is_ok());
+    refused(None, &[("HOST", "0.0.0.0"), key, ("DEBUG_MODE", "1")], &["DEBUG_MODE", "DEBUG_MODE=false"]);
+    for own in ["127.0.0.1", "127.1.2.3", "::1", "localhost"] {
+        assert!(load(None, &[("HOST", own), ("DEBUG_MODE", "1")]).is_ok(), "{own}");
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_error_and_in_nothing_that_is_shown() {
+    const SECRET: &str = "hunter2hunter2";
+    for (key, value) in [("API_KEY", SECRET), ("SECRET_KEYS", SECRET), ("API_KEY", "hunter2hunter2 with a space")] {
+        let error = load(None, &[(key, value)]).map(drop).unwrap_err();
+        assert!(error.contains(key) && !error.contains("hunter2"), "{error}");
+    }
+    let config = load(
+        None,
+        &[
+            ("API_KEY", "hunter2hunter2hunter2"),
+            ("DATABASE_URL", "postgres://user:hunter2@db.example/x"),
+            ("REDIS_URL", "redis://:hunter2@cache.example"),
+            ("SECRET_KEYS", "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnRlcjI="),
+        ],
+    )
+    .unwrap();
+    let shown: String = config.effective().map(|(_, value, _)| value).collect();
+    assert!(shown.contains("postgres://user:***@db.example/x"), "{shown}");
+    for text in [shown, format!("{config:?}"), format!("{:?}", config.layers)] {
+        assert!(!text.contains("hunter2") && !text.contains("aHVud"), "{text}");
+    }
+}
+
+#[test]
+fn times_and_sizes_have_units() {
+    let config = load(None, &[("CALL_TIMEOUT", "250ms"), ("STOP_TIMEOUT", "5"), ("MAX_BODY", "2KiB")]).unwrap();
+    assert_eq!((config.call_timeout, config.stop_timeout), (Duration::from_millis(250), Duration::from_secs(5)));
+    assert_eq!(config.max_body, 2048);
+}

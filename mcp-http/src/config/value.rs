@@ -1,0 +1,149 @@
+//! Texts to values. An error says what is expected and what was found; it never repeats a secret.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+use super::LogFormat;
+
+type Parsed<T> = Result<T, String>;
+
+pub(super) fn text(text: Option<&str>) -> Parsed<String> {
+    Ok(text.unwrap_or_default().to_owned())
+}
+
+pub(super) fn host(text: Option<&str>) -> Parsed<String> {
+    let host = text.unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(_) => Ok(host.to_owned()),
+        Err(_) if host == "localhost" => Ok(host.to_owned()),
+        Err(_) => Err(format!("expected an address such as 127.0.0.1 or 0.0.0.0, got {host:?}")),
+    }
+}
+
+pub(super) fn number<T: FromStr>(text: Option<&str>) -> Parsed<T> {
+    let text = text.unwrap_or_default();
+    text.parse().map_err(|_| format!("expected a whole number in range, got {text:?}"))
+}
+
+pub(super) fn workers(text: Option<&str>) -> Parsed<usize> {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    number(text).map(|workers| if workers == 0 { processors() } else { workers })
+}
+
+/// The words that the older system wrote, and a few more.
+pub(super) fn switch(text: Option<&str>) -> Parsed<bool> {
+    match text.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "" | "false" | "0" | "no" | "off" => Ok(false),
+        other => Err(format!("expected true or false, got {other:?}")),
+    }
+}
+
+pub(super) fn optional_secret(text: Option<&str>) -> Parsed<Option<SecretString>> {
+    Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
+}
+
+pub(super) fn api_key(text: Option<&str>) -> Parsed<Option<SecretString>> {
+    match text {
+        Some(key) if key.len() < 16 && !key.is_empty() => {
+            Err(format!("expected at least 16 characters, got {}; `openssl rand -base64 32` makes one", key.len()))
+        }
+        Some(key) if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err("expected visible ASCII without spaces; `openssl rand -base64 32` makes one".to_owned())
+        }
+        key => optional_secret(key),
+    }
+}
+
+pub(super) fn secret_keys(text: Option<&str>) -> Parsed<Vec<SecretString>> {
+    let keys = list(text)?;
+    for (n, key) in keys.iter().enumerate() {
+        match STANDARD.decode(key) {
+            Ok(bytes) if bytes.len() >= 32 => {}
+            _ => return Err(format!("key {} is not 32 bytes in base64; `openssl rand -base64 32` makes one", n + 1)),
+        }
+    }
+    Ok(keys.into_iter().map(SecretString::from).collect())
+}
+
+pub(super) fn list(text: Option<&str>) -> Parsed<Vec<String>> {
+    let parts = text.unwrap_or_default().split(',').map(str::trim);
+    Ok(parts.filter(|part| !part.is_empty()).map(str::to_owned).collect())
+}
+
+pub(super) fn origins(text: Option<&str>) -> Parsed<Vec<String>> {
+    let origins = list(text)?;
+    match origins.iter().find(|origin| !origin.starts_with("https://") && !origin.starts_with("http://")) {
+        Some(bad) => Err(format!("expected origins such as https://app.example.com, got {bad:?}")),
+        None => Ok(origins),
+    }
+}
+
+pub(super) fn log_format(text: Option<&str>) -> Parsed<LogFormat> {
+    match text.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("expected text or json, got {other:?}")),
+    }
+}
+
+pub(super) fn log_level(text: Option<&str>) -> Parsed<String> {
+    let text = text.unwrap_or_default();
+    let level = text.to_ascii_lowercase();
+    // A filter without a level would be taken for the name of a module, and silence everything.
+    let sound = level.split(',').all(|part| {
+        let level = part.rsplit('=').next().unwrap_or(part).trim();
+        ["error", "warn", "info", "debug", "trace", "off"].contains(&level)
+    });
+    if sound { Ok(level) } else { Err(format!("expected error, warn, info, debug or trace, got {text:?}")) }
+}
+
+/// `10s`, `500ms`, `2m`; a bare number is seconds.
+pub(super) fn duration(text: Option<&str>) -> Parsed<Duration> {
+    let text = text.unwrap_or_default();
+    let (digits, unit) = split_unit(text);
+    let bad = || format!("expected a time such as 500ms, 10s or 2m, got {text:?}");
+    let count: u64 = digits.parse().map_err(|_| bad())?;
+    let duration = match unit {
+        "ms" => Some(Duration::from_millis(count)),
+        "" | "s" => Some(Duration::from_secs(count)),
+        "m" => count.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    };
+    duration.filter(|duration| !duration.is_zero() && *duration <= Duration::from_secs(86_400)).ok_or_else(bad)
+}
+
+/// `4MiB`, `512KiB`; a bare number is bytes.
+pub(super) fn bytes<T: TryFrom<u64>>(text: Option<&str>) -> Parsed<T> {
+    let text = text.unwrap_or_default();
+    let (digits, unit) = split_unit(text);
+    let bad = || format!("expected a size such as 512KiB or 4MiB, got {text:?}");
+    let count: u64 = digits.parse().map_err(|_| bad())?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(bad()),
+    };
+    count.checked_mul(factor).filter(|bytes| *bytes > 0).and_then(|bytes| T::try_from(bytes).ok()).ok_or_else(bad)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+/// A URL without the password that it may hold.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, place)) => format!("{scheme}://{}:***@{place}", user.split(':').next().unwrap_or_default()),
+        None => url.to_owned(),
+    }
+}

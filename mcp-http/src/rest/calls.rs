@@ -1,0 +1,104 @@
+//! `/calls`: what was called, by whom, and how it ended.
+
+use actix_web::{HttpResponse, web};
+use mcp_core::Endpoint;
+use mcp_core::clock::Timestamp;
+use mcp_core::store::history::CallQuery;
+use mcp_core::store::ledger::{CallId, CallRecord, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
+use super::{Admitted, json};
+
+/// Which calls to show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    tool: Option<String>,
+    caller: Option<String>,
+    outcome: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    /// The `next` of the page before.
+    before: Option<String>,
+    limit: Option<u16>,
+}
+
+const DEFAULT_PAGE: u16 = 50;
+const MAX_PAGE: u16 = 500;
+
+/// A page of calls.
+#[derive(Serialize)]
+struct Calls {
+    calls: Vec<Call>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Call {
+    tool: String,
+    caller: String,
+    outcome: &'static str,
+    at: Timestamp,
+    duration_ms: f64,
+    arguments: Option<Box<RawValue>>,
+    result: Option<Box<RawValue>>,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+}
+
+/// Recorded calls, the newest first: an administrator sees all of the tenant's, others their own.
+pub(super) async fn list(
+    Admitted(caller): Admitted,
+    endpoint: web::Data<Endpoint>,
+    filter: web::Query<Filter>,
+) -> Result<HttpResponse, Problem> {
+    let filter = filter.into_inner();
+    let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let query = CallQuery {
+        principal: filter.caller.map(Into::into),
+        tool: filter.tool,
+        outcome: parse::<Outcome>("outcome", filter.outcome)?,
+        from: parse::<Timestamp>("from", filter.from)?,
+        to: parse::<Timestamp>("to", filter.to)?,
+        before: parse::<CallId>("before", filter.before)?,
+        // One more than is shown tells whether there is another page.
+        limit: limit + 1,
+    };
+    let mut found = endpoint.server().calls(&caller, query).await?;
+    let more = found.len() > usize::from(limit);
+    found.truncate(limit.into());
+    let next = found.last().filter(|_| more).map(|call| call.id.to_string());
+    let page = Calls { calls: found.into_iter().map(Call::from).collect(), next };
+    Ok(json(serde_json::to_vec(&page).map_err(|error| Problem::new(500, error.to_string()))?))
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<String>) -> Result<Option<T>, Problem> {
+    let parsed = text.map(|text| text.parse::<T>()).transpose();
+    parsed.map_err(|error| Problem::new(400, format!("`{name}`: {error}")))
+}
+
+impl From<CallRecord> for Call {
+    fn from(call: CallRecord) -> Self {
+        Self {
+            id: call.id.to_string(),
+            parent: call.parent.map(|parent| parent.to_string()),
+            caller: call.principal.to_string(),
+            tool: call.tool,
+            arguments: raw(&call.arguments),
+            outcome: call.outcome.as_str(),
+            result: raw(&call.result),
+            at: call.at,
+            duration_ms: call.duration.as_secs_f64() * 1000.0,
+        }
+    }
+}
+
+/// Stored JSON as it was stored.
+fn raw(json: &[u8]) -> Option<Box<RawValue>> {
+    serde_json::from_slice(json).ok()
+}

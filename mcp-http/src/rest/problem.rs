@@ -1,0 +1,119 @@
+//! What goes wrong in REST: `application/problem+json` (RFC 9457). The one place that maps core's errors to it.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use mcp_core::endpoint::answer::Refusal;
+use mcp_core::store::StoreError;
+use mcp_core::{CallError, ToolError};
+use serde::Serialize;
+
+/// A problem, and the headers that go with it.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    status: u16,
+    title: &'static str,
+    detail: String,
+    /// Each fault of the arguments, with its place in them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+    /// The call's id, under which the log has the cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(skip)]
+    extra: Option<(header::HeaderName, &'static str)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Fault {
+    pointer: String,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
+        let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        Self {
+            status,
+            title: title.unwrap_or("Unknown"),
+            detail: detail.into(),
+            errors: Vec::new(),
+            instance: None,
+            extra: (status == 503).then_some((header::RETRY_AFTER, "1")),
+        }
+    }
+
+    pub(super) fn not_allowed(method: &'static str) -> Self {
+        let problem = Self::new(405, format!("this route takes {method}"));
+        Self { extra: Some((header::ALLOW, method)), ..problem }
+    }
+
+    pub(super) fn bad_query(error: &dyn fmt::Display) -> Self {
+        Self::new(400, error.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let extra = refusal.challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge));
+        Self { extra, ..Self::new(refusal.status, refusal.message) }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a store did not answer");
+        match error {
+            StoreError::Unavailable { .. } => Self::new(503, error.to_string()),
+            _ => Self::new(500, error.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let detail = error.to_string();
+        let CallError::Tool { id, error } = error else { return Self::new(404, detail) };
+        let status = match error {
+            ToolError::Arguments(faults) => {
+                let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, detail: fault.detail });
+                return Self { errors: errors.collect(), ..Self::new(422, detail) };
+            }
+            ToolError::TimedOut(_) => 504,
+            ToolError::Cancelled | ToolError::Unavailable(_) => 503,
+            _ => 500,
+        };
+        Self { instance: Some(format!("urn:uuid:{id}")), ..Self::new(status, detail) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(extra) = &self.extra {
+            response.insert_header(extra.clone());
+        }
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        response.content_type("application/problem+json").body(body)
+    }
+}
+
+impl Responder for Problem {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}

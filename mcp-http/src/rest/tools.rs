@@ -1,0 +1,77 @@
+//! `/tools`: what is offered, and calling it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::{Arguments, CallError, Endpoint, ToolError, ToolOutput};
+use serde::Deserialize;
+
+use super::problem::Problem;
+use super::{Admitted, json};
+use crate::exchange;
+
+/// Which page of a list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    /// The name of the last tool of the page before.
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+const MAX_PAGE: usize = 1000;
+
+/// The tools on offer.
+pub(super) async fn list(
+    _: Admitted,
+    endpoint: web::Data<Endpoint>,
+    page: web::Query<Page>,
+) -> Result<HttpResponse, Problem> {
+    let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let page = endpoint.server().tools().page(page.after.as_deref(), limit);
+    let (tools, more) = page.ok_or_else(|| Problem::new(400, "`after` names no tool; leave it out to begin again"))?;
+    let mut body = b"{\"tools\":[".to_vec();
+    for (n, tool) in tools.iter().enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(tool.json());
+    }
+    body.push(b']');
+    if let Some(last) = tools.last().filter(|_| more) {
+        // A tool's name needs no escaping.
+        body.extend_from_slice(format!(",\"next\":\"{}\"", last.spec().name()).as_bytes());
+    }
+    body.push(b'}');
+    Ok(json(body))
+}
+
+/// One tool.
+pub(super) async fn show(
+    _: Admitted,
+    endpoint: web::Data<Endpoint>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    Ok(json(endpoint.server().find_tool(&name)?.json().clone()))
+}
+
+/// Calls a tool. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.
+pub(super) async fn call(
+    Admitted(caller): Admitted,
+    request: HttpRequest,
+    payload: web::Payload,
+    endpoint: web::Data<Endpoint>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let body = exchange::read(&request, payload, endpoint.max_body()).await?;
+    let arguments = if body.is_empty() {
+        Arguments::none()
+    } else {
+        Arguments::from_json(body).map_err(|error| Problem::new(400, error.to_string()))?
+    };
+    match endpoint.server().call_tool(caller, &name, arguments).await {
+        Ok(output) => Ok(json(output.to_json())),
+        Err(CallError::Tool { error: error @ (ToolError::Failed(_) | ToolError::TooLarge { .. }), .. }) => {
+            Ok(json(ToolOutput::text(error.to_string()).as_error().to_json()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
