@@ -1,0 +1,100 @@
+//! Clients of the older era, which begin with a handshake and are given no session.
+
+use serde_json::json;
+
+use super::cases;
+use crate::host::Served;
+use crate::request::{Request, legacy};
+
+cases! {
+    a_handshake_opens_no_session,
+    the_version_is_agreed_on,
+    a_ping_is_answered_with_nothing,
+    tools_are_listed,
+    a_tool_is_called,
+    a_method_that_is_not_served_is_an_error,
+    an_unknown_version_is_refused,
+    no_version_header_is_the_first_version,
+    a_call_goes_on_when_its_client_leaves,
+}
+
+fn initialize(version: &str) -> Request {
+    legacy(&format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"c","version":"1"}}}}}}"#
+    ))
+    .without("MCP-Protocol-Version")
+}
+
+async fn a_handshake_opens_no_session(server: &Served) {
+    let response = server.send(initialize("2025-11-25")).await;
+    response.expect_json(concat!(
+        r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"#,
+        r#""serverInfo":{"name":"black-box","version":"1.0.0"}}}"#
+    ));
+    assert_eq!(response.head.header("mcp-session-id"), None);
+    let initialized = server.send(legacy(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)).await;
+    assert_eq!((initialized.head.status, initialized.text()), (202, ""));
+}
+
+async fn the_version_is_agreed_on(server: &Served) {
+    for (asked, agreed) in [
+        ("2025-11-25", "2025-11-25"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-03-26", "2025-03-26"),
+        ("2024-11-05", "2025-11-25"),
+        ("1999-01-01", "2025-11-25"),
+    ] {
+        let answer = server.send(initialize(asked)).await.json();
+        assert_eq!(answer["result"]["protocolVersion"], agreed, "{asked}");
+    }
+}
+
+async fn a_ping_is_answered_with_nothing(server: &Served) {
+    let response = server.send(legacy(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#)).await;
+    response.expect_json(r#"{"jsonrpc":"2.0","id":"p","result":{}}"#);
+}
+
+async fn tools_are_listed(server: &Served) {
+    let first = server.send(legacy(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#)).await.json();
+    let members: Vec<_> = first["result"].as_object().expect("a result").keys().cloned().collect();
+    assert_eq!(members, ["nextCursor", "tools"], "nothing of the modern era");
+    let names: Vec<_> = first["result"]["tools"].as_array().expect("a list").iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["echo", "add", "nothing"]);
+}
+
+async fn a_tool_is_called(server: &Served) {
+    let body = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"add","arguments":{"a":2,"b":3}}}"#;
+    server.send(legacy(body)).await.expect_json(concat!(
+        r#"{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"{\"sum\":5}"}],"#,
+        r#""structuredContent":{"sum":5}}}"#
+    ));
+}
+
+async fn a_method_that_is_not_served_is_an_error(server: &Served) {
+    let response = server.send(legacy(r#"{"jsonrpc":"2.0","id":4,"method":"prompts/list"}"#)).await;
+    response.expect_error(200, -32601, Some(json!(4)), "prompts/list");
+}
+
+async fn an_unknown_version_is_refused(server: &Served) {
+    let ping = legacy(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#);
+    for version in ["1999-01-01", "latest", ""] {
+        let response = server.send(ping.clone().with("MCP-Protocol-Version", version)).await;
+        response.expect_error(400, -32600, Some(json!(5)), "2025-11-25");
+    }
+}
+
+async fn no_version_header_is_the_first_version(server: &Served) {
+    let ping = legacy(r#"{"jsonrpc":"2.0","id":6,"method":"ping"}"#).without("MCP-Protocol-Version");
+    assert_eq!(server.send(ping).await.head.status, 200);
+}
+
+async fn a_call_goes_on_when_its_client_leaves(server: &Served) {
+    let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"steps"}}"#;
+    let exchange = server.open(legacy(body)).await;
+    server.probe.started.happened().await;
+    drop(exchange);
+    // Another request goes all the way through, so that the server has had its time to notice.
+    assert_eq!(server.send(legacy(r#"{"jsonrpc":"2.0","id":8,"method":"ping"}"#)).await.head.status, 200);
+    server.probe.go_on.happens();
+    server.probe.finished.happened().await;
+}
