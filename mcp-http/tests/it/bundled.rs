@@ -1,0 +1,101 @@
+//! The bundled server: how it starts, stops, and refuses to start.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::served::{Served, binary, text};
+
+#[test]
+fn it_starts_with_nothing_and_says_six_lines() {
+    let server = Served::start(&[]);
+    let starts = ["listening", "mcp", "rest", "tools", "storage", "next"];
+    for (line, start) in server.said.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line:?}");
+    }
+    assert!(server.folder().join("data/mcp.db").exists());
+
+    // The next command works as it stands, once it is told the port.
+    let next = server.said[5].strip_prefix("next").unwrap().trim();
+    let port = server.url.rsplit(':').next().unwrap();
+    let ran = Command::new("sh").args(["-c", next]).env("PORT", port).current_dir(server.folder()).output().unwrap();
+    assert!(text(&ran.stdout).contains("Europe/Lisbon"), "{}", text(&ran.stderr));
+
+    for path in ["/health", "/health/live", "/health/ready"] {
+        let health = server.get(path);
+        assert_eq!((health.status, &health.body["status"]), (200, &json!("ok")), "{path}");
+    }
+    let (code, more, _) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(!more.contains("WARN") && !more.contains("ERROR"), "{more}");
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let server = Served::start(&[]);
+    server.post("/api/v1/tools/notes.write/call", r#"{"name": "a", "text": "remember me"}"#);
+    let (_, _, folder) = server.stop();
+    let server = Served::start_in(folder, &[]);
+    let note = server.post("/api/v1/tools/notes.read/call", r#"{"name": "a"}"#).body;
+    assert_eq!(note["structuredContent"]["text"], "remember me", "{note}");
+    assert_eq!(server.get("/api/v1/calls?tool=notes.write").body["calls"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_start_that_cannot_be_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    std::fs::write(folder.path().join("typo.json"), r#"{"PROT": 1}"#).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    let cases: &[(&[(&str, &str)], &[&str], &[&str])] = &[
+        (&[("HOST", "0.0.0.0")], &[], &["HOST", "API_KEY"]),
+        (&[("HOST", "0.0.0.0"), ("API_KEY", "0123456789abcdef"), ("DEBUG_MODE", "True")], &[], &["DEBUG_MODE"]),
+        (&[("PORT", "x")], &[], &["PORT", "from the environment"]),
+        (&[("PORT", taken.as_str())], &[], &["PORT", "another PORT"]),
+        (&[("DATABASE_URL", "sqlite:./file/mcp.db")], &[], &["DATABASE_URL", "from the environment"]),
+        (&[("DATABASE_URL", "mysql://user:hunter2@h/d")], &[], &["DATABASE_URL", "sqlite"]),
+        (&[("SECRET_KEYS", "short")], &[], &["SECRET_KEYS", "openssl rand"]),
+        (&[], &["--config", "typo.json"], &["PROT", "typo.json", "did you mean PORT?"]),
+        (&[], &["--config", "none.json"], &["--config", "none.json"]),
+    ];
+    for (settings, words, expected) in cases {
+        let ran = binary(folder.path(), settings).args(*words).output().unwrap();
+        let said = text(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(3), "{settings:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{settings:?}: {said}");
+        for word in *expected {
+            assert!(said.contains(word), "{word:?} is not in: {said}");
+        }
+        assert!(!said.contains("hunter2"), "{said}");
+        assert!(ran.stdout.is_empty(), "{}", text(&ran.stdout));
+    }
+}
+
+#[test]
+fn a_json_file_beside_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::fs::write(folder.path().join("config.json"), json!({"port": port}).to_string()).unwrap();
+    let shown = binary(folder.path(), &[]).args(["config", "--json"]).output().unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["PORT"]["value"], port.to_string());
+    assert_eq!(shown["PORT"]["origin"], "from config.json");
+    assert_eq!(shown["HOST"]["origin"], "the default");
+}
+
+#[test]
+fn the_log_is_json_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = binary(folder.path(), &[("PORT", "0"), ("LOG_FORMAT", "json")])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&event["message"], &event["level"]), (&json!("serving"), &json!("INFO")));
+}

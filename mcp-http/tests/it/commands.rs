@@ -1,0 +1,93 @@
+//! The command line: what it prints, and its exit codes.
+
+use serde_json::Value;
+
+use crate::served::{Served, binary, text};
+
+#[test]
+fn list_prints_signatures_and_call_prints_results() {
+    let server = Served::start(&[]);
+    let listed = server.command(&["list"]);
+    let lines = text(&listed.stdout);
+    assert!(lines.lines().any(|line| line.starts_with("time.now(zone?: string)")), "{lines}");
+    assert!(lines.lines().any(|line| line.starts_with("notes.write(name: string, text: string)")), "{lines}");
+    let json: Value = serde_json::from_slice(&server.command(&["list", &server.url, "--json"]).stdout).unwrap();
+    assert_eq!(json["tools"][0]["name"], "time.now");
+
+    let wrote = server.command(&["call", "notes.write", "name=list", "text=milk, bread"]);
+    assert_eq!(wrote.status.code(), Some(0), "{}", text(&wrote.stderr));
+    let url = format!("{}/mcp", server.url);
+    let found = server.command(&["call", &url, "notes.search", "query:=\"MILK\"", "--json"]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!(found.to_string().contains("milk, bread"), "{found}");
+
+    std::fs::write(server.folder().join("a.json"), r#"{"name": "list"}"#).unwrap();
+    let read = server.command(&["call", "notes.read", "@a.json", "--output", "out.txt"]);
+    assert!(read.stdout.is_empty());
+    assert!(std::fs::read_to_string(server.folder().join("out.txt")).unwrap().contains("milk, bread"));
+}
+
+#[test]
+fn each_failure_is_one_line_with_its_exit_code() {
+    let server = Served::start(&[]);
+    let cases: &[(&[&str], i32, &[&str])] = &[
+        (&["call", "time.know"], 1, &["time.know", "did you mean \"time.now\"?"]),
+        (&["call", "notes.write", "name=1", "text:=5"], 1, &["/text"]),
+        (&["call", "time.now", "zone"], 2, &["name=value"]),
+        (&["call", "http://127.0.0.1:1"], 2, &["tool's name"]),
+        (&["call", "time.now", "zone=Atlantis"], 5, &["failed"]),
+        (&["call", "http://127.0.0.1:1", "time.now"], 4, &["127.0.0.1:1", "start it"]),
+        (&["list", "http://127.0.0.1:1"], 4, &["127.0.0.1:1"]),
+        (&["list", "--config", "none.json"], 3, &["none.json"]),
+    ];
+    for (words, code, expected) in cases {
+        let ran = server.command(words);
+        let said = text(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(*code), "{words:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{words:?}: {said}");
+        for word in *expected {
+            assert!(said.contains(word), "{words:?}: {word:?} is not in: {said}");
+        }
+        let with_json = [*words, &["--json"]].concat();
+        let error: Value = serde_json::from_slice(&server.command(&with_json).stderr).unwrap();
+        assert!(error["error"]["message"].is_string() && error["error"]["code"].is_string());
+    }
+    for words in [&["frobnicate"][..], &["call"], &["list", "--colour"]] {
+        assert_eq!(server.command(words).status.code(), Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_key_is_told_it() {
+    let key = ("API_KEY", "0123456789abcdef");
+    let server = Served::start(&[("HOST", "0.0.0.0"), key]);
+    let port = server.url.rsplit(':').next().unwrap();
+    let refused = server.command(&["list"]);
+    assert_eq!(refused.status.code(), Some(7), "{}", text(&refused.stderr));
+    let listed = binary(server.folder(), &[("PORT", port), key]).arg("list").output().unwrap();
+    assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+    assert_eq!(server.get("/api/v1/tools").status, 401, "loopback is nothing special here");
+    assert_eq!(server.get("/health/live").status, 200);
+}
+
+#[test]
+fn migrate_shows_and_applies() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| text(&binary(folder.path(), &[]).args(words).output().unwrap().stdout);
+    assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"));
+    assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"), "a dry run applies nothing");
+    assert!(run(&["migrate"]).starts_with("Applied:"));
+    assert_eq!(run(&["migrate"]), "The database is up to date.\n");
+}
+
+#[test]
+fn help_begins_with_examples_and_ends_with_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = text(&binary(folder.path(), &[]).arg("--help").output().unwrap().stdout);
+    assert!(help.starts_with("Examples:\n"), "{help}");
+    for word in ["DATABASE_URL", "SECRET_KEYS", "Exit codes:", "5 the tool said that it failed"] {
+        assert!(help.contains(word), "{word}");
+    }
+    let shown = text(&binary(folder.path(), &[("API_KEY", "0123456789abcdef")]).arg("config").output().unwrap().stdout);
+    assert!(shown.contains("API_KEY") && !shown.contains("0123456789abcdef"), "{shown}");
+}

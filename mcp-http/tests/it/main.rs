@@ -1,0 +1,3 @@
+//! Tests of the shell from outside, over real sockets.
+
+mod rmcp;

@@ -1,0 +1,136 @@
+//! The bundled server as a process of its own, on a free port, in a folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A server that runs until it is dropped.
+pub struct Served {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// What it said at its start.
+    pub said: Vec<String>,
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    folder: tempfile::TempDir,
+    agent: ureq::Agent,
+}
+
+/// An answer of the server.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Value,
+}
+
+/// The binary, with nothing in its environment but what is given.
+pub fn binary(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-http"));
+    command.current_dir(folder).env_clear().envs(settings.iter().copied());
+    command
+}
+
+impl Served {
+    /// Starts a server with these settings.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// Starts a server in a folder that may hold data already.
+    pub fn start_in(folder: tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
+        let mut command = binary(folder.path(), settings);
+        if !settings.iter().any(|(key, _)| *key == "PORT") {
+            command.env("PORT", "0");
+        }
+        Self::run(command, folder)
+    }
+
+    /// Runs a command that becomes a bundled server, and waits until it serves.
+    pub fn run(mut command: Command, folder: tempfile::TempDir) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut said = Vec::new();
+        while said.len() < 6 {
+            let mut line = String::new();
+            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the server ended; it said {said:?}");
+            // A test that is a server has said more before.
+            if !said.is_empty() || line.starts_with("listening") {
+                said.push(line.trim_end().to_owned());
+            }
+        }
+        let port = said[0].rsplit(':').next().unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        Self { child, stdout, said, url, folder, agent }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.get_with(path, &[])
+    }
+
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        reply(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).call())
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Reply {
+        reply(self.agent.post(format!("{}{path}", self.url)).send(body))
+    }
+
+    /// Runs a command of the same binary against this server.
+    pub fn command(&self, words: &[&str]) -> Output {
+        let port = self.url.rsplit(':').next().unwrap();
+        binary(self.folder.path(), &[("PORT", port)]).args(words).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Asks it to stop, and gives its exit code and what else it said.
+    pub fn stop(self) -> (Option<i32>, String, tempfile::TempDir) {
+        self.signal();
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> (Option<i32>, String, tempfile::TempDir) {
+        let status = self.child.wait().unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (status.code(), rest, folder)
+    }
+
+    /// Sends SIGTERM.
+    pub fn signal(&self) {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply {
+    let mut answer = answer.unwrap();
+    let content_type = answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let text = answer.body_mut().read_to_string().unwrap();
+    Reply {
+        status: answer.status().as_u16(),
+        content_type: content_type.unwrap_or_default(),
+        body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

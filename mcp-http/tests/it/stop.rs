@@ -1,0 +1,74 @@
+//! SIGTERM: what runs finishes, what it did is written, nothing new comes in.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_core::{Context, ToolError, tool_with};
+use mcp_http::Config;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::served::Served;
+
+/// Set for the process that [`a_server_with_a_slow_tool`] is.
+const CHILD: &str = "MCP_TEST_FOLDER";
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+/// Not a test: the server that the test below starts, with a tool that waits for a file.
+#[test]
+fn a_server_with_a_slow_tool() {
+    let Ok(folder) = std::env::var(CHILD) else { return };
+    async fn slow(folder: Arc<str>, _: Nothing, cx: Context) -> Result<String, ToolError> {
+        let folder = Path::new(&*folder);
+        std::fs::write(folder.join("begun"), "")?;
+        while !folder.join("go").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(format!("cancelled: {}", cx.is_cancelled()))
+    }
+    let slow = tool_with("slow", "Waits for a file.", Arc::<str>::from(folder), slow);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async { mcp_http::bundled(Config::load().unwrap()).await.unwrap().tool(slow).run().await }).unwrap();
+}
+
+#[test]
+fn a_running_call_finishes_and_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "stop::a_server_with_a_slow_tool", "--nocapture"]);
+    command.current_dir(folder.path()).env(CHILD, folder.path()).env("PORT", "0");
+    let server = Served::run(command, folder);
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(|| server.post("/api/v1/tools/slow/call", "{}"));
+        wait_until(|| path.join("begun").exists());
+        server.signal();
+        wait_until(|| TcpStream::connect(&address).is_err());
+        std::fs::write(path.join("go"), "").unwrap();
+        call.join().unwrap()
+    });
+    assert_eq!((answer.status, &answer.body["content"][0]["text"]), (200, &"cancelled: false".into()));
+    let (code, said, folder) = server.wait();
+    assert_eq!(code, Some(0), "{said}");
+
+    let again = Served::start_in(folder, &[]);
+    let calls = again.get("/api/v1/calls?tool=slow").body;
+    assert_eq!(calls["calls"][0]["outcome"], "ok", "{calls}");
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("ten seconds have passed");
+}
