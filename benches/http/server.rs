@@ -1,0 +1,79 @@
+//! The two servers that are measured, each a process of its own.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+
+use benches::echo::Echo;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Hello,
+    Baseline,
+}
+
+impl Program {
+    /// Starts it on this port of the loopback.
+    pub fn command(self, port: u16) -> Command {
+        let mut command = Command::new(match self {
+            Self::Hello => env!("CARGO_BIN_EXE_hello"),
+            Self::Baseline => env!("CARGO_BIN_EXE_baseline"),
+        });
+        command.env("PORT", port.to_string());
+        command
+    }
+
+    /// What it must answer.
+    pub fn answer(self, echo: &Echo) -> String {
+        match self {
+            Self::Hello => echo.answer(),
+            Self::Baseline => echo.plain_answer(),
+        }
+    }
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Asks a process that was started here to end.
+pub fn terminate(child: &Child) -> io::Result<()> {
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("the server ended before it was told to")) }
+}
+
+/// A server as it is, which is killed when this is dropped.
+pub struct Native(Child);
+
+impl Native {
+    pub fn start(program: Program, port: u16) -> io::Result<Self> {
+        program.command(port).stdin(Stdio::null()).stdout(Stdio::null()).spawn().map(Self)
+    }
+
+    /// The processor time it has taken so far, in microseconds.
+    pub fn processor_micros(&self) -> io::Result<u64> {
+        /// The kernel tells times in hundredths of a second (proc(5), `sysconf(_SC_CLK_TCK)`).
+        const TICK_MICROS: u64 = 10_000;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        // The name in parentheses may hold spaces; `utime` and `stime` are the 12th and 13th fields behind it.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        Ok(fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * TICK_MICROS)
+    }
+
+    /// The memory that is resident, in KiB.
+    pub fn resident_kib(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kib| kib.parse().ok())
+            .ok_or_else(|| io::Error::other("the kernel does not say what is resident"))
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
