@@ -1,1 +1,128 @@
-//! Contracts.
+//! What the storage traits promise, as tests: one public function a promise, under the promise's name.
+//!
+//! Whoever implements a trait writes a function that makes [`Fresh`] stores, and gives it to the trait's macro, which becomes
+//! one named `#[tokio::test]` per promise (`tokio` must be among the crate's dev-dependencies, with `macros` and `rt`):
+//!
+//! ```
+//! use std::sync::Arc;
+//! use mcp_core::Stores;
+//! use mcp_core::clock::simulated::SimulatedClock;
+//! use mcp_core::contract::Fresh;
+//!
+//! # #[allow(dead_code)]
+//! async fn fresh() -> Fresh {
+//!     let clock = SimulatedClock::new();
+//!     Fresh::new(Stores::in_memory(Arc::new(clock.clone())), clock)
+//! }
+//!
+//! mcp_core::ledger_contract!(fresh);
+//! mcp_core::history_contract!(fresh);
+//! mcp_core::notes_contract!(fresh);
+//! mcp_core::cache_contract!(fresh);
+//! ```
+
+pub mod cache;
+pub mod history;
+pub mod ledger;
+pub mod notes;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caller::{Principal, Tenant};
+use crate::clock::Timestamp;
+use crate::clock::simulated::SimulatedClock;
+use crate::store::Stores;
+use crate::store::history::CallQuery;
+use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
+
+/// Stores for one case: nothing is in them, and nobody else uses them.
+pub struct Fresh {
+    stores: Stores,
+    clock: SimulatedClock,
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Fresh {
+    /// Stores whose time is that of `clock`.
+    pub fn new(stores: Stores, clock: SimulatedClock) -> Self {
+        Self { stores, clock, _keep: Box::new(()) }
+    }
+
+    /// Keeps something until the case is over, such as the folder in which the stores are.
+    #[must_use]
+    pub fn keeping(self, what: impl Any + Send + Sync) -> Self {
+        Self { _keep: Box::new(what), ..self }
+    }
+
+    /// Lets time pass for the stores.
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    async fn commit(&self, calls: impl IntoIterator<Item = CallRecord>) {
+        let entries = calls.into_iter().map(Entry::Call).collect();
+        self.stores.ledger.commit(entries).await.expect("sound entries are committed");
+    }
+
+    /// The ids of the calls that satisfy `query`.
+    async fn ids(&self, tenant: &Tenant, query: &CallQuery) -> Vec<CallId> {
+        self.calls(tenant, query).await.into_iter().map(|call| call.id).collect()
+    }
+
+    async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Vec<CallRecord> {
+        self.stores.history.calls(tenant, query).await.expect("the history can be read")
+    }
+
+    async fn call(&self, tenant: &Tenant, id: CallId) -> Option<CallRecord> {
+        self.stores.history.call(tenant, id).await.expect("the history can be read")
+    }
+}
+
+/// As many as can be asked for.
+fn all() -> CallQuery {
+    CallQuery { limit: u16::MAX, ..CallQuery::default() }
+}
+
+fn tenant() -> Tenant {
+    Tenant::from("a tenant")
+}
+
+/// A plain call of [`tenant`].
+fn call(id: u128) -> CallRecord {
+    CallRecord {
+        id: CallId::from_u128(id),
+        parent: None,
+        tenant: tenant(),
+        principal: Principal::from("somebody"),
+        tool: "add".to_owned(),
+        arguments: Bytes::from_static(br#"{"a":1,"b":2}"#),
+        outcome: Outcome::Ok,
+        result: Bytes::from_static(br#"{"content":[{"type":"text","text":"3"}]}"#),
+        at: Timestamp::from_micros(1_767_225_600_000_000),
+        duration: Duration::from_micros(1_234),
+    }
+}
+
+/// Writes one named test per case; the macros of the suites expand to it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_tests {
+    ($suite:ident, $fresh:expr, $($case:ident),+ $(,)?) => {
+        mod $suite {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let fresh = ($fresh)().await;
+                    $crate::contract::$suite::$case(&fresh).await;
+                }
+            )+
+        }
+    };
+}

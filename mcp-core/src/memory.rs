@@ -3,14 +3,14 @@
 mod cache;
 mod calls;
 mod notes;
+#[cfg(all(test, feature = "contract"))]
+mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::caller::{Principal, Tenant};
 use crate::clock::Clock;
-use crate::store::ledger::CallRecord;
-use crate::store::notes::Note;
+use calls::Calls;
+use notes::Shelf;
 
 pub use cache::MemoryCache;
 
@@ -18,15 +18,16 @@ pub use cache::MemoryCache;
 /// [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    calls: Mutex<VecDeque<CallRecord>>,
-    notes: Mutex<BTreeMap<NoteKey, (u64, Note)>>,
+    calls: Mutex<Calls>,
+    notes: Mutex<Shelf>,
 }
 
-type NoteKey = (Tenant, Principal, String);
-
 impl MemoryStore {
-    /// How many calls and how many notes are kept.
+    /// How many calls, and how many notes, are kept.
     pub const CAPACITY: usize = 10_000;
+
+    /// How many bytes of calls, and how many of notes, are kept.
+    pub const BYTES: usize = 64 * 1024 * 1024;
 
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {

@@ -1,5 +1,7 @@
 //! Calls in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,18 +12,41 @@ use crate::store::StoreError;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 
+/// The calls of all tenants, in the order of their ids.
+#[derive(Default)]
+pub(super) struct Calls {
+    by_id: BTreeMap<(CallId, Tenant), CallRecord>,
+    bytes: usize,
+}
+
+impl Calls {
+    fn add(&mut self, call: CallRecord) {
+        self.by_id.entry((call.id, call.tenant.clone())).or_insert_with(|| {
+            self.bytes += size(&call);
+            call
+        });
+    }
+
+    fn forget_the_oldest(&mut self) {
+        while self.by_id.len() > MemoryStore::CAPACITY || self.bytes > MemoryStore::BYTES {
+            let Some((_, oldest)) = self.by_id.pop_first() else { break };
+            self.bytes -= size(&oldest);
+        }
+    }
+}
+
+/// What of a call can be large.
+fn size(call: &CallRecord) -> usize {
+    call.tool.len() + call.arguments.len() + call.result.len()
+}
+
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
         let mut calls = lock(&self.calls);
         for Entry::Call(call) in entries {
-            // Calls end in another order than they began; new ones belong near the end.
-            let place = calls.partition_point(|other| other.id < call.id);
-            if calls.get(place).is_none_or(|other| other.id != call.id) {
-                calls.insert(place, call);
-            }
+            calls.add(call);
         }
-        let surplus = calls.len().saturating_sub(Self::CAPACITY);
-        calls.drain(..surplus);
+        calls.forget_the_oldest();
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -30,12 +55,11 @@ impl Ledger for MemoryStore {
 impl History for MemoryStore {
     async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
         let calls = lock(&self.calls);
-        let wanted = calls.iter().rev().filter(|call| call.tenant == *tenant && query.matches(call));
+        let wanted = calls.by_id.values().rev().filter(|call| call.tenant == *tenant && query.matches(call));
         Ok(wanted.take(query.limit.into()).cloned().collect())
     }
 
     async fn call(&self, tenant: &Tenant, id: CallId) -> Result<Option<CallRecord>, StoreError> {
-        let calls = lock(&self.calls);
-        Ok(calls.iter().find(|call| call.tenant == *tenant && call.id == id).cloned())
+        Ok(lock(&self.calls).by_id.get(&(id, tenant.clone())).cloned())
     }
 }

@@ -1,6 +1,6 @@
 //! Notes in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
@@ -9,23 +9,57 @@ use crate::caller::{Principal, Tenant};
 use crate::store::StoreError;
 use crate::store::notes::{Note, Notes, words};
 
+/// The notes of all callers, in the order in which they were written.
+#[derive(Default)]
+pub(super) struct Shelf {
+    by_order: BTreeMap<u64, (Key, Note)>,
+    orders: HashMap<Key, u64>,
+    last_order: u64,
+    bytes: usize,
+}
+
+type Key = (Tenant, Principal, String);
+
+impl Shelf {
+    fn put(&mut self, key: Key, note: Note) {
+        self.last_order += 1;
+        if let Some(order) = self.orders.insert(key.clone(), self.last_order) {
+            self.remove(order);
+        }
+        self.bytes += size(&note);
+        self.by_order.insert(self.last_order, (key, note));
+        while self.orders.len() > MemoryStore::CAPACITY || self.bytes > MemoryStore::BYTES {
+            let Some((oldest, _)) = self.by_order.first_key_value() else { break };
+            if let Some(key) = self.remove(*oldest) {
+                self.orders.remove(&key);
+            }
+        }
+    }
+
+    fn remove(&mut self, order: u64) -> Option<Key> {
+        let (key, note) = self.by_order.remove(&order)?;
+        self.bytes -= size(&note);
+        Some(key)
+    }
+}
+
+fn size(note: &Note) -> usize {
+    note.name.len() + note.text.len()
+}
+
 #[async_trait]
 impl Notes for MemoryStore {
     async fn write(&self, tenant: &Tenant, owner: &Principal, name: &str, text: &str) -> Result<Note, StoreError> {
         let note = Note { name: name.to_owned(), text: text.to_owned(), written: self.clock.now() };
-        let mut notes = lock(&self.notes);
-        let latest = notes.values().map(|(order, _)| *order).max().unwrap_or(0);
-        notes.insert((tenant.clone(), owner.clone(), name.to_owned()), (latest + 1, note.clone()));
-        if notes.len() > Self::CAPACITY {
-            let oldest = notes.iter().min_by_key(|(_, (order, _))| *order).map(|(key, _)| key.clone());
-            oldest.and_then(|key| notes.remove(&key));
-        }
+        lock(&self.notes).put((tenant.clone(), owner.clone(), name.to_owned()), note.clone());
         Ok(note)
     }
 
     async fn read(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<Note>, StoreError> {
         let key = (tenant.clone(), owner.clone(), name.to_owned());
-        Ok(lock(&self.notes).get(&key).map(|(_, note)| note.clone()))
+        let notes = lock(&self.notes);
+        let note = notes.orders.get(&key).and_then(|order| notes.by_order.get(order));
+        Ok(note.map(|(_, note)| note.clone()))
     }
 
     async fn search(
@@ -39,17 +73,12 @@ impl Notes for MemoryStore {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let holds = |note: &Note| {
+            let held: BTreeSet<String> = words(&note.name).chain(words(&note.text)).collect();
+            wanted.is_subset(&held)
+        };
         let notes = lock(&self.notes);
-        let mut found: Vec<_> = notes
-            .iter()
-            .filter(|((of, by, _), _)| of == tenant && by == owner)
-            .map(|(_, note)| note)
-            .filter(|(_, note)| {
-                let held: BTreeSet<String> = words(&note.name).chain(words(&note.text)).collect();
-                wanted.is_subset(&held)
-            })
-            .collect();
-        found.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
-        Ok(found.into_iter().take(limit.into()).map(|(_, note)| note.clone()).collect())
+        let own = notes.by_order.values().rev().filter(|((of, by, _), _)| of == tenant && by == owner);
+        Ok(own.map(|(_, note)| note).filter(|note| holds(note)).take(limit.into()).cloned().collect())
     }
 }

@@ -13,7 +13,9 @@ use crate::clock::Timestamp;
 /// - **newest first**: calls come in falling order of their ids.
 /// - **pages neither repeat nor skip**: asking on with `before` set to the last id shows each call that was there from the
 ///   beginning once, whatever is written meanwhile.
+/// - **pages are full**: fewer calls than `limit` are shown only where there are no more.
 /// - **every filter holds**: a call that is shown satisfies all that are set; one that does is not left out.
+/// - **a call is found by its id**: by the tenant to whom it belongs.
 /// - **tenants are apart**: no query shows a call of another tenant.
 #[async_trait]
 pub trait History: Send + Sync + 'static {
@@ -22,7 +24,8 @@ pub trait History: Send + Sync + 'static {
     /// Cancel safe: it only reads.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the store cannot be reached.
+    /// [`StoreError::Unavailable`] when the store cannot be reached; [`StoreError::Refused`] when it holds what this version
+    /// cannot read.
     async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError>;
 
     /// One call by its id.

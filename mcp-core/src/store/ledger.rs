@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::caller::{Principal, Tenant};
@@ -19,7 +21,8 @@ use crate::clock::Timestamp;
 ///   the future does not take them back.
 /// - **all or none**: the entries of one commit become readable together.
 /// - **an empty commit waits for all before it**: it is how to flush.
-/// - **the same id twice is one entry**: a commit whose answer was lost can be made again.
+/// - **the same id twice is one entry**: a commit whose answer was lost can be made again; the first entry stays. An id is a
+///   tenant's own: that of another tenant is another one.
 pub trait Ledger: Send + Sync + 'static {
     /// Commits `entries`.
     ///
@@ -62,8 +65,9 @@ pub struct CallRecord {
     pub duration: Duration,
 }
 
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How a call ended. It reads and writes as the word of [`Outcome::as_str`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// With a result.
@@ -110,7 +114,7 @@ impl FromStr for Outcome {
 #[error("expected one of ok, error, invalid, timed_out, cancelled, internal")]
 pub struct UnknownOutcome;
 
-/// The id of a call: a UUID of version 7 (RFC 9562), so that newer ids are greater.
+/// The id of a call: a UUID of version 7 (RFC 9562), so that newer ids are greater. It reads and writes as the usual text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u128);
 
@@ -165,7 +169,48 @@ impl FromStr for CallId {
     }
 }
 
+impl Serialize for CallId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CallId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A text that is no call's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the id of a call, such as 0198c0de-0000-7000-8000-000000000001")]
 pub struct BadCallId;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_has_one_word_everywhere() {
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+            assert_eq!(outcome.as_str().parse(), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn an_id_reads_as_it_is_written_and_nothing_else_does() {
+        let id = CallId::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_00ff);
+        let text = "\"0198c0de-0000-7000-8000-0000000000ff\"";
+        assert_eq!(serde_json::to_string(&id).unwrap(), text);
+        assert_eq!(serde_json::from_str::<CallId>(text).unwrap(), id);
+        for bad in [
+            "",
+            "0198c0de00007000800000000000ff",
+            "+198c0de-0000-7000-8000-0000000000ff",
+            "0198c0de-0000-7000-8000-0000000000fg",
+        ] {
+            assert_eq!(bad.parse::<CallId>(), Err(BadCallId), "{bad:?}");
+        }
+    }
+}

@@ -14,7 +14,8 @@ use crate::clock::Timestamp;
 /// - **callers are apart**: neither another principal's nor another tenant's notes are read, found or replaced.
 /// - **search finds whole words in any case**: a note is found if its name or text holds every word of the query (words as
 ///   [`words`] cuts them); a query without words finds nothing.
-/// - **search shows the newest first**: by the time of writing; at most `limit`.
+/// - **search shows the newest first**: by the time of writing, and in the order of writing where that is the same; at most
+///   `limit`.
 #[async_trait]
 pub trait Notes: Send + Sync + 'static {
     /// Writes `text` under `name`.
@@ -22,7 +23,7 @@ pub trait Notes: Send + Sync + 'static {
     /// Not cancel safe: a dropped future may or may not have written.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the store cannot be reached.
+    /// [`StoreError::Unavailable`] when the store cannot be reached; [`StoreError::Refused`] when the note cannot be stored.
     async fn write(&self, tenant: &Tenant, owner: &Principal, name: &str, text: &str) -> Result<Note, StoreError>;
 
     /// The note of that name.

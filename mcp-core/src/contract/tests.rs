@@ -1,0 +1,51 @@
+//! The suites are tested as well: each promise has a case, and each case fails on a store that breaks its promise.
+
+mod broken_cache;
+mod broken_ledger;
+mod broken_notes;
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+/// Whether a case notices what is wrong.
+async fn fails(case: impl Future<Output = ()>) -> bool {
+    AssertUnwindSafe(case).catch_unwind().await.is_err()
+}
+
+/// One test per promise: its case fails on a store with each of these flaws.
+macro_rules! each_case_fails {
+    ($suite:ident, $make:path, $($case:ident: [$($flaw:expr),+ $(,)?],)+) => {$(
+        #[tokio::test]
+        async fn $case() {
+            for flaw in [$($flaw),+] {
+                let noticed = $crate::contract::tests::fails($crate::contract::$suite::$case(&$make(flaw))).await;
+                assert!(noticed, "{flaw:?} is not noticed");
+            }
+        }
+    )+};
+}
+use each_case_fails;
+
+#[test]
+fn every_promise_has_its_case() {
+    let suites = [
+        (include_str!("../store/ledger.rs"), include_str!("ledger.rs"), include_str!("tests/broken_ledger.rs")),
+        (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
+        (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
+        (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
+    ];
+    for (seam, suite, broken) in suites {
+        let promises: Vec<String> = seam
+            .lines()
+            .filter_map(|line| line.strip_prefix("/// - **")?.split_once("**"))
+            .map(|(promise, _)| promise.replace(' ', "_"))
+            .collect();
+        let cases = suite.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split_once('('));
+        assert_eq!(promises, cases.map(|(case, _)| case).collect::<Vec<_>>());
+        for promise in promises {
+            assert!(suite.contains(&format!("            {promise},\n")), "{promise} is not in the suite's macro");
+            assert!(broken.contains(&format!("    {promise}: [")), "{promise} has no broken store");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Ledgers and histories that break their promises.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::caller::{Principal, Tenant};
+use crate::clock::simulated::SimulatedClock;
+use crate::contract::Fresh;
+use crate::memory::{MemoryCache, MemoryStore, lock};
+use crate::store::history::{CallQuery, History};
+use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
+use crate::store::{StoreError, Stores};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flaw {
+    TextOnly,
+    DropsTheParent,
+    Lazy,
+    InTwoSteps,
+    NothingToFlush,
+    KeepsBoth,
+    TheLastStays,
+    OneTenantAnId,
+    OldestFirst,
+    BeforeIncludes,
+    BeforeSkips,
+    FiltersThePage,
+    OneTooMany,
+    AnyPrincipal,
+    FoldsThePrincipal,
+    AnyTool,
+    AnyOutcome,
+    FromExcludes,
+    ToIncludes,
+    AnyTenant,
+    AnyTenantById,
+    AnyId,
+}
+
+/// Calls in a list; sound, but for its flaw.
+struct Broken {
+    flaw: Flaw,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<CallRecord>,
+    waiting: Vec<Entry>,
+}
+
+fn broken(flaw: Flaw) -> Fresh {
+    let clock = SimulatedClock::new();
+    let broken = Arc::new(Broken { flaw, state: Arc::default() });
+    let notes = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let cache = Arc::new(MemoryCache::new(Arc::new(clock.clone())));
+    Fresh::new(Stores::new(broken.clone(), broken, notes, cache), clock)
+}
+
+impl State {
+    fn write(&mut self, flaw: Flaw, entries: impl IntoIterator<Item = Entry>) {
+        for Entry::Call(mut call) in entries {
+            match flaw {
+                Flaw::TextOnly => {
+                    call.arguments = Bytes::from(String::from_utf8_lossy(&call.arguments).into_owned());
+                }
+                Flaw::DropsTheParent => call.parent = None,
+                _ => {}
+            }
+            let same = |other: &CallRecord| {
+                other.id == call.id && (other.tenant == call.tenant || flaw == Flaw::OneTenantAnId)
+            };
+            let known = self.calls.iter().position(same);
+            match known {
+                Some(place) if flaw == Flaw::TheLastStays => self.calls[place] = call,
+                Some(_) if flaw != Flaw::KeepsBoth => {}
+                _ => self.calls.push(call),
+            }
+        }
+    }
+}
+
+impl Ledger for Broken {
+    fn commit(&self, mut entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let (flaw, state) = (self.flaw, self.state.clone());
+        match flaw {
+            Flaw::Lazy => async move {
+                lock(&state).write(flaw, entries);
+                Ok(())
+            }
+            .boxed(),
+            Flaw::InTwoSteps => {
+                let rest = entries.split_off(entries.len() / 2);
+                lock(&state).write(flaw, entries);
+                let mut polled = false;
+                std::future::poll_fn(move |task| {
+                    if std::mem::replace(&mut polled, true) {
+                        lock(&state).write(flaw, rest.clone());
+                        return std::task::Poll::Ready(Ok(()));
+                    }
+                    task.waker().wake_by_ref();
+                    std::task::Poll::Pending
+                })
+                .boxed()
+            }
+            Flaw::NothingToFlush if entries.is_empty() => std::future::ready(Ok(())).boxed(),
+            Flaw::NothingToFlush => {
+                lock(&state).waiting.extend(entries);
+                async move {
+                    let state = &mut *lock(&state);
+                    let waiting = std::mem::take(&mut state.waiting);
+                    state.write(flaw, waiting);
+                    Ok(())
+                }
+                .boxed()
+            }
+            _ => {
+                lock(&state).write(flaw, entries);
+                std::future::ready(Ok(())).boxed()
+            }
+        }
+    }
+}
+
+impl Broken {
+    fn matches(&self, query: &CallQuery, call: &CallRecord) -> bool {
+        let mut query = query.clone();
+        match self.flaw {
+            Flaw::BeforeIncludes => query.before = query.before.map(|id| CallId::from_u128(id.as_u128() + 1)),
+            Flaw::BeforeSkips => query.before = query.before.map(|id| CallId::from_u128(id.as_u128().max(1) - 1)),
+            Flaw::AnyPrincipal => query.principal = None,
+            Flaw::FoldsThePrincipal => {
+                let lower = |principal: &Principal| principal.as_str().to_lowercase();
+                if query.principal.as_ref().map(lower) == Some(lower(&call.principal)) {
+                    query.principal = None;
+                }
+            }
+            Flaw::AnyTool => query.tool = None,
+            Flaw::AnyOutcome => query.outcome = None,
+            Flaw::FromExcludes if query.from == Some(call.at) => return false,
+            Flaw::ToIncludes if query.to == Some(call.at) => query.to = None,
+            _ => {}
+        }
+        query.matches(call)
+    }
+}
+
+#[async_trait]
+impl History for Broken {
+    async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
+        let mut calls = lock(&self.state).calls.clone();
+        calls.retain(|call| call.tenant == *tenant || self.flaw == Flaw::AnyTenant);
+        calls.sort_by_key(|call| std::cmp::Reverse(call.id));
+        let limit = usize::from(query.limit);
+        match self.flaw {
+            Flaw::FiltersThePage => calls.truncate(limit),
+            Flaw::OldestFirst => calls.reverse(),
+            _ => {}
+        }
+        calls.retain(|call| self.matches(query, call));
+        calls.truncate(limit + usize::from(self.flaw == Flaw::OneTooMany));
+        Ok(calls)
+    }
+
+    async fn call(&self, tenant: &Tenant, id: CallId) -> Result<Option<CallRecord>, StoreError> {
+        let calls = &lock(&self.state).calls;
+        let mut own = calls.iter().filter(|call| call.tenant == *tenant || self.flaw == Flaw::AnyTenantById);
+        Ok(own.find(|call| call.id == id || self.flaw == Flaw::AnyId).cloned())
+    }
+}
+
+mod ledger {
+    use super::{Flaw, broken};
+
+    super::super::each_case_fails! {
+    ledger, broken,
+    committed_entries_are_read_back: [Flaw::TextOnly, Flaw::DropsTheParent],
+    entries_are_taken_at_once: [Flaw::Lazy],
+    all_or_none: [Flaw::InTwoSteps],
+    an_empty_commit_waits_for_all_before_it: [Flaw::NothingToFlush],
+    the_same_id_twice_is_one_entry: [Flaw::KeepsBoth, Flaw::TheLastStays, Flaw::OneTenantAnId],
+    }
+}
+
+mod history {
+    use super::{Flaw, broken};
+
+    super::super::each_case_fails! {
+    history, broken,
+    newest_first: [Flaw::OldestFirst],
+    pages_neither_repeat_nor_skip: [Flaw::BeforeIncludes, Flaw::BeforeSkips],
+    pages_are_full: [Flaw::FiltersThePage, Flaw::OneTooMany],
+    every_filter_holds: [
+        Flaw::AnyPrincipal,
+        Flaw::FoldsThePrincipal,
+        Flaw::AnyTool,
+        Flaw::AnyOutcome,
+        Flaw::FromExcludes,
+        Flaw::ToIncludes,
+        Flaw::BeforeIncludes,
+    ],
+    a_call_is_found_by_its_id: [Flaw::AnyId, Flaw::DropsTheParent],
+    tenants_are_apart: [Flaw::AnyTenant, Flaw::AnyTenantById],
+    }
+}

@@ -1,0 +1,111 @@
+//! The memory stores keep what the traits promise, within their bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{MemoryCache, MemoryStore};
+use crate::caller::{Principal, Tenant};
+use crate::clock::Timestamp;
+use crate::clock::simulated::SimulatedClock;
+use crate::contract::Fresh;
+use crate::store::Stores;
+use crate::store::cache::Cache;
+use crate::store::history::{CallQuery, History};
+use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
+use crate::store::notes::Notes;
+
+async fn fresh() -> Fresh {
+    let clock = SimulatedClock::new();
+    Fresh::new(Stores::in_memory(Arc::new(clock.clone())), clock)
+}
+
+crate::ledger_contract!(fresh);
+crate::history_contract!(fresh);
+crate::notes_contract!(fresh);
+crate::cache_contract!(fresh);
+
+fn tenant() -> Tenant {
+    Tenant::from("a")
+}
+
+fn call(id: usize, result: Bytes) -> Entry {
+    Entry::Call(CallRecord {
+        id: CallId::from_u128(id as u128),
+        parent: None,
+        tenant: tenant(),
+        principal: Principal::from("p"),
+        tool: "t".to_owned(),
+        arguments: Bytes::from_static(b"{}"),
+        outcome: Outcome::Ok,
+        result,
+        at: Timestamp::default(),
+        duration: Duration::ZERO,
+    })
+}
+
+#[tokio::test]
+async fn the_oldest_calls_go_when_there_are_too_many() {
+    let store = MemoryStore::new(Arc::new(SimulatedClock::new()));
+    let calls = (0..MemoryStore::CAPACITY + 5).map(|id| call(id, Bytes::new())).collect();
+    store.commit(calls).await.unwrap();
+    let query = CallQuery { limit: u16::MAX, ..CallQuery::default() };
+    let kept = store.calls(&tenant(), &query).await.unwrap();
+    assert_eq!((kept.len(), kept.last().unwrap().id), (MemoryStore::CAPACITY, CallId::from_u128(5)));
+}
+
+#[tokio::test]
+async fn the_oldest_calls_go_when_they_are_too_large() {
+    let store = MemoryStore::new(Arc::new(SimulatedClock::new()));
+    let third = Bytes::from(vec![0; MemoryStore::BYTES / 3]);
+    for id in 0..6 {
+        store.commit(vec![call(id, third.clone())]).await.unwrap();
+    }
+    let kept = store.calls(&tenant(), &CallQuery::default()).await.unwrap();
+    assert_eq!(kept.iter().map(|call| call.id.as_u128()).collect::<Vec<_>>(), [5, 4]);
+}
+
+#[tokio::test]
+async fn the_oldest_notes_go_when_there_are_too_many() {
+    let store = MemoryStore::new(Arc::new(SimulatedClock::new()));
+    let owner = Principal::from("p");
+    for n in 0..MemoryStore::CAPACITY {
+        store.write(&tenant(), &owner, &n.to_string(), "").await.unwrap();
+    }
+    // The first is written again, so that the second is the oldest.
+    store.write(&tenant(), &owner, "0", "again").await.unwrap();
+    store.write(&tenant(), &owner, "new", "").await.unwrap();
+    let mut kept = Vec::new();
+    for name in ["0", "1", "2", "new"] {
+        kept.push(store.read(&tenant(), &owner, name).await.unwrap().is_some());
+    }
+    assert_eq!(kept, [true, false, true, true]);
+}
+
+#[tokio::test]
+async fn the_oldest_notes_go_when_they_are_too_large() {
+    let store = MemoryStore::new(Arc::new(SimulatedClock::new()));
+    let (owner, third) = (Principal::from("p"), "x".repeat(MemoryStore::BYTES / 3));
+    for name in ["a", "b", "c"] {
+        store.write(&tenant(), &owner, name, &third).await.unwrap();
+    }
+    assert_eq!(store.read(&tenant(), &owner, "a").await.unwrap(), None);
+    assert!(store.read(&tenant(), &owner, "b").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_cache_is_bounded_in_bytes() {
+    let cache = MemoryCache::new(Arc::new(SimulatedClock::new()));
+    let (lifetime, half) = (Duration::from_secs(1), Bytes::from(vec![0; MemoryCache::BYTES / 2]));
+    let too_large = Bytes::from(vec![0; MemoryCache::BYTES + 1]);
+    for (key, value) in [("a", &half), ("b", &half), ("b", &half)] {
+        cache.store(&tenant(), key, value.clone(), lifetime).await.unwrap();
+    }
+    assert!(cache.load(&tenant(), "a").await.unwrap().is_some(), "what is replaced takes no room");
+    cache.store(&tenant(), "c", half.clone(), lifetime).await.unwrap();
+    cache.store(&tenant(), "d", too_large, lifetime).await.unwrap();
+    for key in ["a", "b", "d"] {
+        assert_eq!(cache.load(&tenant(), key).await.unwrap(), None, "{key}");
+    }
+}
