@@ -8,14 +8,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::context::{Context, Why};
+use crate::context::Context;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::pipeline::{self, Failure, Finished};
 use crate::tool::registry::OfferedTool;
 
 /// A call under way. A call that is pending at its first poll moves to the spawner, so that neither a client that leaves nor
-/// one that does not read can stop it between two awaits; a read-only call stays, and is dropped with this future.
+/// one that does not read can stop it between two awaits; a read-only call stays as long as its client does.
 pub(crate) struct Call {
     stage: Stage,
     cx: Context,
@@ -92,9 +92,8 @@ impl Drop for Call {
     fn drop(&mut self) {
         match (&self.stage, self.on_leave) {
             (Stage::Over, _) => {}
-            (_, OnLeave::Cancel) => self.cx.inner().cancellation.cancel(Why::Left),
-            (Stage::Here(_), OnLeave::Finish) if !self.read_only => self.move_out(),
-            (_, OnLeave::Finish) => {}
+            (_, OnLeave::Cancel) => self.cx.inner().cancellation.cancel(),
+            (_, OnLeave::Finish) => self.move_out(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline;
 
-pub(crate) use cancellation::{Cancellation, Why};
+pub(crate) use cancellation::Cancellation;
 pub(crate) use outbox::Outbox;
 pub use outbox::{LogLevel, Progress};
 
@@ -73,9 +73,9 @@ impl Context {
         }
     }
 
-    /// Whether the call should end: its client left, its time is over, or the server stops.
+    /// Whether the call should end: its client left, or its time is over.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancellation.why().is_some() || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+        self.0.cancellation.is_set() || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// Completes when the call should end; the future of a tool that is not read-only goes on for a grace, and is dropped then.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::select;
 use tokio::sync::Notify;
 
 use crate::call::{Call, OnLeave};
@@ -122,18 +123,16 @@ impl Server {
         }
     }
 
-    /// Completes when no call is under way and all that ended are recorded, or after `limit`. Call it when no new ones come in.
+    /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
+    /// again at the most. Call it when no new ones come in.
     ///
     /// Returns how many calls were still running.
     pub async fn drain(&self, limit: Duration) -> usize {
-        let idle = std::pin::pin!(async {
-            self.0.running.idle().await;
-            if let Some(ledger) = &self.0.ledger {
-                // An empty commit waits for all before it. What fails has been told to whoever waited for it.
-                let _ = ledger.commit(Vec::new()).await;
-            }
-        });
-        futures_util::future::select(idle, self.0.clock.sleep(limit)).await;
+        select(std::pin::pin!(self.0.running.idle()), self.0.clock.sleep(limit)).await;
+        if let Some(ledger) = &self.0.ledger {
+            // An empty commit waits for all before it. What fails has been told to whoever waited for it.
+            select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
+        }
         self.0.running.count.load(Ordering::Acquire)
     }
 

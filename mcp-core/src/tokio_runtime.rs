@@ -69,12 +69,12 @@ impl TokioSpawner {
 }
 
 impl Spawner for TokioSpawner {
-    /// # Panics
-    /// When made by [`TokioSpawner::current`] and called outside of a runtime.
+    /// When made by [`TokioSpawner::current`] and called outside of a runtime, the task is dropped: this happens to what is
+    /// dropped after its runtime, and a destructor must not panic.
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        match &self.runtime {
-            Some(handle) => drop(handle.spawn(task)),
-            None => drop(tokio::spawn(task)),
+        let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok());
+        if let Some(runtime) = runtime {
+            drop(runtime.spawn(task));
         }
     }
 }

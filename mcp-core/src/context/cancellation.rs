@@ -1,42 +1,30 @@
 //! The sign that a call should end.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
 /// Set once, never taken back.
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    why: AtomicU8,
+    set: AtomicBool,
     changed: Notify,
 }
 
-/// Why a call should end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    Left = 1,
-    TimedOut = 2,
-}
-
 impl Cancellation {
-    /// Sets the sign; the first reason stays.
-    pub(crate) fn cancel(&self, why: Why) {
-        let _ = self.why.compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
+    pub(crate) fn cancel(&self) {
+        self.set.store(true, Ordering::Release);
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn why(&self) -> Option<Why> {
-        match self.why.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some(Why::Left),
-            _ => Some(Why::TimedOut),
-        }
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
     }
 
     pub(crate) async fn cancelled(&self) {
         // Made before the sign is read, it is woken by a sign that is set in between.
         let changed = self.changed.notified();
-        if self.why().is_none() {
+        if !self.is_set() {
             changed.await;
         }
     }

@@ -63,15 +63,13 @@ fn expect(head: &dyn Head, name: &'static str, shown: &str, body: &str, member: 
             mismatch(format!("the header `{shown}` cannot be used: {why}; send it once, in ASCII or as =?base64?…?="))
         }
         // Only names can hold what a header cannot.
-        Header::One(value) if name != "mcp-name" && value == body => Ok(()),
-        Header::One(value) if name == "mcp-name" => match decode(value) {
-            Some(decoded) if decoded == body => Ok(()),
-            Some(decoded) => mismatch(differs(shown, &decoded, body, member)),
+        Header::One(value) => match if name == "mcp-name" { decode(value) } else { Some(Cow::Borrowed(value)) } {
+            Some(value) if value == body => Ok(()),
+            Some(value) => mismatch(differs(shown, &value, body, member)),
             None => mismatch(format!(
                 "the header `{shown}` is not the base64 of UTF-8; encode `{member}` again, with padding"
             )),
         },
-        Header::One(value) => mismatch(differs(shown, value, body, member)),
     }
 }
 

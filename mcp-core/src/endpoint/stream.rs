@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -14,6 +13,7 @@ use super::answer::{Answer, Body};
 use crate::call::Call;
 use crate::context::Outbox;
 use crate::protocol::encoding::{self, Encoding};
+use crate::protocol::errors::RpcError;
 use crate::protocol::tools;
 use crate::server::Server;
 use crate::tool::pipeline::Finished;
@@ -48,15 +48,12 @@ impl Speaker {
 
     /// Waits until it is known whether the answer is an object or a stream.
     pub(super) async fn answer(self, mut call: Call) -> Answer {
-        let mut ready = pin!(&mut call);
-        let first = std::future::poll_fn(|task| Poll::Ready(ready.as_mut().poll(task))).await;
-        let event = match first {
-            Poll::Ready(finished) => Event::Finished(finished),
-            Poll::Pending => self.next(&mut call, self.pacing.silence).await,
-        };
-        match event {
+        match self.next(&mut call, self.pacing.silence).await {
             Event::Finished(finished) => self.finish(finished),
-            Event::Spoke => self.stream(call, Vec::new()),
+            Event::Spoke => {
+                let said = self.said();
+                self.stream(call, said)
+            }
             Event::Silent => self.stream(call, KEEP_ALIVE.to_vec()),
         }
     }
@@ -81,25 +78,21 @@ impl Speaker {
         }
     }
 
+    /// The whole answer to a call that ended before anything was sent.
     fn finish(&self, finished: Finished) -> Answer {
         let said = self.said();
-        let answer = tools::encode_call(&self.server, self.encoding, &self.id, finished);
-        if said.is_empty() {
-            return match answer {
-                Ok(json) => Answer::json(200, json),
-                Err(error) => Answer::error(Some(&self.id), &error),
-            };
+        if !said.is_empty() {
+            return Answer::events(Body::Full(self.end(said, finished)));
         }
-        let last = answer.unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
-        let mut frames = said;
-        frame(&mut frames, &last);
-        Answer::events(Body::Full(frames.into()))
+        match self.encode(finished) {
+            Ok(json) => Answer::json(200, json),
+            Err(error) => Answer::error(Some(&self.id), &error),
+        }
     }
 
     /// From here on the call runs by itself: a client that does not read holds up neither the call nor its timeout.
     fn stream(self, mut call: Call, first: Vec<u8>) -> Answer {
         call.move_out();
-        let first = if first.is_empty() { self.said() } else { first };
         let rest = stream::unfold(Some((self, call)), async |state| {
             let (speaker, mut call) = state?;
             let mut frames = speaker.said();
@@ -107,20 +100,25 @@ impl Speaker {
                 match speaker.next(&mut call, speaker.pacing.keep_alive).await {
                     Event::Silent => frames.extend_from_slice(KEEP_ALIVE),
                     Event::Spoke => frames = speaker.said(),
-                    Event::Finished(finished) => {
-                        let last = tools::encode_call(&speaker.server, speaker.encoding, &speaker.id, finished)
-                            .unwrap_or_else(|error| encoding::error(Some(&speaker.id), &error));
-                        // What the call said last comes before its result.
-                        frames = speaker.said();
-                        frame(&mut frames, &last);
-                        return Some((Bytes::from(frames), None));
-                    }
+                    // What the call said last comes before its result.
+                    Event::Finished(finished) => return Some((speaker.end(speaker.said(), finished), None)),
                 }
             }
             Some((Bytes::from(frames), Some((speaker, call))))
         });
         let rest = rest.filter(|frames| std::future::ready(!frames.is_empty()));
         Answer::events(Body::Stream(stream::once(std::future::ready(Bytes::from(first))).chain(rest).boxed()))
+    }
+
+    /// The frames of a stream's end: those given, and the result.
+    fn end(&self, mut frames: Vec<u8>, finished: Finished) -> Bytes {
+        let last = self.encode(finished).unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
+        frame(&mut frames, &last);
+        frames.into()
+    }
+
+    fn encode(&self, finished: Finished) -> Result<Vec<u8>, RpcError> {
+        tools::encode_call(&self.server, self.encoding, &self.id, finished)
     }
 
     /// The frames of all that waits in the outbox.
@@ -144,9 +142,10 @@ impl Drop for Speaker {
 /// A comment, which clients pass over (HTML, "Server-sent events").
 const KEEP_ALIVE: &[u8] = b":\r\n\r\n";
 
-/// Writes one message, which holds no line break, as an event.
+/// Writes one message as an event.
 fn frame(out: &mut Vec<u8>, message: &[u8]) {
     out.extend_from_slice(b"event: message\ndata: ");
-    out.extend_from_slice(message);
+    // JSON has line breaks only between tokens, where a space is as good; here one would end the event's data.
+    out.extend(message.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     out.extend_from_slice(b"\n\n");
 }

@@ -309,8 +309,10 @@ impl IntoOutput for Content {
     }
 }
 
+/// An enum whose variants have descriptions is a choice of strings.
 fn is_text(schema: &Value) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("string")
+    let is_choice = || schema.get("oneOf").and_then(Value::as_array).is_some_and(|list| list.iter().all(is_text));
+    schema.get("type").map_or_else(is_choice, |kind| kind == "string")
 }
 
 fn is_nothing(schema: &Value) -> bool {

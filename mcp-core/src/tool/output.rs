@@ -131,6 +131,7 @@ impl ToolOutput {
         #[serde(rename_all = "camelCase")]
         struct Wire {
             content: Vec<Content>,
+            #[serde(default, deserialize_with = "given")]
             structured_content: Option<Box<RawValue>>,
             #[serde(default)]
             is_error: bool,
@@ -138,6 +139,11 @@ impl ToolOutput {
         let wire: Wire = serde_json::from_slice(json)?;
         Ok(Self { content: wire.content, structured: wire.structured_content, is_error: wire.is_error })
     }
+}
+
+/// Reads a value that was given, be it `null`.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl From<Content> for ToolOutput {
@@ -188,11 +194,14 @@ impl Content {
         Self { kind: Kind::Audio { mime_type: mime_type.into(), data: STANDARD.encode(bytes) } }
     }
 
+    /// As [`ToolOutput::size`]; no piece takes nothing.
     fn size(&self) -> usize {
-        match &self.kind {
-            Kind::Text { text } => text.len(),
-            Kind::Image { data, .. } | Kind::Audio { data, .. } => data.len(),
-        }
+        const FRAME: usize = r#"{"type":"text","text":""}"#.len();
+        FRAME
+            + match &self.kind {
+                Kind::Text { text } => text.len(),
+                Kind::Image { mime_type, data } | Kind::Audio { mime_type, data } => mime_type.len() + data.len(),
+            }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 mod cache;
 mod checks;
+mod invoke;
 mod limit;
 mod record;
 
@@ -40,12 +41,15 @@ pub(crate) async fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Contex
 async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
     checks::arguments(tool, &arguments)?;
     let changes = cache::Changes::by(tool, cx);
-    let result = match tool.cache() {
-        None => limit::call(tool, arguments.clone(), cx).await,
-        Some(policy) => cache::call(policy, tool, &arguments, cx).await,
-    };
+    let result = limit::hold(tool, cx, async {
+        match tool.cache() {
+            None => invoke::call(tool, arguments.clone(), cx).await,
+            Some(policy) => cache::call(policy, tool, &arguments, cx).await,
+        }
+    });
+    let result = result.await;
     changes.settle().await;
-    checks::output(tool, cx, result).map_err(|error| checks::explain(tool, &arguments, error))
+    result.map_err(|error| checks::explain(tool, &arguments, error))
 }
 
 /// Writes the cause of an error that the client does not see into the log, under the id that it does see.

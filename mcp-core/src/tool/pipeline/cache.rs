@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use super::limit;
+use super::invoke;
 use crate::caller::Tenant;
 use crate::context::Context;
 use crate::memory::lock;
@@ -31,40 +31,39 @@ pub(super) async fn call(
     let (cache, tenant) = (server.cache(), cx.caller().tenant());
     // Read before the tool looks at the data: see the promises of `Cache`.
     let Ok(version) = cache.version(tenant, &tag(policy.tag, cx)).await else {
-        return limit::call(tool, arguments.clone(), cx).await;
+        return invoke::call(tool, arguments.clone(), cx).await;
     };
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(arguments.as_bytes()));
     let key = format!("result\0{}\0{}\0{version:x}\0{digest}", cx.caller().principal(), tool.spec().name());
-    if let Ok(Some(kept)) = cache.load(tenant, &key).await
-        && let Ok(output) = ToolOutput::from_json(&kept)
-    {
-        return Ok(output);
-    }
     let flight = server.flights().join((tenant.clone(), key.clone()));
     let mut own = None;
-    let landed = flight
-        .cell
-        .get_or_try_init(async || {
-            match limit::call(tool, arguments.clone(), cx).await {
-                // Whoever leaves does not take the others with it: one of them runs the tool then.
-                Err(ToolError::Cancelled) => Err(ToolError::Cancelled),
-                Err(error) => {
-                    let shared = Landed::Failed(Arc::new(share(&error)));
-                    own = Some(Err(error));
-                    Ok(shared)
-                }
-                Ok(output) => {
-                    let json = output.to_json();
-                    if !output.is_error() {
-                        // A cache that cannot keep it makes the next call slower, no more.
-                        let _ = cache.store(tenant, &key, json.clone(), policy.lifetime).await;
-                    }
-                    own = Some(Ok(output));
-                    Ok(Landed::Output(json))
-                }
+    let run = async || {
+        if let Ok(Some(kept)) = cache.load(tenant, &key).await
+            && let Ok(output) = ToolOutput::from_json(&kept)
+        {
+            own = Some(Ok(output));
+            return Ok(Landed::Output(kept));
+        }
+        match invoke::call(tool, arguments.clone(), cx).await {
+            // Whoever leaves does not take the others with it: one of them runs the tool then.
+            Err(ToolError::Cancelled) => Err(ToolError::Cancelled),
+            Err(error) => {
+                let shared = Landed::Failed(share(&error));
+                own = Some(Err(error));
+                Ok(shared)
             }
-        })
-        .await?;
+            Ok(output) => {
+                let json = output.to_json();
+                if !output.is_error() {
+                    // A cache that cannot keep it makes the next call slower, no more.
+                    let _ = cache.store(tenant, &key, json.clone(), policy.lifetime).await;
+                }
+                own = Some(Ok(output));
+                Ok(Landed::Output(json))
+            }
+        }
+    };
+    let landed = flight.cell.get_or_try_init(run).await?;
     match (own, landed) {
         (Some(own), _) => own,
         (None, Landed::Output(json)) => Ok(ToolOutput::from_json(json)?),
@@ -131,15 +130,22 @@ fn share(error: &ToolError) -> ToolError {
 
 /// The runs that callers share at this moment; as many as there are calls under way at the most.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<FlightKey, Arc<OnceCell<Landed>>>>);
+pub(crate) struct Flights(Mutex<HashMap<FlightKey, Shared>>);
 
 type FlightKey = (Tenant, String);
 
-enum Landed {
-    Output(Bytes),
-    Failed(Arc<ToolError>),
+#[derive(Default)]
+struct Shared {
+    cell: Arc<OnceCell<Landed>>,
+    aboard: usize,
 }
 
+enum Landed {
+    Output(Bytes),
+    Failed(ToolError),
+}
+
+/// A seat in a run that callers share. With the last seat the run is forgotten.
 struct Flight<'a> {
     flights: &'a Flights,
     key: FlightKey,
@@ -148,17 +154,21 @@ struct Flight<'a> {
 
 impl Flights {
     fn join(&self, key: FlightKey) -> Flight<'_> {
-        let cell = lock(&self.0).entry(key.clone()).or_default().clone();
-        Flight { flights: self, key, cell }
+        let mut flights = lock(&self.0);
+        let shared = flights.entry(key.clone()).or_default();
+        shared.aboard += 1;
+        Flight { flights: self, key, cell: shared.cell.clone() }
     }
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let mut flights = lock(&self.flights.0);
-        // The map's own and this one: nobody else is on board.
-        if Arc::strong_count(&self.cell) == 2 {
-            flights.remove(&self.key);
+        if let Some(shared) = flights.get_mut(&self.key) {
+            shared.aboard -= 1;
+            if shared.aboard == 0 {
+                flights.remove(&self.key);
+            }
         }
     }
 }

@@ -1,9 +1,7 @@
-//! The stages that look at what goes in and what comes out.
+//! The stage that looks at what goes in.
 
-use crate::context::Context;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{Fault, ToolError};
-use crate::tool::output::ToolOutput;
 use crate::tool::registry::{Check, OfferedTool};
 use crate::tool::schema;
 
@@ -26,18 +24,5 @@ pub(super) fn explain(tool: &OfferedTool, arguments: &Arguments, error: ToolErro
             ToolError::Arguments(if all.is_empty() { faults } else { all })
         }
         error => error,
-    }
-}
-
-/// Refuses an output that is too large.
-pub(super) fn output(
-    tool: &OfferedTool,
-    cx: &Context,
-    result: Result<ToolOutput, ToolError>,
-) -> Result<ToolOutput, ToolError> {
-    let limit = tool.spec().policy.max_output.unwrap_or(cx.inner().server.limits().max_output);
-    match result {
-        Ok(output) if output.size() > limit => Err(ToolError::TooLarge { size: output.size(), limit }),
-        result => result,
     }
 }

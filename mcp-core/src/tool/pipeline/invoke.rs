@@ -1,0 +1,28 @@
+//! The innermost stage: it calls the tool, and lets out neither a panic nor an output that is too large.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+use crate::context::Context;
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::output::ToolOutput;
+use crate::tool::registry::OfferedTool;
+
+pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
+    // A tool by hand may panic before it has a future, so that is made inside.
+    let call = AssertUnwindSafe(async { tool.tool().call(arguments, cx.clone()).await }).catch_unwind();
+    let output = call.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
+    let limit = tool.spec().policy.max_output.unwrap_or(cx.inner().server.limits().max_output);
+    match output.size() {
+        size if size > limit => Err(ToolError::TooLarge { size, limit }),
+        _ => Ok(output),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ToolError {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    ToolError::Internal(format!("the tool panicked: {}", message.unwrap_or("(no message)")).into())
+}
