@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server =
         Server::builder("shop", "1.0.0").tool(tool_with("order", "Orders an item.", shop.clone(), order)).build()?;
     let endpoint = Endpoint::new(server);
-    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
+    let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
     HttpServer::new(move || {
         App::new()
             .app_data(shop.clone())

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server =
         Server::builder("hello", "1.0.0").tool(tool_fn("echo", "Says what it is told.", echo).read_only()).build()?;
     let endpoint = Endpoint::new(server);
-    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
+    let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
     HttpServer::new(move || App::new().service(web::scope("/mcp").configure(mcp_http::mount(endpoint.clone()))))
         .tcp_nodelay(true)
         .h1_allow_half_closed(false)

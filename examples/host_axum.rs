@@ -37,7 +37,8 @@ async fn mcp(State(endpoint): State<Endpoint>, request: Request) -> Response {
 async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let (mut pieces, mut whole) = (body.into_data_stream(), BytesMut::new());
     while let Some(piece) = pieces.next().await {
-        let broken = |_| Refusal { status: 400, message: "the body ended early".to_owned(), challenge: None };
+        let broken =
+            |error| Refusal { status: 400, message: format!("the body cannot be read: {error}"), challenge: None };
         whole.extend_from_slice(&piece.map_err(broken)?);
         if whole.len() > limit {
             return Err(Refusal::too_large(limit));
@@ -102,7 +103,7 @@ async fn echo(echo: Echo) -> Result<String, ToolError> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server =
         Server::builder("hello", "1.0.0").tool(tool_fn("echo", "Says what it is told.", echo).read_only()).build()?;
-    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
+    let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
     serve(TcpListener::bind(("127.0.0.1", port)).await?, Endpoint::new(server)).await?;
     Ok(())
 }

@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::env::var("UNITS").unwrap_or_else(|_| r#"{"metre": 1, "foot": 0.3048, "mile": 1609.344}"#.to_owned());
     let server = Server::builder("by-hand", "1.0.0").tool(Convert::new(serde_json::from_str(&units)?)).build()?;
     let endpoint = Endpoint::new(server);
-    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
+    let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
     HttpServer::new(move || App::new().service(web::scope("/mcp").configure(mcp_http::mount(endpoint.clone()))))
         .tcp_nodelay(true)
         .h1_allow_half_closed(false)

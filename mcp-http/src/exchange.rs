@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -21,7 +21,13 @@ pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: w
         },
         Err(refusal) => refusal.into_answer(),
     };
-    respond(answer)
+    let mut response = respond(answer);
+    if request.version() < Version::HTTP_11 && response.body().size() == BodySize::Stream {
+        // Chunks are unknown there: a stream ends with its connection (RFC 9112, section 6.1).
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 /// Who calls, by the app's own middleware or by the endpoint.
@@ -40,7 +46,7 @@ pub(crate) async fn read(request: &HttpRequest, mut payload: web::Payload, limit
     if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit));
     }
-    let broken = |_| Refusal { status: 400, message: "the body ended early".to_owned(), challenge: None };
+    let broken = |error| Refusal { status: 400, message: format!("the body cannot be read: {error}"), challenge: None };
     let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(Refusal::too_large(limit));

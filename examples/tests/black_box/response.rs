@@ -132,6 +132,8 @@ enum Framing {
     Chunks,
     /// So many bytes are still to come.
     Length(usize),
+    /// It ends with the connection.
+    Connection,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
@@ -146,20 +148,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return None;
         };
         let mut lines = text.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok());
         let header = |line: &str| {
             let (name, value) = line.split_once(':').expect("a header has a name and a value");
             (name.to_ascii_lowercase(), value.trim().to_owned())
         };
         let head = Head { status: status.expect("a first line has a status"), headers: lines.map(header).collect() };
-        self.framing = match head.header("transfer-encoding") {
-            Some(encoding) => {
-                assert_eq!(encoding, "chunked");
-                Framing::Chunks
-            }
-            None => {
-                Framing::Length(head.header("content-length").map_or(0, |length| length.parse().expect("a number")))
-            }
+        self.framing = match (head.header("transfer-encoding"), head.header("content-length")) {
+            (Some("chunked"), None) => Framing::Chunks,
+            (None, Some(length)) => Framing::Length(length.parse().expect("a length is a number")),
+            (None, None) if head.status < 200 => Framing::Length(0),
+            (None, None) => Framing::Connection,
+            framing => panic!("nobody knows where this body ends: {framing:?}"),
         };
         Some(head)
     }
@@ -168,6 +168,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub async fn piece(&mut self) -> Option<Vec<u8>> {
         let piece = match self.framing {
             Framing::Length(0) => Vec::new(),
+            Framing::Connection => {
+                if self.waiting.is_empty() {
+                    self.more().await;
+                }
+                std::mem::take(&mut self.waiting)
+            }
             Framing::Length(left) => {
                 self.fill(1).await;
                 let piece = self.take(left.min(self.waiting.len()));

@@ -1,6 +1,7 @@
 //! The server under test.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::{Context, Endpoint, Progress, Server, ToolError, tool_fn, tool_with};
@@ -109,6 +110,9 @@ async fn waits(probe: Arc<Probe>, _: Nothing, cx: Context) -> Result<(), ToolErr
     Ok(())
 }
 
+/// Longer than any case waits: no call ends, and no answer begins, because time has passed.
+const NEVER: Duration = Duration::from_secs(3600);
+
 /// The endpoint that every host serves. Its pages are short, so that a few tools fill several.
 pub fn endpoint() -> (Endpoint, Arc<Probe>) {
     let probe =
@@ -123,9 +127,11 @@ pub fn endpoint() -> (Endpoint, Arc<Probe>) {
         .tool(tool_with("steps", "Goes two steps.", probe.clone(), steps))
         .tool(tool_with("waits", "Waits.", probe.clone(), waits))
         .page_size(3)
+        .timeout(NEVER)
         .build()
         .expect("the tools can be offered");
     let endpoint = Endpoint::new(server)
+        .silence(NEVER)
         .authenticate(KeyOrLoopback::loopback_only().or_key(KEY))
         .allow_host("mcp.example.com")
         .allow_origin("https://app.example.com");

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::cases;
 use crate::host::Served;
-use crate::request::{Request, call, discover};
+use crate::request::{Request, call, call_with_token, discover};
 
 cases! {
     over sockets:
@@ -19,6 +19,7 @@ cases! {
     a_connection_survives_errors,
     a_refused_body_is_not_taken_for_a_request,
     the_answer_to_head_has_no_body,
+    a_client_of_http_1_0_is_sent_no_chunks,
 }
 
 async fn a_body_may_come_in_chunks(server: &Served) {
@@ -134,4 +135,19 @@ async fn the_answer_to_head_has_no_body(server: &Served) {
     // What follows the head is the next answer, and no body.
     writer.write_all(&discover().to_bytes()).await.expect("the server reads");
     assert_eq!(reader.head().await.map(|head| head.status), Some(200));
+}
+
+/// Some proxies still speak it to what stands behind them.
+async fn a_client_of_http_1_0_is_sent_no_chunks(server: &Served) {
+    for connection in ["close", "keep-alive"] {
+        server.probe.go_on.happens();
+        let mut request = call_with_token("steps", "7").header("Connection", connection);
+        request.line = "POST /mcp HTTP/1.0".to_owned();
+        let (mut reader, mut writer) = server.connect().await;
+        writer.write_all(&request.to_bytes()).await.expect("the server reads");
+        let response = reader.response().await.expect("the request is answered");
+        assert_eq!(response.head.header("transfer-encoding"), None);
+        assert!(response.text().starts_with("event: message\ndata: "), "{}", response.text());
+        assert!(response.text().contains(r#""text":"done""#), "{}", response.text());
+    }
 }
