@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 #[tokio::test]
 async fn it_lists_the_tools_in_their_order() {
@@ -127,6 +127,7 @@ async fn a_call_of_the_older_era_runs_to_its_end() {
     soon(client.progress.recv()).await.unwrap();
     call.cancel(Some("changed my mind".to_owned())).await.unwrap();
     soon(client.service.cancel()).await.unwrap();
+    soon(host.connections.wait_for(|open| *open == 0)).await.unwrap();
     host.gate.add_permits(1);
     assert_eq!(soon(host.ended.recv()).await, Some("finished"));
 }
@@ -149,6 +150,24 @@ struct Host {
     gate: Arc<Semaphore>,
     /// How `wait` ended.
     ended: mpsc::UnboundedReceiver<&'static str>,
+    /// How many connections are open.
+    connections: watch::Receiver<usize>,
+}
+
+/// Counts a connection as open, as long as it lives.
+struct Connection(watch::Sender<usize>);
+
+impl Connection {
+    fn open(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|open| *open += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
 }
 
 impl Host {
@@ -162,10 +181,14 @@ impl Host {
             .tool(tool_with("count", "Counts to three.", gate.clone(), count))
             .tool(tool_with("wait", "Waits.", (gate.clone(), tell), wait));
         let endpoint = Endpoint::new(server.build().unwrap());
+        let (count, connections) = watch::channel(0);
         let http = HttpServer::new(move || {
             App::new()
                 .service(web::scope("/mcp").configure(mcp_http::mount(endpoint.clone())))
                 .service(web::scope("/api/v1").configure(mcp_http::rest(endpoint.clone())))
+        })
+        .on_connect(move |_, data| {
+            data.insert(Connection::open(&count));
         })
         .workers(1)
         .disable_signals()
@@ -177,7 +200,7 @@ impl Host {
         let running = http.run();
         let server = running.handle();
         tokio::spawn(running);
-        Self { port, server, gate, ended }
+        Self { port, server, gate, ended, connections }
     }
 
     async fn connect(&self, era: Era) -> Client {
