@@ -96,6 +96,9 @@ async fn steps(probe: Arc<Probe>, _: Nothing, cx: Context) -> Result<String, Too
     probe.started.happens();
     cx.progress(Progress::new(1.0).of(2.0).saying("halfway"));
     probe.go_on.happened().await;
+    if cx.is_cancelled() {
+        probe.cancelled.happens();
+    }
     cx.progress(Progress::new(2.0).of(2.0));
     probe.finished.happens();
     Ok("done".to_owned())
