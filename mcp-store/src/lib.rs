@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Storage for mcp-core on SQL databases, and the tools that work on it.
+//!
+//! [`open`] makes the [`Stores`](mcp_core::Stores) of a server out of a URL: SQLite in a file, for one process, with a cache in
+//! that process. [`tool::tools`] are tools on such stores: notes that each caller keeps, and a search in the caller's own
+//! calls. What serves them is not here: see mcp-core for the server, and mcp-http for a shell.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use mcp_core::Server;
+//! use mcp_core::tokio_runtime::TokioClock;
+//! use mcp_store::StoreConfig;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite:{}/data/mcp.db", folder.path().display());
+//! // let url = "sqlite:./data/mcp.db";
+//! let stores = mcp_store::open(&StoreConfig::new(url, Arc::new(TokioClock::new()))).await?;
+//! let server = Server::builder("notes", "1.0.0").tools(mcp_store::tool::tools(&stores)).stores(stores).build()?;
+//! # let _ = server;
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod ledger;
+mod open;
+mod sql;
+pub mod tool;
+
+pub use open::{OpenError, StoreConfig, migrate, open, pending_migrations};

@@ -1,0 +1,75 @@
+//! Calls in SQL.
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use mcp_core::caller::Tenant;
+use mcp_core::store::StoreError;
+use mcp_core::store::history::{CallQuery, History};
+use mcp_core::store::ledger::{CallId, CallRecord, Entry};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use super::entity::call::{Column, Entity, uuid};
+use super::error::store_error;
+use super::{Database, insert};
+use crate::ledger::Sink;
+
+/// [`History`] in SQL, and what the ledger writes into.
+#[derive(Clone)]
+pub(crate) struct SqlCalls {
+    database: Database,
+}
+
+impl SqlCalls {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+impl Sink for SqlCalls {
+    async fn write(&self, entries: Vec<&Entry>) -> Result<(), StoreError> {
+        let mut calls = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let Entry::Call(call) = entry else {
+                return Err(StoreError::Refused { store: "ledger", source: None });
+            };
+            calls.push(call);
+        }
+        let statements = insert::calls(&calls);
+        let write = self.database.transaction(|transaction| {
+            async move {
+                for statement in statements {
+                    transaction.execute_raw(statement).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        write.await.map_err(store_error("ledger"))
+    }
+}
+
+#[async_trait]
+impl History for SqlCalls {
+    async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
+        let select = Entity::find()
+            .filter(Column::Tenant.eq(tenant.as_str()))
+            .apply_if(query.principal.as_ref(), |select, principal| {
+                select.filter(Column::Principal.eq(principal.as_str()))
+            })
+            .apply_if(query.tool.as_deref(), |select, tool| select.filter(Column::Tool.eq(tool)))
+            .apply_if(query.outcome, |select, outcome| select.filter(Column::Outcome.eq(outcome.as_str())))
+            .apply_if(query.from, |select, from| select.filter(Column::At.gte(from.as_micros())))
+            .apply_if(query.to, |select, to| select.filter(Column::At.lt(to.as_micros())))
+            .apply_if(query.before, |select, before| select.filter(Column::Id.lt(uuid(before))))
+            .order_by_desc(Column::Id)
+            .limit(u64::from(query.limit));
+        let rows = select.all(self.database.readers()).await.map_err(store_error("history"))?;
+        rows.into_iter().map(CallRecord::try_from).collect::<Result<_, _>>().map_err(store_error("history"))
+    }
+
+    async fn call(&self, tenant: &Tenant, id: CallId) -> Result<Option<CallRecord>, StoreError> {
+        let select = Entity::find_by_id((tenant.as_str().to_owned(), uuid(id)));
+        let row = select.one(self.database.readers()).await.map_err(store_error("history"))?;
+        row.map(CallRecord::try_from).transpose().map_err(store_error("history"))
+    }
+}

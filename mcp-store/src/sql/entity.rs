@@ -1,0 +1,4 @@
+//! The rows.
+
+pub(super) mod call;
+pub(super) mod note;

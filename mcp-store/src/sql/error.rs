@@ -1,0 +1,38 @@
+//! From what the driver says to what a store says.
+
+use std::sync::Arc;
+
+use mcp_core::store::StoreError;
+use sea_orm::sqlx::Error;
+use sea_orm::{DbErr, RuntimeErr};
+
+/// The error of `store`; the driver's stays as the cause, for the log.
+pub(super) fn store_error(store: &'static str) -> impl Fn(DbErr) -> StoreError {
+    move |error| {
+        let refused = is_about_the_data(&error);
+        let source = Some(Arc::new(error) as _);
+        if refused { StoreError::Refused { store, source } } else { StoreError::Unavailable { store, source } }
+    }
+}
+
+/// Whether the database works, and will say the same whenever it is given this data.
+fn is_about_the_data(error: &DbErr) -> bool {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            Error::Database(error) => error.code().is_some_and(|code| is_sqlite_data_error(&code)),
+            Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) => true,
+            _ => false,
+        },
+        DbErr::Type(_) | DbErr::TryIntoErr { .. } => true,
+        _ => false,
+    }
+}
+
+/// The lower byte of an extended code is the primary one: <https://sqlite.org/rescode.html>.
+fn is_sqlite_data_error(code: &str) -> bool {
+    const TOO_BIG: u32 = 18;
+    const CONSTRAINT: u32 = 19;
+    const MISMATCH: u32 = 20;
+    const RANGE: u32 = 25;
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, TOO_BIG | CONSTRAINT | MISMATCH | RANGE))
+}

@@ -1,0 +1,43 @@
+//! The table of calls.
+
+use sea_orm::DbErr;
+use sea_orm::sea_query::{ColumnDef, Index, Table};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+
+use crate::sql::entity::call::{Column, Entity};
+
+pub(super) struct Calls;
+
+impl MigrationName for Calls {
+    fn name(&self) -> &str {
+        "0001_calls"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Calls {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut table = Table::create();
+        table
+            .table(Entity)
+            .col(ColumnDef::new(Column::Tenant).text().not_null())
+            .col(ColumnDef::new(Column::Id).blob().not_null())
+            .col(ColumnDef::new(Column::Format).small_integer().not_null())
+            .col(ColumnDef::new(Column::Parent).blob())
+            .col(ColumnDef::new(Column::Principal).text().not_null())
+            .col(ColumnDef::new(Column::Tool).text().not_null())
+            .col(ColumnDef::new(Column::Outcome).text().not_null())
+            .col(ColumnDef::new(Column::At).big_integer().not_null())
+            .col(ColumnDef::new(Column::Duration).big_integer().not_null())
+            .col(ColumnDef::new(Column::Arguments).blob().not_null())
+            .col(ColumnDef::new(Column::Result).blob().not_null())
+            .primary_key(Index::create().col(Column::Tenant).col(Column::Id));
+        manager.create_table(table).await?;
+        for (name, column) in [("mcp_calls_principal", Column::Principal), ("mcp_calls_tool", Column::Tool)] {
+            let mut index = Index::create();
+            index.name(name).table(Entity).col(Column::Tenant).col(column).col(Column::Id);
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+}

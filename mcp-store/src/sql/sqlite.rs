@@ -1,0 +1,170 @@
+//! SQLite in a file: one connection that writes, and a few that read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm_migration::MigratorTrait;
+
+use super::Database;
+use super::migration::Migrator;
+use crate::open::OpenError;
+
+/// A file that is, or will be, a database.
+pub(crate) struct SqliteFile {
+    path: PathBuf,
+    create: bool,
+}
+
+const READERS: u32 = 4;
+/// How long to wait for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long to wait for one of our own connections.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+impl SqliteFile {
+    /// Reads a URL: `sqlite:PATH` or `sqlite://PATH`, with `?mode=rw` where the file must be there and `?mode=rwc`, or
+    /// nothing, where it may be made.
+    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+        let bad = |problem: &str| OpenError::Url { problem: problem.to_owned() };
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| bad("the database's URL has no scheme"))?;
+        if scheme != "sqlite" {
+            return Err(OpenError::Unsupported { scheme: scheme.to_owned() });
+        }
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        let create = match query {
+            None | Some("" | "mode=rwc") => true,
+            Some("mode=rw") => false,
+            Some("mode=ro") => return Err(bad("a database that may only be read (mode=ro) keeps no records")),
+            Some("mode=memory") => return Err(bad("a database in memory (mode=memory) keeps nothing")),
+            Some(_) => return Err(bad("after the path, only ?mode=rw and ?mode=rwc are known")),
+        };
+        // The parser of the driver knows how a path is written in a URL.
+        let parsed: SqliteConnectOptions =
+            format!("sqlite:{path}").parse().map_err(|_| bad("the database's path cannot be read"))?;
+        let path = parsed.get_filename().to_path_buf();
+        match path.to_str() {
+            _ if rest.trim_start_matches('/').starts_with(":memory:") => {
+                Err(bad("a database in memory (:memory:) keeps nothing"))
+            }
+            None | Some("") => Err(bad("the database's URL has no path")),
+            Some(_) => Ok(Self { path, create }),
+        }
+    }
+
+    /// Brings the tables to this version, in one transaction, so that of two processes that start at once one waits. Tells which
+    /// migrations that took.
+    pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
+        self.make_folder()?;
+        // A connection of its own, closed again: migrations begin transactions as they like.
+        let writer = self.writer().await?;
+        let database = Database::new(writer.clone(), writer.clone());
+        let migrated = database.transaction(|transaction| {
+            async move {
+                let pending = Migrator::get_pending_migrations(transaction).await?;
+                Migrator::up(transaction, None).await?;
+                Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+            }
+            .boxed()
+        });
+        let migrated = migrated.await.map_err(|error| self.migration_error(error));
+        // What was migrated is committed; that the connection does not close well changes nothing.
+        let _ = writer.close().await;
+        migrated
+    }
+
+    /// Which migrations [`SqliteFile::migrate`] would run.
+    pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
+        let pending = if self.path.exists() {
+            let reader = self.reader(1).await?;
+            let pending = Migrator::get_pending_migrations_read_only(&reader).await;
+            let _ = reader.close().await;
+            pending.map_err(|error| self.migration_error(error))?
+        } else {
+            Migrator::get_migration_files()
+        };
+        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+    }
+
+    /// Connects, once the tables are there.
+    pub(crate) async fn connect(&self) -> Result<Database, OpenError> {
+        Ok(Database::new(self.writer().await?, self.reader(READERS).await?))
+    }
+
+    /// SQLite lets one connection write at a time: with one, they queue up here and not inside of the database.
+    async fn writer(&self) -> Result<DatabaseConnection, OpenError> {
+        let create = self.create;
+        self.open(1, move |options| {
+            options
+                .create_if_missing(create)
+                .journal_mode(SqliteJournalMode::Wal)
+                // Under NORMAL, a power cut takes back what was acknowledged.
+                .synchronous(SqliteSynchronous::Full)
+        })
+        .await
+    }
+
+    async fn reader(&self, connections: u32) -> Result<DatabaseConnection, OpenError> {
+        self.open(connections, |options| options.read_only(true)).await
+    }
+
+    async fn open(
+        &self,
+        connections: u32,
+        set: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+    ) -> Result<DatabaseConnection, OpenError> {
+        let path = self.path.clone();
+        let mut options = ConnectOptions::new("sqlite:");
+        options
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .sqlx_logging(false)
+            .map_sqlx_sqlite_opts(move |options| set(options.filename(&path).foreign_keys(true).busy_timeout(BUSY)));
+        sea_orm::Database::connect(options).await.map_err(|error| self.error("open", &self.path, root_cause(&error)))
+    }
+
+    fn make_folder(&self) -> Result<(), OpenError> {
+        let Some(folder) = self.path.parent().filter(|folder| self.create && !folder.exists()) else { return Ok(()) };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        // What callers send is nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(|error| self.error("make the folder", folder, error))
+    }
+
+    fn error(
+        &self,
+        action: &'static str,
+        path: &Path,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> OpenError {
+        OpenError::File { action, path: path.display().to_string(), source: source.into() }
+    }
+
+    fn migration_error(&self, error: DbErr) -> OpenError {
+        let path = self.path.display().to_string();
+        match &error {
+            // The only way in which sea-orm says that it met a migration that it does not know.
+            DbErr::Custom(message) if message.starts_with("Migration file of version") => {
+                let migration = message.split('\'').nth(1).unwrap_or_default().to_owned();
+                OpenError::Newer { path, migration }
+            }
+            _ => OpenError::Migration { path, source: root_cause(&error).into() },
+        }
+    }
+}
+
+/// The innermost cause alone: those around it repeat it.
+fn root_cause(error: &DbErr) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

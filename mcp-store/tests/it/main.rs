@@ -1,0 +1,26 @@
+//! The stores on SQLite, and the tools on them.
+
+use std::sync::Arc;
+
+use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::contract::Fresh;
+use mcp_store::StoreConfig;
+use tempfile::TempDir;
+
+async fn fresh() -> Fresh {
+    let (folder, clock) = (TempDir::new().unwrap(), SimulatedClock::new());
+    let mut config = StoreConfig::new(url(&folder), Arc::new(clock.clone()));
+    config.cache_bytes = 1024 * 1024;
+    let stores = mcp_store::open(&config).await.unwrap();
+    Fresh::new(stores, clock).keeping(folder)
+}
+
+/// A file that is not there yet, in a folder that is not there yet.
+fn url(folder: &TempDir) -> String {
+    format!("sqlite:{}/data/mcp.db", folder.path().display())
+}
+
+mcp_core::ledger_contract!(fresh);
+mcp_core::history_contract!(fresh);
+mcp_core::notes_contract!(fresh);
+mcp_core::cache_contract!(fresh);
