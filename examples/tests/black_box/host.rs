@@ -67,7 +67,7 @@ impl Served {
 }
 
 /// A case that waits for something that does not come has failed; none takes nearly as long.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs a case on a server of its own, and sees to it that the server has survived.
 pub async fn run<H: Host + 'static>(case: impl AsyncFnOnce(&Served)) {
