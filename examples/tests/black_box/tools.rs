@@ -113,8 +113,8 @@ async fn waits(probe: Arc<Probe>, _: Nothing, cx: Context) -> Result<(), ToolErr
     Ok(())
 }
 
-/// Longer than any case waits: no call ends, and no answer begins, because time has passed.
-const NEVER: Duration = Duration::from_secs(3600);
+/// Longer than any case waits: no call ends, no answer begins and no connection closes because time has passed.
+pub const NEVER: Duration = Duration::from_secs(3600);
 
 /// The endpoint that every host serves. Its pages are short, so that a few tools fill several.
 pub fn endpoint() -> (Endpoint, Arc<Probe>) {

@@ -10,6 +10,7 @@ use mcp_core::Endpoint;
 use super::Host;
 use crate::request::Request;
 use crate::response::Exchange;
+use crate::tools;
 
 pub struct Actix {
     address: SocketAddr,
