@@ -48,7 +48,8 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
     std::fs::write(folder.path().join("typo.json"), r#"{"PROT": 1}"#).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().port().to_string();
-    let cases: &[(&[(&str, &str)], &[&str], &[&str])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (&[("HOST", "0.0.0.0")], &[], &["HOST", "API_KEY"]),
         (&[("HOST", "0.0.0.0"), ("API_KEY", "0123456789abcdef"), ("DEBUG_MODE", "True")], &[], &["DEBUG_MODE"]),
         (&[("PORT", "x")], &[], &["PORT", "from the environment"]),

@@ -1,3 +1,9 @@
-//! Tests of the shell from outside, over real sockets.
+//! The shell and the bundled server, from outside, over real sockets.
 
+mod bundled;
+mod commands;
+mod readme;
+mod rest;
 mod rmcp;
+mod served;
+mod stop;

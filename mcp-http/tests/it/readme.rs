@@ -33,7 +33,14 @@ fn run(server: &Served, command: &str) -> Output {
     let folder = Path::new(env!("CARGO_BIN_EXE_mcp-http")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let command = command.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
-    Command::new("sh").arg("-c").arg(command).current_dir(server.folder()).env("PATH", path).env("PORT", port).output().unwrap()
+    Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir(server.folder())
+        .env("PATH", path)
+        .env("PORT", port)
+        .output()
+        .unwrap()
 }
 
 #[test]

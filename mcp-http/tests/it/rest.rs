@@ -62,7 +62,10 @@ fn calls_are_recorded_and_found_again() {
 
     let newest = server.get("/api/v1/calls?limit=1").body;
     let call = &newest["calls"][0];
-    assert_eq!((&call["tool"], &call["outcome"], &call["caller"]), (&json!("time.now"), &json!("error"), &json!("local")));
+    assert_eq!(
+        (&call["tool"], &call["outcome"], &call["caller"]),
+        (&json!("time.now"), &json!("error"), &json!("local"))
+    );
     assert_eq!(call["arguments"], json!({"zone": "Atlantis"}));
     assert_eq!(call["result"]["isError"], true);
 
@@ -70,7 +73,9 @@ fn calls_are_recorded_and_found_again() {
     let mut path = "/api/v1/calls?tool=notes.write&limit=2".to_owned();
     loop {
         let page = server.get(&path).body;
-        seen.extend(page["calls"].as_array().unwrap().iter().map(|call| call["arguments"]["name"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["calls"].as_array().unwrap().iter().map(|call| call["arguments"]["name"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/api/v1/calls?tool=notes.write&limit=2&before={next}");
     }

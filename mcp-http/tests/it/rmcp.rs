@@ -98,7 +98,7 @@ async fn progress_is_heard_while_the_call_goes_on() {
     let host = Host::start();
     for era in Era::BOTH {
         let mut client = host.connect(era).await;
-        let call = client.begin("count").await;
+        let call = client.start("count").await;
         for step in 1..=3 {
             host.gate.add_permits(1);
             assert_eq!(soon(client.progress.recv()).await, Some(f64::from(step)), "{era:?}");
@@ -113,7 +113,7 @@ async fn progress_is_heard_while_the_call_goes_on() {
 async fn a_client_of_the_modern_era_cancels_by_leaving() {
     let mut host = Host::start();
     let mut client = host.connect(Era::Modern).await;
-    let call = client.begin("wait").await;
+    let call = client.start("wait").await;
     soon(client.progress.recv()).await.unwrap();
     call.cancel(Some("changed my mind".to_owned())).await.unwrap();
     assert_eq!(soon(host.ended.recv()).await, Some("cancelled"));
@@ -123,7 +123,7 @@ async fn a_client_of_the_modern_era_cancels_by_leaving() {
 async fn a_call_of_the_older_era_runs_to_its_end() {
     let mut host = Host::start();
     let mut client = host.connect(Era::Legacy).await;
-    let call = client.begin("wait").await;
+    let call = client.start("wait").await;
     soon(client.progress.recv()).await.unwrap();
     call.cancel(Some("changed my mind".to_owned())).await.unwrap();
     soon(client.service.cancel()).await.unwrap();
@@ -258,8 +258,8 @@ impl Client {
         Ok(result)
     }
 
-    /// Begins a call whose progress is listened to.
-    async fn begin(&self, tool: &'static str) -> RequestHandle<RoleClient> {
+    /// Starts a call whose progress is listened to.
+    async fn start(&self, tool: &'static str) -> RequestHandle<RoleClient> {
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(CallToolRequestParams::new(tool)));
         self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap()
     }

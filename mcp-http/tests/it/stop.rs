@@ -33,7 +33,9 @@ fn a_server_with_a_slow_tool() {
     }
     let slow = tool_with("slow", "Waits for a file.", Arc::<str>::from(folder), slow);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async { mcp_http::bundled(Config::load().unwrap()).await.unwrap().tool(slow).run().await }).unwrap();
+    runtime
+        .block_on(async { mcp_http::bundled(Config::load().unwrap()).await.unwrap().tool(slow).run().await })
+        .unwrap();
 }
 
 #[test]
