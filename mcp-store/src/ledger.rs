@@ -1,5 +1,8 @@
 //! Group commit: whoever commits while the disk is busy shares the next transaction.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use futures_util::FutureExt;

@@ -7,6 +7,8 @@ mod insert;
 mod migration;
 pub(crate) mod notes;
 pub(crate) mod sqlite;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
@@ -35,9 +37,9 @@ impl Database {
 
     /// Does `work` in a transaction, which is rolled back if it fails.
     ///
-    /// This is the only place that begins one. All of it runs in a task of its own: a future that is dropped while it begins
-    /// leaves its connection inside of a transaction that nobody ends, and what is written there next is lost. So the caller
-    /// may go away at any moment, and the work is done nevertheless, or not at all.
+    /// This is the only place that begins one, and all of it runs in a task of its own. The caller may go away at any moment: what
+    /// was begun is done. Were the driver's own future dropped while it begins, a connection to PostgreSQL would stay inside of a
+    /// transaction that nobody ends, and what is written on it next would be acknowledged and lost.
     pub(crate) async fn transaction<T: Send + 'static>(
         &self,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,

@@ -1,0 +1,172 @@
+//! The connections, and the transaction that can be left.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::Timestamp;
+use mcp_core::store::StoreError;
+use mcp_core::store::history::{CallQuery, History};
+use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use tempfile::TempDir;
+
+use super::Database;
+use super::calls::SqlCalls;
+use super::sqlite::SqliteFile;
+use crate::ledger::Sink;
+
+/// A new database, which lives as long as the folder.
+pub(crate) async fn database() -> (TempDir, Database) {
+    let folder = TempDir::new().unwrap();
+    let file = SqliteFile::parse(&format!("sqlite:{}/mcp.db", folder.path().display())).unwrap();
+    file.migrate().await.unwrap();
+    let database = file.connect().await.unwrap();
+    (folder, database)
+}
+
+pub(crate) fn call(id: u128) -> Entry {
+    Entry::Call(CallRecord {
+        id: CallId::from_u128(id),
+        parent: None,
+        tenant: Tenant::from("a"),
+        principal: Principal::from("p"),
+        tool: "t".to_owned(),
+        arguments: Bytes::from_static(b"{}"),
+        outcome: Outcome::Ok,
+        result: Bytes::from_static(b"{}"),
+        at: Timestamp::default(),
+        duration: Duration::ZERO,
+    })
+}
+
+/// The ids of all calls, newest first.
+pub(crate) async fn ids(database: &Database) -> Vec<u128> {
+    let query = CallQuery { limit: u16::MAX, ..CallQuery::default() };
+    let calls = SqlCalls::new(database.clone()).calls(&Tenant::from("a"), &query).await.unwrap();
+    calls.into_iter().map(|call| call.id.as_u128()).collect()
+}
+
+impl Database {
+    /// Runs a statement on the writer, outside of a transaction of ours.
+    pub(crate) async fn run(&self, sql: &str) -> Result<(), DbErr> {
+        self.writer.execute_unprepared(sql).await.map(drop)
+    }
+
+    async fn pragma(&self, connection: &impl ConnectionTrait, name: &str) -> String {
+        let pragma = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {name}"));
+        let row = connection.query_one_raw(pragma).await.unwrap().unwrap();
+        row.try_get_by_index::<String>(0).or_else(|_| row.try_get_by_index::<i64>(0).map(|n| n.to_string())).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_writer_is_durable_and_the_readers_only_read() {
+    let (_folder, database) = database().await;
+    for (pragma, value) in
+        [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("busy_timeout", "5000")]
+    {
+        assert_eq!(database.pragma(&database.writer, pragma).await, value, "{pragma}");
+    }
+    let refused = database.readers().execute_unprepared("DELETE FROM mcp_calls").await.unwrap_err();
+    assert!(refused.to_string().contains("readonly"), "{refused}");
+}
+
+#[tokio::test]
+async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
+    let (_folder, database) = database().await;
+    let schema = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'";
+    let rows = database.readers().query_all_raw(Statement::from_string(DbBackend::Sqlite, schema)).await.unwrap();
+    let text = |row: &sea_orm::QueryResult, column| row.try_get::<String>("", column).unwrap();
+    let made: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "sql"))).collect();
+    let names: Vec<_> = made.iter().map(|(name, _)| name.as_str()).filter(|name| !name.contains("words_")).collect();
+    let expected = ["calls", "calls_principal", "calls_tool", "migrations", "note_words", "notes", "notes_name"];
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected.map(|name| format!("mcp_{name}")));
+    for (name, sql) in made.iter().filter(|(_, sql)| sql.contains("INDEX")) {
+        assert!(sql.contains("(\"tenant\", "), "{name}: {sql}");
+    }
+    let calls = &made.iter().find(|(name, _)| name == "mcp_calls").unwrap().1;
+    assert!(calls.contains("PRIMARY KEY (\"tenant\", \"id\")"), "{calls}");
+}
+
+/// There is one connection, so the next transaction has the one that was left.
+#[tokio::test]
+async fn a_transaction_that_is_left_is_done_and_so_is_the_next() {
+    let (_folder, database) = database().await;
+    for polls in 1..=100 {
+        let (left, next) = (record(polls * 2), record(polls * 2 + 1));
+        {
+            let mut left = pin!(insert(&database, left));
+            for _ in 0..polls {
+                if futures_util::poll!(&mut left).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        insert(&database, next).await.unwrap();
+        let expected: Vec<_> = (2..=polls * 2 + 1).rev().collect();
+        assert_eq!(ids(&database).await, expected, "left after {polls} polls");
+    }
+}
+
+async fn insert(database: &Database, call: CallRecord) -> Result<(), DbErr> {
+    let work = database.transaction(move |transaction| {
+        async move {
+            for statement in super::insert::calls(&[&call]) {
+                transaction.execute_raw(statement).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    work.await
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_leaves_nothing() {
+    let (_folder, database) = database().await;
+    let failed = database.transaction(|transaction| {
+        async move {
+            for statement in super::insert::calls(&[&record(1)]) {
+                transaction.execute_raw(statement).await?;
+            }
+            Err::<(), _>(DbErr::Custom("no".to_owned()))
+        }
+        .boxed()
+    });
+    assert!(failed.await.is_err());
+    SqlCalls::new(database.clone()).write(vec![&call(2)]).await.unwrap();
+    assert_eq!(ids(&database).await, [2]);
+}
+
+fn record(id: u128) -> CallRecord {
+    let Entry::Call(call) = call(id) else { unreachable!("it is a call") };
+    call
+}
+
+#[tokio::test]
+async fn a_batch_has_as_many_rows_as_it_likes() {
+    let (_folder, database) = database().await;
+    // More than one statement takes, and no power of two.
+    let entries: Vec<_> = (1..=5_001).map(call).collect();
+    SqlCalls::new(database.clone()).write(entries.iter().collect()).await.unwrap();
+    assert_eq!(ids(&database).await, (1..=5_001).rev().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_row_of_another_format_is_refused_and_not_guessed_at() {
+    let (_folder, database) = database().await;
+    let calls = SqlCalls::new(database.clone());
+    calls.write(vec![&call(1)]).await.unwrap();
+    for change in ["format = 2", "outcome = 'new'", "id = x'00'"] {
+        database.run(&format!("UPDATE mcp_calls SET {change}")).await.unwrap();
+        let read = calls.calls(&Tenant::from("a"), &CallQuery::default()).await;
+        assert!(matches!(read, Err(StoreError::Refused { store: "history", .. })), "{change}: {read:?}");
+        database.run("UPDATE mcp_calls SET format = 1, outcome = 'ok'").await.unwrap();
+    }
+}
