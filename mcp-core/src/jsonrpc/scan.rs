@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use memchr::memchr2;
+use crate::json;
 
 /// How deep arrays and objects may lie in one another.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -30,16 +30,16 @@ pub(crate) enum ScanError {
 pub(crate) fn scan(body: &[u8]) -> Result<&str, ScanError> {
     let text = std::str::from_utf8(body).map_err(|error| ScanError::Encoding { at: error.valid_up_to() })?;
     let bytes = text.as_bytes();
-    let mut nest = Nest::default();
+    let mut nest = Nest::new();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => {
-                let end = string_end(bytes, at)?;
+                let string = Quoted::read(text, at)?;
                 if nest.expects_key {
-                    nest.key(&text[at..end], at)?;
+                    nest.key(&string, at)?;
                 }
-                at = end;
+                at += string.text.len();
                 continue;
             }
             b'{' => nest.open(true, at)?,
@@ -53,17 +53,28 @@ pub(crate) fn scan(body: &[u8]) -> Result<&str, ScanError> {
     Ok(text)
 }
 
-/// The place behind the closing quote of the string whose opening quote is at `open`.
-fn string_end(bytes: &[u8], open: usize) -> Result<usize, ScanError> {
-    let mut at = open + 1;
-    loop {
-        let found = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest));
-        let Some(offset) = found else { return Err(ScanError::Unterminated { at: open }) };
-        at += offset;
-        if bytes[at] == b'"' {
-            return Ok(at + 1);
+/// A JSON string as it stands in the text.
+struct Quoted<'a> {
+    /// With its quotes.
+    text: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// Reads the string whose opening quote is at `open`.
+    fn read(text: &'a str, open: usize) -> Result<Self, ScanError> {
+        let bytes = text.as_bytes();
+        let (mut at, mut escaped) = (open + 1, false);
+        loop {
+            let found = bytes.get(at..).and_then(json::find_special);
+            at += found.ok_or(ScanError::Unterminated { at: open })?;
+            match bytes[at] {
+                b'"' => return Ok(Self { text: &text[open..=at], escaped }),
+                b'\\' => (at, escaped) = (escape_end(bytes, at)?, true),
+                // The parser refuses it with a better message.
+                _control => at += 1,
+            }
         }
-        at = escape_end(bytes, at)?;
     }
 }
 
@@ -84,7 +95,6 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The arrays and objects that are open at one place of the text, and the keys seen in them.
-#[derive(Default)]
 struct Nest<'a> {
     levels: Vec<Level>,
     keys: Vec<Cow<'a, str>>,
@@ -101,6 +111,11 @@ struct Level {
 }
 
 impl<'a> Nest<'a> {
+    fn new() -> Self {
+        // Room enough for most messages.
+        Self { levels: Vec::with_capacity(8), keys: Vec::with_capacity(16), many: HashSet::new(), expects_key: false }
+    }
+
     fn open(&mut self, object: bool, at: usize) -> Result<(), ScanError> {
         if self.levels.len() == MAX_DEPTH {
             return Err(ScanError::Depth { at });
@@ -117,14 +132,13 @@ impl<'a> Nest<'a> {
         self.expects_key = false;
     }
 
-    /// Takes note of a key, given with its quotes.
-    fn key(&mut self, quoted: &'a str, at: usize) -> Result<(), ScanError> {
+    /// Takes note of a key.
+    fn key(&mut self, quoted: &Quoted<'a>, at: usize) -> Result<(), ScanError> {
         self.expects_key = false;
         let Some(level) = self.levels.last() else { return Ok(()) };
-        let inner = &quoted[1..quoted.len() - 1];
         // "a" and "\u0061" are one key.
-        let key: Cow<'a, str> = match inner.contains('\\').then(|| serde_json::from_str(quoted)) {
-            None => Cow::Borrowed(inner),
+        let key: Cow<'a, str> = match quoted.escaped.then(|| serde_json::from_str(quoted.text)) {
+            None => Cow::Borrowed(&quoted.text[1..quoted.text.len() - 1]),
             Some(Ok(decoded)) => Cow::Owned(decoded),
             Some(Err(_)) => return Ok(()), // The parser refuses it with a better message.
         };
