@@ -26,12 +26,20 @@ mod mount;
 mod rest;
 
 #[cfg(feature = "bundled")]
+mod bundled;
+#[cfg(feature = "bundled")]
+pub mod command;
+#[cfg(feature = "bundled")]
 pub mod config;
+#[cfg(feature = "bundled")]
+mod health;
 #[cfg(feature = "bundled")]
 pub mod log;
 #[cfg(feature = "bundled")]
 mod secret;
 
+#[cfg(feature = "bundled")]
+pub use bundled::{Bundled, StartError, bundled};
 #[cfg(feature = "bundled")]
 pub use config::{Config, ConfigError};
 pub use mount::mount;

@@ -1,5 +1,7 @@
 //! The log of the bundled server, on stdout.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
@@ -7,12 +9,16 @@ use crate::config::{Config, LogFormat};
 /// Installs the log for the whole process, as the configuration says. To be called by a `main`, once; without it, nothing is
 /// logged. A process that has a log already keeps it.
 pub fn init(config: &Config) {
-    let level = if config.debug_mode {
-        format!("{},mcp_core=debug,mcp_store=debug,mcp_http=debug", config.log_level)
-    } else {
-        config.log_level.clone()
-    };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level));
+    let mut filter = config.log_level.clone();
+    if !filter.contains('=') {
+        // The level is meant for this server; of the libraries below it, one hears what is wrong.
+        filter.push_str(",sea_orm=warn,sea_orm_migration=warn,sqlx=warn,actix_server=warn,hyper=warn,rustls=warn");
+    }
+    if config.debug_mode {
+        filter.push_str(",mcp_core=debug,mcp_store=debug,mcp_http=debug");
+    }
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(colours);
     // An error means that the process has a log.
     let _ = match config.log_format {
         LogFormat::Text => subscriber.with_target(false).try_init(),

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use mcp_core::endpoint::answer::Refusal;
 use mcp_core::store::StoreError;
@@ -14,7 +13,6 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
     status: u16,
-    title: &'static str,
     detail: String,
     /// Each fault of the arguments, with its place in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -23,7 +21,15 @@ pub(super) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     #[serde(skip)]
-    extra: Option<(header::HeaderName, &'static str)>,
+    extra: Option<(&'static str, &'static str)>,
+}
+
+/// A problem as it is sent.
+#[derive(Serialize)]
+struct Titled<'a> {
+    title: &'static str,
+    #[serde(flatten)]
+    problem: &'a Problem,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,20 +40,18 @@ struct Fault {
 
 impl Problem {
     pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
-        let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         Self {
             status,
-            title: title.unwrap_or("Unknown"),
             detail: detail.into(),
             errors: Vec::new(),
             instance: None,
-            extra: (status == 503).then_some((header::RETRY_AFTER, "1")),
+            extra: (status == 503).then_some(("retry-after", "1")),
         }
     }
 
     pub(super) fn not_allowed(method: &'static str) -> Self {
         let problem = Self::new(405, format!("this route takes {method}"));
-        Self { extra: Some((header::ALLOW, method)), ..problem }
+        Self { extra: Some(("allow", method)), ..problem }
     }
 
     pub(super) fn bad_query(error: &dyn fmt::Display) -> Self {
@@ -57,7 +61,7 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let extra = refusal.challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge));
+        let extra = refusal.challenge.map(|challenge| ("www-authenticate", challenge));
         Self { extra, ..Self::new(refusal.status, refusal.message) }
     }
 }
@@ -102,10 +106,11 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Some(extra) = &self.extra {
-            response.insert_header(extra.clone());
+        if let Some(extra) = self.extra {
+            response.insert_header(extra);
         }
-        let body = serde_json::to_vec(self).unwrap_or_default();
+        let title = self.status_code().canonical_reason().unwrap_or_default();
+        let body = serde_json::to_vec(&Titled { title, problem: self }).unwrap_or_default();
         response.content_type("application/problem+json").body(body)
     }
 }

@@ -1,0 +1,224 @@
+//! The ready-made server: storage, the tools that come with it, every way in.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use mcp_core::caller::KeyOrLoopback;
+use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
+use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
+use mcp_store::StoreConfig;
+use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
+
+use crate::config::{Config, ConfigError, LogFormat};
+use crate::health::{self, Health};
+use crate::secret::SecretKeys;
+use crate::{mount, rest};
+
+/// The bundled server before it runs; a tool of your own is one line:
+///
+/// ```no_run
+/// # use mcp_core::{ToolError, tool_fn};
+/// # async fn greet() -> Result<String, ToolError> { Ok("Hello!".to_owned()) }
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let my_tool = tool_fn("greet", "Greets.", greet);
+/// mcp_http::bundled(mcp_http::Config::load()?).await?.tool(my_tool).run().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct Bundled {
+    config: Config,
+    builder: ServerBuilder,
+    stores: Stores,
+    secret_keys: SecretKeys,
+}
+
+/// Opens what the configuration names. To be called on a multi-thread tokio runtime, which also runs the calls.
+///
+/// # Errors
+/// [`StartError`] when a key cannot be read or made, or the database cannot be opened.
+pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
+    let clock = Arc::new(TokioClock::new());
+    let mut store = StoreConfig::new(config.database_url.clone(), clock.clone());
+    store.cache_bytes = config.cache_bytes;
+    let stores = mcp_store::open(&store).await.map_err(|error| config.error("DATABASE_URL", error.to_string()))?;
+    let secret_keys = SecretKeys::load(&config)?;
+    if config.redis_url.is_some() {
+        tracing::warn!("REDIS_URL is set, and not used by this version: the cache is in this process");
+    }
+    let builder = Server::builder("mcp-http", env!("CARGO_PKG_VERSION"))
+        .clock(clock)
+        .spawner(Arc::new(TokioSpawner::on(Handle::current())))
+        .stores(stores.clone())
+        .timeout(config.call_timeout)
+        .tool(tool::time::now())
+        .tools(mcp_store::tool::tools(&stores));
+    Ok(Bundled { config, builder, stores, secret_keys })
+}
+
+impl Bundled {
+    /// Offers one more tool.
+    pub fn tool(self, tool: impl Tool) -> Self {
+        self.server(|builder| builder.tool(tool))
+    }
+
+    /// Changes anything else of the server.
+    pub fn server(mut self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        self.builder = change(self.builder);
+        self
+    }
+
+    /// The stores that it opened.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// The keys that it seals with.
+    pub fn secret_keys(&self) -> &SecretKeys {
+        &self.secret_keys
+    }
+
+    /// Serves until SIGTERM or SIGINT. Then no new request is taken, running calls may finish for `STOP_TIMEOUT`, and what
+    /// they did is written.
+    ///
+    /// # Errors
+    /// [`StartError`] when a tool cannot be offered or the address is taken.
+    pub async fn run(self) -> Result<(), StartError> {
+        let Self { config, builder, stores, .. } = self;
+        let server = builder.build()?;
+        let endpoint = endpoint(&config, server.clone());
+        let health = Health::new(stores, server.version());
+        let shown = health.clone();
+        let http = HttpServer::new(move || {
+            App::new()
+                .service(web::scope("/mcp").configure(mount(endpoint.clone())))
+                .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
+                .configure(health::routes(shown.clone()))
+        })
+        .workers(config.workers)
+        .tcp_nodelay(true)
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+        .bind((config.host.as_str(), config.port))
+        .map_err(|error| {
+            config.error(
+                "PORT",
+                format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
+            )
+        })?;
+        let address = http.addrs().first().copied();
+        let running = http.run();
+        let handle = running.handle();
+        let running = tokio::spawn(running);
+        health.set_ready(true);
+        announce(&config, &server, address);
+
+        stop_signal().await;
+        tracing::info!("stopping: no new requests; running calls may finish");
+        health.set_ready(false);
+        let ended = async {
+            handle.stop(true).await;
+            let left = server.drain(config.stop_timeout).await;
+            if left > 0 {
+                tracing::warn!(calls = left, "calls were still running after STOP_TIMEOUT, and are dropped");
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = stop_signal() => return Err(StartError::Interrupted),
+        }
+        // The workers have stopped; what they return has been told by `stop`.
+        let _ = tokio::time::timeout(Duration::from_secs(1), running).await;
+        Ok(())
+    }
+}
+
+fn endpoint(config: &Config, server: Server) -> Endpoint {
+    let mut access = KeyOrLoopback::loopback_only();
+    if let Some(key) = &config.api_key {
+        access = access.or_key(key.expose_secret());
+    }
+    let mut endpoint = Endpoint::new(server).silence(config.stream_after).limit_body(config.max_body);
+    if !config.is_loopback() {
+        access = access.everyone_needs_it();
+        if config.allowed_hosts.is_empty() {
+            // Every request needs the key, which a page that rebinds a name does not have.
+            endpoint = endpoint.allow_any_host();
+        }
+    }
+    endpoint = config.allowed_hosts.iter().fold(endpoint, |endpoint, host| endpoint.allow_host(host));
+    endpoint = config.allowed_origins.iter().fold(endpoint, |endpoint, origin| endpoint.allow_origin(origin));
+    endpoint.authenticate(access)
+}
+
+/// Says where the server is and what to do next: six lines for people, or one for what reads the log.
+fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
+    let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
+    let (tools, _) = server.tools().page(None, usize::MAX).unwrap_or_default();
+    let names: Vec<_> = tools.iter().map(|tool| tool.spec().name()).collect();
+    if config.log_format == LogFormat::Json {
+        tracing::info!(address, tools = names.len(), "serving");
+        return;
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = std::env::current_dir().unwrap_or_default();
+    let program = program.strip_prefix(&folder).unwrap_or(&program);
+    let program = if program.components().count() == 0 { Path::new("mcp-http") } else { program };
+    let mut out = std::io::stdout().lock();
+    // A closed stdout is no reason not to serve.
+    let _ = write!(
+        out,
+        "listening  http://{address}\n\
+         mcp        http://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
+         rest       http://{address}/api/v1/tools\n\
+         tools      {}\n\
+         storage    {}, cache in this process\n\
+         next       {} call time.now zone=Europe/Lisbon\n",
+        names.join(", "),
+        config
+            .effective()
+            .find(|(setting, ..)| setting.key == "DATABASE_URL")
+            .map(|(_, url, _)| url)
+            .unwrap_or_default(),
+        program.display(),
+    );
+}
+
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+    // Without a way to be told, the server runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting cannot be used; the message names it, where it came from, and the mend.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A tool cannot be offered.
+    #[error(transparent)]
+    Build(#[from] mcp_core::BuildError),
+    /// A second signal came while running calls were finishing.
+    #[error("interrupted before running calls had finished")]
+    Interrupted,
+}

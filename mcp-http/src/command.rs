@@ -1,0 +1,127 @@
+//! The command line.
+
+mod call;
+mod client;
+mod config;
+mod failure;
+mod list;
+mod migrate;
+mod output;
+mod serve;
+mod signature;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, SETTINGS};
+use failure::Failure;
+use output::Output;
+
+/// An MCP server with its storage, and a client for it.
+#[derive(Parser)]
+#[command(name = "mcp-http", version, disable_help_subcommand = true, before_help = EXAMPLES, after_help = after_help())]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Common {
+    /// Read settings from this JSON file (else ./config.json, if there is one)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON: results on stdout, an error as one line on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// Write results to this file
+    #[arg(long, short, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until stopped (also with no command)
+    Serve,
+    /// List the tools of the local server, or of the one at a URL
+    #[command(before_help = list::EXAMPLES)]
+    List {
+        /// Where the server is: a URL; the local server if left out
+        target: Option<String>,
+    },
+    /// Call a tool
+    #[command(before_help = call::EXAMPLES)]
+    Call {
+        /// [URL] TOOL, then arguments: name=value by the schema, name:=JSON as it is, @file or - for all of them
+        #[arg(required = true, value_name = "[URL] TOOL [ARGUMENT]...")]
+        words: Vec<String>,
+    },
+    /// Show each setting, its value and where that came from
+    Config,
+    /// Bring the database to this version, or show what would be done
+    Migrate {
+        /// Only show which migrations are pending
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-http                                      serve on 127.0.0.1:8000
+  mcp-http list                                 list the local server's tools
+  mcp-http call time.now zone=Europe/Lisbon     call one of them";
+
+fn after_help() -> String {
+    let width = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
+    let settings = SETTINGS.iter().map(|setting| {
+        let default = setting.default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        format!("  {:width$}  {}{default}\n", setting.key, setting.about)
+    });
+    format!(
+        "Environment (each may also stand in the JSON file, in any case):\n{}\n\
+         Exit codes:\n  0 well   1 failed   2 usage   3 configuration   4 unreachable   5 the tool said that it failed\n  \
+         7 refused   130 interrupted",
+        settings.collect::<String>()
+    )
+}
+
+/// Runs the command line, and gives the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout and is no failure; a closed pipe is nobody's.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let json = cli.common.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(json);
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let config = match &cli.common.config {
+        Some(file) => Config::load_file(file)?,
+        None => Config::load()?,
+    };
+    let mut output = Output::open(cli.common.json, cli.common.output.as_deref())?;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config),
+        Command::List { target } => list::run(&config, target.as_deref(), &mut output),
+        Command::Call { words } => call::run(&config, words, &mut output),
+        Command::Config => config::run(&config, &mut output),
+        Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
+    }
+}

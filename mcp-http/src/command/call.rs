@@ -1,0 +1,101 @@
+//! `call`: one call of a tool.
+
+use std::io::Read;
+
+use serde_json::{Map, Value};
+
+use super::client::{Client, Reply, escape};
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use super::signature::argument;
+use crate::config::Config;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http call time.now zone=Europe/Lisbon
+  mcp-http call notes.write name=list text='milk, bread'
+  echo '{\"query\": \"milk\"}' | mcp-http call http://127.0.0.1:8000 notes.search -";
+
+/// The largest file of arguments that is read.
+const MAX_ARGUMENTS: u64 = 64 * 1024 * 1024;
+
+pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> Result<(), Failure> {
+    let is_url = |word: &String| word.starts_with("http://") || word.starts_with("https://");
+    let (target, words) = match words.split_first() {
+        Some((first, rest)) if is_url(first) => (Some(first.as_str()), rest),
+        _ => (None, words.as_slice()),
+    };
+    let Some((tool, words)) = words.split_first() else {
+        return Err(Failure::new(Kind::Usage, "the tool's name is missing").hint("`mcp-http list` shows them"));
+    };
+    let client = Client::new(config, target);
+    let described = known(tool, client.get(&format!("/api/v1/tools/{}", escape(tool)))?)?;
+    let arguments = arguments(words, &described["inputSchema"])?;
+    let reply = known(tool, client.post(&format!("/api/v1/tools/{}/call", escape(tool)), &arguments)?)?;
+    output.write(&reply, || text(&reply))?;
+    if reply["isError"] == true {
+        return Err(Failure::new(Kind::ToolFailed, format!("{tool} says that it failed")));
+    }
+    Ok(())
+}
+
+/// The body of an answer about a tool that is there, and was called as it should be.
+fn known(tool: &str, reply: Reply) -> Result<Value, Failure> {
+    let detail = reply.body["detail"].as_str().unwrap_or("no reason given");
+    match reply.status {
+        200..300 => Ok(reply.body),
+        422 => {
+            let faults = reply.body["errors"].as_array().into_iter().flatten();
+            let lines: Vec<String> = faults
+                .map(|fault| {
+                    let (place, detail) =
+                        (fault["pointer"].as_str().unwrap_or(""), fault["detail"].as_str().unwrap_or(""));
+                    if place.is_empty() { detail.to_owned() } else { format!("{place}: {detail}") }
+                })
+                .collect();
+            Err(Failure::new(Kind::Failed, format!("arguments of {tool}: {}", lines.join("; "))))
+        }
+        _ => Err(Failure::new(Kind::Failed, detail).hint("`mcp-http list` shows what there is")),
+    }
+}
+
+fn arguments(words: &[String], schema: &Value) -> Result<Value, Failure> {
+    let usage = |message: String| Failure::new(Kind::Usage, message);
+    let whole =
+        |text: &str| serde_json::from_str(text).map_err(|error| usage(format!("the arguments are not JSON: {error}")));
+    if let [word] = words {
+        if word == "-" {
+            let mut text = String::new();
+            std::io::stdin().take(MAX_ARGUMENTS).read_to_string(&mut text)?;
+            return whole(&text);
+        }
+        if let Some(path) = word.strip_prefix('@') {
+            return whole(&std::fs::read_to_string(path).map_err(|error| usage(format!("{path}: {error}")))?);
+        }
+    }
+    let mut arguments = Map::new();
+    for word in words {
+        argument(word, schema, &mut arguments).map_err(usage)?;
+    }
+    Ok(Value::Object(arguments))
+}
+
+/// A result as people read it: its texts, and what stands for the rest.
+fn text(result: &Value) -> String {
+    if let Some(structured) = result.get("structuredContent") {
+        return match structured {
+            Value::String(text) => text.clone(),
+            value => serde_json::to_string_pretty(value).unwrap_or_default(),
+        };
+    }
+    let part = |content: &Value| match content["text"].as_str() {
+        Some(text) => text.to_owned(),
+        None => format!(
+            "({} {}, {} characters of base64; --json shows it)",
+            content["type"].as_str().unwrap_or("content"),
+            content["mimeType"].as_str().unwrap_or(""),
+            content["data"].as_str().unwrap_or("").len()
+        ),
+    };
+    result["content"].as_array().into_iter().flatten().map(part).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,93 @@
+//! A client for the REST of a server, local or at a URL.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::failure::{Failure, Kind};
+use crate::config::Config;
+
+/// Speaks to one server.
+pub(super) struct Client {
+    agent: ureq::Agent,
+    base: String,
+    key: Option<String>,
+}
+
+/// An answer that came: its status, and its body as JSON.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+/// The largest answer that is read.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+
+impl Client {
+    /// A client of `target`, or of the server that this configuration starts.
+    pub(super) fn new(config: &Config, target: Option<&str>) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        let host = match config.host.as_str() {
+            "0.0.0.0" => "127.0.0.1".to_owned(),
+            "::" => "[::1]".to_owned(),
+            v6 if v6.contains(':') => format!("[{v6}]"),
+            host => host.to_owned(),
+        };
+        let base = match target {
+            // A URL of the MCP endpoint is what clients are configured with.
+            Some(url) => url.trim_end_matches('/').trim_end_matches("/mcp").to_owned(),
+            None => format!("http://{host}:{}", config.port),
+        };
+        let key = config.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        Self { agent, base, key }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Result<Reply, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.read(match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
+            None => request.call(),
+        })
+    }
+
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        self.read(match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).send_json(body),
+            None => request.send_json(body),
+        })
+    }
+
+    fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {
+        let mut answer = answer.map_err(|error| {
+            Failure::new(Kind::Unreachable, format!("{} does not answer: {error}", self.base))
+                .hint("start it with `mcp-http`, or name another URL")
+        })?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
+        let body = body.ok().and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
+            Failure::new(Kind::Failed, format!("{} answers {status} with something that is no JSON", self.base))
+                .hint("is it the address of such a server?")
+        })?;
+        let detail = |body: &Value| body["detail"].as_str().unwrap_or("no reason given").to_owned();
+        match status {
+            401 | 403 => Err(Failure::new(Kind::Refused, detail(&body)).hint("set API_KEY")),
+            500.. => Err(Failure::new(Kind::Failed, detail(&body))),
+            _ => Ok(Reply { status, body }),
+        }
+    }
+}
+
+/// A text as part of a path.
+pub(super) fn escape(segment: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    segment
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

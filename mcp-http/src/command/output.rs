@@ -1,0 +1,61 @@
+//! Where results go, and in which form.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::failure::{Failure, Kind};
+
+/// Results, on stdout or in a file; all else goes to stderr.
+pub(super) struct Output {
+    json: bool,
+    out: Box<dyn Write>,
+}
+
+impl Output {
+    pub(super) fn open(json: bool, file: Option<&Path>) -> Result<Self, Failure> {
+        let out: Box<dyn Write> = match file {
+            None => Box::new(io::stdout()),
+            Some(path) => Box::new(File::create(path).map_err(|error| {
+                Failure::new(Kind::Failed, format!("{} cannot be written: {error}", path.display()))
+            })?),
+        };
+        Ok(Self { json, out })
+    }
+
+    /// Writes a result: as JSON on one line, or as people read it.
+    pub(super) fn write(&mut self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let mut text = if self.json { value.to_string() } else { text() };
+        if !text.ends_with('\n') && !text.is_empty() {
+            text.push('\n');
+        }
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            // Whoever reads has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
+    }
+}
+
+/// Rows in columns as wide as they need to be; the last is not padded.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (n, cell) in row.iter().enumerate() {
+            let last = row[n + 1..].iter().all(String::is_empty);
+            let pad = if last { 0 } else { widths[n] };
+            text.push_str(&format!("{cell:pad$}"));
+            if last {
+                break;
+            }
+            text.push_str("  ");
+        }
+        text.push('\n');
+    }
+    text
+}
