@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const README: &str = include_str!("../README.md");
@@ -23,6 +23,8 @@ examples! {
     first_tool,
     hello,
     host_axum,
+    #[cfg(feature = "bundled")]
+    own_server,
     progress,
     tool_by_hand,
 }
@@ -79,11 +81,9 @@ impl Example {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
-        let process = Command::new(program)
-            .env("PORT", port.to_string())
-            .current_dir(&folder)
-            .spawn()
-            .expect("it can be started");
+        let mut command = Command::new(program);
+        command.env("PORT", port.to_string()).current_dir(&folder).stdout(Stdio::null());
+        let process = command.spawn().expect("it can be started");
         Self { process, port, _folder: folder }
     }
 

@@ -25,6 +25,7 @@ impl Host for Actix {
         })
         .workers(1)
         .disable_signals()
+        .keep_alive(tools::NEVER)
         .tcp_nodelay(true)
         .h1_allow_half_closed(false)
         .bind(("127.0.0.1", 0))
