@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::error::ToolError;
+use super::error::{Fault, ToolError};
 use crate::jsonrpc::scan::scan;
 
 /// The JSON object that the client sent: a slice of the request's own bytes, not parsed.
@@ -57,6 +57,7 @@ impl Arguments {
     /// # Errors
     /// [`ToolError::Arguments`], which the client sees, with what serde found.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ToolError> {
-        serde_json::from_slice(&self.0).map_err(|error| ToolError::arguments(error.to_string()))
+        serde_json::from_slice(&self.0)
+            .map_err(|error| ToolError::Arguments(vec![Fault::quoting("", &error.to_string())]))
     }
 }

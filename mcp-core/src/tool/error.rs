@@ -41,6 +41,18 @@ pub struct Fault {
     pub detail: String,
 }
 
+impl Fault {
+    /// A fault that quotes what was sent, which may be long.
+    pub(crate) fn quoting(pointer: &str, detail: &str) -> Self {
+        const LONGEST: usize = 500;
+        let short = |text: &str| match text.char_indices().nth(LONGEST) {
+            None => text.to_owned(),
+            Some((end, _)) => format!("{}…", &text[..end]),
+        };
+        Self { pointer: short(pointer), detail: short(detail) }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pointer.is_empty() { f.write_str(&self.detail) } else { write!(f, "{}: {}", self.pointer, self.detail) }

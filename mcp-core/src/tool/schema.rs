@@ -1,6 +1,7 @@
 //! JSON Schema: made from types, and compiled to check what serde does not.
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -112,13 +113,22 @@ const MAX_FAULTS: usize = 20;
 /// All that is wrong with `arguments`, up to a limit.
 pub(crate) fn faults(validator: &Validator, arguments: &[u8]) -> Vec<Fault> {
     match serde_json::from_slice::<Value>(arguments) {
-        Err(error) => vec![Fault { pointer: String::new(), detail: error.to_string() }],
-        Ok(value) => validator
-            .iter_errors(&value)
-            .take(MAX_FAULTS)
-            .map(|error| Fault { pointer: error.instance_path().to_string(), detail: error.to_string() })
-            .collect(),
+        Err(error) => vec![Fault::quoting("", &error.to_string())],
+        Ok(value) => validator.iter_errors(&value).take(MAX_FAULTS).map(|error| fault(&error, &value)).collect(),
     }
+}
+
+fn fault(error: &ValidationError<'_>, arguments: &Value) -> Fault {
+    let pointer = error.instance_path().to_string();
+    let detail = match (error.kind(), arguments.pointer(&pointer)) {
+        // Of an object that takes nothing the validator names one value, and no key.
+        (ValidationErrorKind::FalseSchema, Some(Value::Object(members))) => {
+            let keys: Vec<_> = members.keys().map(|key| format!("{key:?}")).collect();
+            format!("nothing is expected here: leave out {}", keys.join(", "))
+        }
+        _ => error.to_string(),
+    };
+    Fault::quoting(&pointer, &detail)
 }
 
 #[cfg(test)]

@@ -172,3 +172,24 @@ impl Drop for Flight<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_forgotten_with_its_last_seat_whoever_leaves_at_once() {
+        let flights = Flights::default();
+        let key = || (Tenant::from("t"), "key".to_owned());
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    for _ in 0..10_000 {
+                        drop(flights.join(key()));
+                    }
+                });
+            }
+        });
+        assert!(lock(&flights.0).is_empty());
+    }
+}

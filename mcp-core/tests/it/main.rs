@@ -1,0 +1,16 @@
+//! The engine from the outside: literal bytes in, literal bytes out, on one thread and simulated time.
+
+mod arguments;
+mod caching;
+mod ending;
+mod eras;
+mod errors;
+mod leaving;
+mod listing;
+mod nesting;
+mod outputs;
+mod recording;
+mod rejections;
+mod speaking;
+mod support;
+mod two_servers;
