@@ -15,6 +15,19 @@ pub(super) fn store_error(store: &'static str) -> impl Fn(DbErr) -> StoreError {
     }
 }
 
+/// What the database said, without the words that the layers around it add.
+pub(super) fn message(error: &DbErr) -> String {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => match cause.as_database_error() {
+            Some(said) => said.message().to_owned(),
+            None => cause.to_string(),
+        },
+        _ => error.to_string(),
+    }
+}
+
 /// Whether the database works, and will say the same whenever it is given this data.
 fn is_about_the_data(error: &DbErr) -> bool {
     match error {

@@ -9,6 +9,7 @@ use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
 
 use super::Database;
+use super::error::message;
 use super::migration::Migrator;
 use crate::open::OpenError;
 
@@ -57,7 +58,7 @@ impl SqliteFile {
     /// Brings the tables to this version, in one transaction, so that of two processes that start at once one waits. Tells which
     /// migrations that took.
     pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
-        self.make_folder()?;
+        self.make()?;
         // A connection of its own, closed again: migrations begin transactions as they like.
         let writer = self.writer().await?;
         let database = Database::new(writer.clone(), writer.clone());
@@ -125,17 +126,26 @@ impl SqliteFile {
             .test_before_acquire(false)
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(move |options| set(options.filename(&path).foreign_keys(true).busy_timeout(BUSY)));
-        sea_orm::Database::connect(options).await.map_err(|error| self.error("open", &self.path, root_cause(&error)))
+        sea_orm::Database::connect(options).await.map_err(|error| self.error("open", &self.path, message(&error)))
     }
 
-    fn make_folder(&self) -> Result<(), OpenError> {
-        let Some(folder) = self.path.parent().filter(|folder| self.create && !folder.exists()) else { return Ok(()) };
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        // What callers send is nobody else's business.
+    /// Makes the folder and the file where they are missing. What callers send is nobody else's business, so that both are their
+    /// owner's alone. SQLite itself says too little of what hinders it.
+    fn make(&self) -> Result<(), OpenError> {
+        let mut folder = std::fs::DirBuilder::new();
+        let mut file = std::fs::OpenOptions::new();
+        folder.recursive(true);
+        file.read(true).write(true).create(self.create);
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(|error| self.error("make the folder", folder, error))
+        {
+            std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+            std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+        }
+        if let Some(parent) = self.path.parent().filter(|parent| self.create && !parent.as_os_str().is_empty()) {
+            folder.create(parent).map_err(|error| self.error("make the folder", parent, error))?;
+        }
+        file.open(&self.path).map_err(|error| self.error("open", &self.path, error))?;
+        Ok(())
     }
 
     fn error(
@@ -155,16 +165,7 @@ impl SqliteFile {
                 let migration = message.split('\'').nth(1).unwrap_or_default().to_owned();
                 OpenError::Newer { path, migration }
             }
-            _ => OpenError::Migration { path, source: root_cause(&error).into() },
+            _ => OpenError::Migration { path, source: message(&error).into() },
         }
     }
-}
-
-/// The innermost cause alone: those around it repeat it.
-fn root_cause(error: &DbErr) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

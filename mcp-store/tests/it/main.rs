@@ -1,5 +1,8 @@
 //! The stores on SQLite, and the tools on them.
 
+mod opening;
+mod tools;
+
 use std::sync::Arc;
 
 use mcp_core::clock::simulated::SimulatedClock;
