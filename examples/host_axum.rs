@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -35,6 +35,9 @@ async fn mcp(State(endpoint): State<Endpoint>, request: Request) -> Response {
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::too_large(limit));
+    }
     let (mut pieces, mut whole) = (body.into_data_stream(), BytesMut::new());
     while let Some(piece) = pieces.next().await {
         let broken =

@@ -11,6 +11,7 @@ cases! {
     over sockets:
     a_body_may_come_in_chunks,
     ten_megabytes_in_chunks_are_too_many,
+    a_body_that_is_announced_too_large_is_not_waited_for,
     a_body_that_is_cut_calls_nothing,
     chunks_that_are_none_are_refused,
     a_length_that_is_none_is_refused,
@@ -32,6 +33,13 @@ async fn a_body_may_come_in_chunks(server: &Served) {
 async fn ten_megabytes_in_chunks_are_too_many(server: &Served) {
     let large = format!(r#"{{"message":"{}"}}"#, "a".repeat(10 * 1024 * 1024));
     server.send(call("echo", &large).chunked()).await.expect_error(413, -32600, None, "4194304 bytes");
+}
+
+async fn a_body_that_is_announced_too_large_is_not_waited_for(server: &Served) {
+    let (mut reader, mut writer) = server.connect().await;
+    writer.write_all(&discover().raw_body(vec![b' '; 10 * 1024 * 1024]).head()).await.expect("the server reads");
+    let response = reader.response().await.expect("the server says what is wrong");
+    response.expect_error(413, -32600, None, "4194304 bytes");
 }
 
 /// The client closes its side in the middle of the body. Whether it is still told so is the server's choice.
