@@ -20,7 +20,8 @@ use crate::context::Context;
 /// Makes a tool of an async function: `async fn(Input, Context) -> Result<Output, ToolError>`, or without the context, or
 /// without both. The doc comments of the input's fields become descriptions in its schema.
 ///
-/// - Input: any type that is `Deserialize` and `JsonSchema`, and whose schema is an object's.
+/// - Input: any type that is `Deserialize` and `JsonSchema`, and whose schema is an object's. A function that wants the
+///   context and nothing else takes [`NoInput`] before it.
 /// - Output: any type that is `Serialize` and `JsonSchema`. One whose schema is a string becomes text, `()` becomes nothing,
 ///   and all others become structured output, mirrored as text. [`ToolOutput`] and [`Content`] are taken as they are.
 /// - Error: [`ToolError`], or any error type, which is logged and not shown.
@@ -48,7 +49,7 @@ use crate::context::Context;
 pub fn tool_fn<F, Shape>(name: impl Into<String>, description: impl Into<String>, function: F) -> FunctionTool<F, Shape>
 where
     F: ToolFunction<Shape> + Send + Sync,
-    F::Input: DeserializeOwned + JsonSchema + Send,
+    F::Input: FromArguments,
     F::Output: IntoOutput,
     F::Error: Into<ToolError>,
     F::Future: Send,
@@ -82,8 +83,10 @@ pub fn tool_with<S, F, Shape>(
     function: F,
 ) -> FunctionTool<WithState<S, F>, Shape>
 where
-    WithState<S, F>: ToolFunction<Shape> + Send + Sync,
-    <WithState<S, F> as ToolFunction<Shape>>::Input: DeserializeOwned + JsonSchema + Send,
+    S: Clone + Send + Sync,
+    F: Send + Sync,
+    WithState<S, F>: ToolFunction<Shape>,
+    <WithState<S, F> as ToolFunction<Shape>>::Input: FromArguments,
     <WithState<S, F> as ToolFunction<Shape>>::Output: IntoOutput,
     <WithState<S, F> as ToolFunction<Shape>>::Error: Into<ToolError>,
     <WithState<S, F> as ToolFunction<Shape>>::Future: Send,
@@ -106,7 +109,7 @@ policy_methods!([F, Shape] FunctionTool<F, Shape>, spec);
 impl<F, Shape: 'static> Tool for FunctionTool<F, Shape>
 where
     F: ToolFunction<Shape> + Send + Sync,
-    F::Input: DeserializeOwned + JsonSchema + Send,
+    F::Input: FromArguments,
     F::Output: IntoOutput,
     F::Error: Into<ToolError>,
     F::Future: Send,
@@ -176,7 +179,7 @@ pub trait ToolFunction<Shape>: 'static {
     fn call(&self, input: Self::Input, cx: Context) -> Self::Future;
 }
 
-/// The input of a function that takes none: the empty object.
+/// The input of a function that takes none but wants the context: the empty object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoInput {}
@@ -199,6 +202,7 @@ pub struct WithState<S, F> {
 
 macro_rules! shapes {
     ($([$($generic:ident),*] $shape:ty, $subject:ty, $fn:path, $input:ty, |$this:ident, $in:pat_param, $cx:pat_param| $call:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$($generic,)* Fut, T, E> ToolFunction<$shape> for $subject
         where
             F: $fn + 'static,
@@ -226,6 +230,7 @@ shapes! {
 
 macro_rules! shapes_with_state {
     ($([$($generic:ident),*] $shape:ty, $fn:path, $input:ty, |$this:ident, $in:pat_param, $cx:pat_param| $call:expr;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<S: Clone + 'static, F, $($generic: 'static,)* Fut, T, E> ToolFunction<$shape> for WithState<S, F>
         where
             F: $fn + 'static,
@@ -249,6 +254,17 @@ shapes_with_state! {
     [A] (S, A), Fn(S, A) -> Fut, A, |this, input, _| (this.function)(this.state.clone(), input);
     [] (S,), Fn(S) -> Fut, NoInput, |this, _, _| (this.function)(this.state.clone());
 }
+
+/// What a tool's function may take.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the input of a tool",
+    label = "not an input",
+    note = "an input derives `serde::Deserialize` and `schemars::JsonSchema`",
+    note = "a function that needs the context alone takes `NoInput` before it: `async fn(NoInput, Context) -> …`"
+)]
+pub trait FromArguments: DeserializeOwned + JsonSchema + Send {}
+
+impl<T: DeserializeOwned + JsonSchema + Send> FromArguments for T {}
 
 /// What a tool's function may return.
 #[diagnostic::on_unimplemented(

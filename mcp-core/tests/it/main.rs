@@ -13,4 +13,6 @@ mod recording;
 mod rejections;
 mod speaking;
 mod support;
+mod time;
 mod two_servers;
+mod ui;
