@@ -1,6 +1,9 @@
 //! SQLite in a file: one connection that writes, and a few that read.
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -96,10 +99,8 @@ impl SqliteFile {
 
     /// SQLite lets one connection write at a time: with one, they queue up here and not inside of the database.
     async fn writer(&self) -> Result<DatabaseConnection, OpenError> {
-        let create = self.create;
-        self.open(1, move |options| {
+        self.open(1, |options| {
             options
-                .create_if_missing(create)
                 .journal_mode(SqliteJournalMode::Wal)
                 // Under NORMAL, a power cut takes back what was acknowledged.
                 .synchronous(SqliteSynchronous::Full)
@@ -129,23 +130,34 @@ impl SqliteFile {
         sea_orm::Database::connect(options).await.map_err(|error| self.error("open", &self.path, message(&error)))
     }
 
-    /// Makes the folder and the file where they are missing. What callers send is nobody else's business, so that both are their
-    /// owner's alone. SQLite itself says too little of what hinders it.
+    /// Makes the folder and the file where they are missing. What callers send is nobody else's business, so both are their
+    /// owner's alone.
     fn make(&self) -> Result<(), OpenError> {
-        let mut folder = std::fs::DirBuilder::new();
-        let mut file = std::fs::OpenOptions::new();
+        // To close a file gives up every lock that this process has on it, those of SQLite as well
+        // (<https://sqlite.org/howtocorrupt.html>). So only a file that is new is opened here, and none of us uses it meanwhile.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.path.metadata() {
+            Ok(found) if found.is_file() => return Ok(()),
+            Ok(_) => return Err(self.error("open", &self.path, "it is no file")),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.create => {}
+            Err(error) => return Err(self.error("open", &self.path, error)),
+        }
+        let (mut folder, mut file) = (DirBuilder::new(), OpenOptions::new());
         folder.recursive(true);
-        file.read(true).write(true).create(self.create);
+        file.write(true).create_new(true);
         #[cfg(unix)]
         {
             std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
             std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
         }
-        if let Some(parent) = self.path.parent().filter(|parent| self.create && !parent.as_os_str().is_empty()) {
+        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             folder.create(parent).map_err(|error| self.error("make the folder", parent, error))?;
         }
-        file.open(&self.path).map_err(|error| self.error("open", &self.path, error))?;
-        Ok(())
+        match file.open(&self.path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.error("make", &self.path, error)),
+            _ => Ok(()),
+        }
     }
 
     fn error(

@@ -10,11 +10,11 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement};
 use tempfile::TempDir;
 
 use super::Database;
-use super::calls::SqlCalls;
+use super::calls::{SqlCalls, select};
 use super::sqlite::SqliteFile;
 use crate::ledger::Sink;
 
@@ -125,6 +125,28 @@ async fn insert(database: &Database, call: CallRecord) -> Result<(), DbErr> {
         .boxed()
     });
     work.await
+}
+
+#[tokio::test]
+async fn no_page_of_the_history_walks_over_others_or_sorts() {
+    let (_folder, database) = database().await;
+    let tool = || Some("t".to_owned());
+    let principal = || Some(Principal::from("p"));
+    let before = Some(CallId::from_u128(1));
+    for (query, index) in [
+        (CallQuery { before, ..CallQuery::default() }, "sqlite_autoindex_mcp_calls_1 (tenant=? AND id<?)"),
+        (CallQuery { before, tool: tool(), ..CallQuery::default() }, "mcp_calls_tool (tenant=? AND tool=? AND id<?)"),
+        (
+            CallQuery { before, principal: principal(), ..CallQuery::default() },
+            "mcp_calls_principal (tenant=? AND principal=? AND id<?)",
+        ),
+    ] {
+        let mut explain = select(&Tenant::from("a"), &query).build(DbBackend::Sqlite);
+        explain.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let rows = database.readers().query_all_raw(explain).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+        assert_eq!(plan, [format!("SEARCH mcp_calls USING INDEX {index}")]);
+    }
 }
 
 #[tokio::test]

@@ -113,11 +113,13 @@ async fn a_file_that_cannot_be_had_is_named() {
     std::fs::write(folder.path().join("file"), "plain text that is no database, and longer than its header would be")
         .unwrap();
     let inside = refusal(&format!("sqlite:{path}/file/mcp.db")).await;
-    assert!(inside.contains("cannot make the folder") && inside.contains("/file"), "{inside}");
+    assert!(inside.contains("/file/mcp.db: Not a directory"), "{inside}");
+    let below = refusal(&format!("sqlite:{path}/file/folder/mcp.db")).await;
+    assert!(below.contains("/file/folder"), "{below}");
     let other = refusal(&format!("sqlite:{path}/file")).await;
     assert!(other.contains("not a database") && other.contains("/file"), "{other}");
     let folder_itself = refusal(&format!("sqlite:{path}")).await;
-    assert!(folder_itself.contains("cannot open") && folder_itself.contains("directory"), "{folder_itself}");
+    assert!(folder_itself.contains("cannot open") && folder_itself.contains("it is no file"), "{folder_itself}");
 }
 
 #[tokio::test]
