@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,10 +166,6 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
         tracing::info!(address, tools = names.len(), "serving");
         return;
     }
-    let program = std::env::current_exe().unwrap_or_default();
-    let folder = std::env::current_dir().unwrap_or_default();
-    let program = program.strip_prefix(&folder).unwrap_or(&program);
-    let program = if program.components().count() == 0 { Path::new("mcp-http") } else { program };
     let mut out = std::io::stdout().lock();
     // A closed stdout is no reason not to serve.
     let _ = write!(
@@ -180,14 +175,13 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
          rest       http://{address}/api/v1/tools\n\
          tools      {}\n\
          storage    {}, cache in this process\n\
-         next       {} call time.now zone=Europe/Lisbon\n",
+         next       curl -s http://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
         config
             .effective()
             .find(|(setting, ..)| setting.key == "DATABASE_URL")
             .map(|(_, url, _)| url)
             .unwrap_or_default(),
-        program.display(),
     );
 }
 

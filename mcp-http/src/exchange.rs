@@ -1,6 +1,7 @@
 //! The only file that sees both worlds: actix-web's requests and responses, and core's heads and answers.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
@@ -42,12 +43,23 @@ pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<
     }
 }
 
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(request: &HttpRequest, mut payload: web::Payload, limit: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Refusal> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit));
     }
+    let late = |_| {
+        let message = format!("the body did not come within {BODY_TIME:?}; send it faster, or in smaller parts");
+        Refusal { status: 408, message, challenge: None }
+    };
+    tokio::time::timeout(BODY_TIME, collect(payload, announced, limit)).await.map_err(late)?
+}
+
+async fn collect(mut payload: web::Payload, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
     let broken = |error| Refusal { status: 400, message: format!("the body cannot be read: {error}"), challenge: None };
     let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
     if first.len() > limit {
