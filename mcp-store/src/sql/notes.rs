@@ -34,7 +34,10 @@ impl SqlNotes {
 
 const STORE: &str = "store of notes";
 
-const SEARCH: &str = "SELECT mcp_notes.* FROM mcp_note_words JOIN mcp_notes ON mcp_notes.id = mcp_note_words.rowid \
+/// The words come first (`CROSS JOIN` keeps SQLite from turning that round): they give the rows in order, and as few as are
+/// asked for.
+pub(super) const SEARCH: &str = "SELECT mcp_notes.* FROM mcp_note_words \
+                      CROSS JOIN mcp_notes ON mcp_notes.id = mcp_note_words.rowid \
                       WHERE mcp_note_words MATCH ? AND tenant = ? AND owner = ? \
                       ORDER BY mcp_note_words.rowid DESC LIMIT ?";
 

@@ -81,7 +81,7 @@ impl SqliteFile {
 
     /// Which migrations [`SqliteFile::migrate`] would run.
     pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
-        let pending = if self.path.exists() {
+        let pending = if self.is_there()? {
             let reader = self.reader(1).await?;
             let pending = Migrator::get_pending_migrations_read_only(&reader).await;
             let _ = reader.close().await;
@@ -137,11 +137,11 @@ impl SqliteFile {
         // (<https://sqlite.org/howtocorrupt.html>). So only a file that is new is opened here, and none of us uses it meanwhile.
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.path.metadata() {
-            Ok(found) if found.is_file() => return Ok(()),
-            Ok(_) => return Err(self.error("open", &self.path, "it is no file")),
-            Err(error) if error.kind() == ErrorKind::NotFound && self.create => {}
-            Err(error) => return Err(self.error("open", &self.path, error)),
+        if self.is_there()? {
+            return Ok(());
+        }
+        if !self.create {
+            return Err(self.error("open", &self.path, "there is no such file, and mode=rw makes none"));
         }
         let (mut folder, mut file) = (DirBuilder::new(), OpenOptions::new());
         folder.recursive(true);
@@ -157,6 +157,15 @@ impl SqliteFile {
         match file.open(&self.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.error("make", &self.path, error)),
             _ => Ok(()),
+        }
+    }
+
+    fn is_there(&self) -> Result<bool, OpenError> {
+        match self.path.metadata() {
+            Ok(found) if found.is_file() => Ok(true),
+            Ok(_) => Err(self.error("open", &self.path, "it is no file")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.error("open", &self.path, error)),
         }
     }
 

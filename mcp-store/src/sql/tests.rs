@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::Database;
 use super::calls::{SqlCalls, select};
+use super::notes::SEARCH;
 use super::sqlite::SqliteFile;
 use crate::ledger::Sink;
 
@@ -141,12 +142,25 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
             "mcp_calls_principal (tenant=? AND principal=? AND id<?)",
         ),
     ] {
-        let mut explain = select(&Tenant::from("a"), &query).build(DbBackend::Sqlite);
-        explain.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
-        let rows = database.readers().query_all_raw(explain).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect();
+        let plan = plan(&database, select(&Tenant::from("a"), &query).build(DbBackend::Sqlite)).await;
         assert_eq!(plan, [format!("SEARCH mcp_calls USING INDEX {index}")]);
     }
+}
+
+#[tokio::test]
+async fn a_search_in_notes_walks_over_what_has_the_words_alone() {
+    let (_folder, database) = database().await;
+    let values = ["\"word\"".into(), "a".into(), "p".into(), 1.into()];
+    let plan = plan(&database, Statement::from_sql_and_values(DbBackend::Sqlite, SEARCH, values)).await;
+    let [words, notes] = &plan[..] else { panic!("{plan:?}") };
+    assert!(words.starts_with("SCAN mcp_note_words VIRTUAL TABLE INDEX"), "{plan:?}");
+    assert!(notes.starts_with("SEARCH mcp_notes USING INTEGER PRIMARY KEY"), "{plan:?}");
+}
+
+async fn plan(database: &Database, mut statement: Statement) -> Vec<String> {
+    statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+    let rows = database.readers().query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn a_file_that_cannot_be_had_is_named() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().display();
     let missing = refusal(&format!("sqlite:{path}/missing.db?mode=rw")).await;
-    assert!(missing.contains("cannot open") && missing.contains("missing.db: No such file"), "{missing}");
+    assert!(missing.contains("cannot open") && missing.contains("missing.db: there is no such file"), "{missing}");
 
     std::fs::write(folder.path().join("file"), "plain text that is no database, and longer than its header would be")
         .unwrap();
