@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -122,8 +123,11 @@ async fn write(sink: &impl Sink, batch: Vec<Commit>) {
             continue;
         }
         for commit in commits {
-            // Whoever has gone does not want to know.
-            let _ = commit.done.send(result.clone());
+            let entries = commit.entries.len();
+            if let Err(Err(error)) = commit.done.send(result.clone()) {
+                let cause = error.source().map(ToString::to_string);
+                tracing::error!(%error, cause, entries, "what nobody waited for could not be written");
+            }
         }
     }
 }
