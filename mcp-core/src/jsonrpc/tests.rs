@@ -169,6 +169,14 @@ fn a_key_among_very_many_is_found_twice_without_comparing_each_to_each() {
 }
 
 #[test]
+fn two_objects_may_have_the_same_many_keys() {
+    let keys = (0..100).map(|n| format!(r#""k{n}":0"#)).collect::<Vec<_>>().join(",");
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","x":[{{{keys}}},{{{keys}}}],"y":{{"z":{{{keys}}},{keys}}}}}"#);
+    request(body.as_bytes());
+}
+
+#[test]
 fn a_very_long_key_is_not_repeated_whole() {
     let key = "k".repeat(100_000);
     let body = format!(r#"{{"{key}":1,"{key}":1}}"#);
@@ -299,7 +307,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Any document whose objects have each key once; what another reader than [`super::scan`] says of it.
+/// Any document whose objects have each key once; what another reader than [`super::reader`] says of it.
 struct EachKeyOnce;
 
 impl<'de> Deserialize<'de> for EachKeyOnce {

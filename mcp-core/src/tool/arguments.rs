@@ -1,10 +1,10 @@
 //! The arguments of a call, as they came.
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::error::{Fault, ToolError};
-use crate::jsonrpc::scan::scan;
+use crate::jsonrpc::reader::Raw;
 
 /// The JSON object that the client sent: a slice of the request's own bytes, not parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +22,10 @@ impl Arguments {
     /// [`ToolError::Arguments`] when it is no JSON object.
     pub fn from_json(text: impl Into<Bytes>) -> Result<Self, ToolError> {
         let bytes: Bytes = text.into();
-        let text = scan(&bytes).map_err(|error| ToolError::arguments(error.to_string()))?;
-        match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) if text.trim_start().starts_with('{') => Ok(Self(bytes)),
+        match Raw::read(&bytes) {
+            Ok(value) if value.get().starts_with('{') => Ok(Self(bytes)),
             Ok(_) => Err(ToolError::arguments("the arguments must be a JSON object")),
-            Err(error) => Err(ToolError::arguments(format!("the arguments are not JSON: {error}"))),
+            Err(error) => Err(ToolError::arguments(error.to_string())),
         }
     }
 

@@ -40,24 +40,27 @@ fn root<T: JsonSchema>(settings: SchemaSettings) -> Map<String, Value> {
 
 /// Whether serde, which has parsed a value of the type that the schema was made from, has left something unchecked.
 pub(crate) fn says_more_than_its_type(schema: &Map<String, Value>) -> bool {
-    const MORE: [&str; 17] = [
-        "minLength",
-        "maxLength",
-        "pattern",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minItems",
-        "maxItems",
-        "uniqueItems",
-        "minProperties",
-        "maxProperties",
-        "contains",
-        "not",
-        "if",
-        "dependentRequired",
-        "dependentSchemas",
-        "propertyNames",
+    /// What a type without attributes of its own may have in its schema, beside natural bounds.
+    const OF_TYPES: [&str; 19] = [
+        "$defs",
+        "$ref",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "default",
+        "deprecated",
+        "description",
+        "enum",
+        "examples",
+        "format",
+        "items",
+        "maximum",
+        "minimum",
+        "oneOf",
+        "properties",
+        "required",
+        "title",
+        "type",
     ];
     let bounds_of_type = match schema.get("format").and_then(Value::as_str) {
         Some("uint8") => [Some(0), Some(255)],
@@ -70,7 +73,7 @@ pub(crate) fn says_more_than_its_type(schema: &Map<String, Value>) -> bool {
     let other_bound = |key: &str, natural: Option<i64>| {
         schema.get(key).is_some_and(|bound| natural.is_none() || bound.as_i64() != natural)
     };
-    MORE.iter().any(|key| schema.contains_key(*key))
+    schema.keys().any(|key| !OF_TYPES.contains(&key.as_str()))
         || other_bound("minimum", bounds_of_type[0])
         || other_bound("maximum", bounds_of_type[1])
         || subschemas(schema).any(says_more_than_its_type)
@@ -81,15 +84,15 @@ pub(crate) fn has_inner_object(schema: &Map<String, Value>) -> bool {
     subschemas(schema).any(|inner| inner.contains_key("properties") || has_inner_object(inner))
 }
 
-/// The schemas directly inside of one.
+/// The schemas directly inside of one, by the keywords that types have.
 fn subschemas(schema: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     schema
         .iter()
         .flat_map(|(key, value)| -> Vec<&Value> {
             match (key.as_str(), value) {
-                ("properties" | "patternProperties" | "$defs", Value::Object(named)) => named.values().collect(),
-                ("anyOf" | "oneOf" | "allOf" | "prefixItems", Value::Array(list)) => list.iter().collect(),
-                ("items" | "additionalProperties" | "then" | "else", inner) => vec![inner],
+                ("properties" | "$defs", Value::Object(named)) => named.values().collect(),
+                ("anyOf" | "oneOf", Value::Array(list)) => list.iter().collect(),
+                ("items" | "additionalProperties", inner) => vec![inner],
                 _ => Vec::new(),
             }
         })
@@ -167,6 +170,41 @@ mod tests {
     fn a_bound_deep_inside_asks_for_the_validator() {
         assert!(says_more_than_its_type(&of_input::<Bounded>()));
         assert!(has_inner_object(&of_input::<Bounded>()));
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Varied {
+        choice: Option<Choice>,
+        map: std::collections::HashMap<String, Vec<Option<Choice>>>,
+        #[serde(default)]
+        flag: bool,
+        any: Value,
+    }
+
+    /// One of these.
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    enum Choice {
+        /// Described.
+        Plain,
+        With(f32),
+        Both {
+            a: i8,
+        },
+    }
+
+    #[test]
+    fn a_keyword_that_no_type_has_by_itself_asks_for_the_validator() {
+        let schema = of_input::<Varied>();
+        assert!(!says_more_than_its_type(&schema), "{schema:?}");
+        assert!(has_inner_object(&schema));
+        for keyword in ["unevaluatedProperties", "minContains", "dependentRequired", "pattern", "uniqueItems", "allOf"]
+        {
+            let mut schema = schema.clone();
+            schema["$defs"]["Choice"][keyword] = Value::Null;
+            assert!(says_more_than_its_type(&schema), "{keyword}");
+        }
     }
 
     #[test]

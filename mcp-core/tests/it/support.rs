@@ -151,6 +151,7 @@ impl Reply {
 /// The messages in a piece of a stream, which must hold nothing but whole events and comments.
 pub(crate) fn events(text: &str) -> Vec<Value> {
     let parse = |event: &str| match event.strip_prefix("event: message\ndata: ") {
+        Some(data) if data.contains(['\n', '\r']) => panic!("{data:?} is more than one line"),
         Some(data) => Some(serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data:?}"))),
         None if event == ":\r\n\r" => None,
         None => panic!("{event:?} is neither a message nor a comment"),
