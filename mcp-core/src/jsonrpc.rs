@@ -1,18 +1,15 @@
 //! Bytes to a JSON-RPC message and back, by the rules that MCP adds to JSON-RPC 2.0.
 //!
 //! [`decode`] reads the envelope and the union of the methods' parameters in one pass, and leaves each parameter as the
-//! slice of text that came. What it refuses it names: the body is read again, slowly, only to say what is wrong.
+//! text that came.
 
-mod object;
-pub(crate) mod scan;
+pub(crate) mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use object::raw_object;
+use reader::{Raw, ReadError, Reader};
 
 /// A message that a client may send: MCP has no batches, and a client of a stateless server has nothing to answer.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ pub(crate) struct Notification<'a> {
 pub(crate) struct Id<'a>(&'a str);
 
 impl<'a> Id<'a> {
-    fn new(raw: &'a RawValue) -> Option<Self> {
+    fn new(raw: Raw<'a>) -> Option<Self> {
         is_id(raw).then(|| Id(raw.get()))
     }
 
@@ -49,43 +46,101 @@ impl<'a> Id<'a> {
     }
 }
 
-raw_object! {
-    struct Envelope {
-        "jsonrpc" => jsonrpc: &'a RawValue,
-        "id" => id: &'a RawValue,
-        "method" => method: &'a RawValue,
-        "params" => params: Params<'a>,
-        "result" => result: &'a RawValue,
-        "error" => error: &'a RawValue,
+#[derive(Default)]
+struct Envelope<'a> {
+    jsonrpc: Option<Raw<'a>>,
+    id: Option<Raw<'a>>,
+    method: Option<Raw<'a>>,
+    params: Params<'a>,
+    is_response: bool,
+}
+
+/// The union of what the methods take; each is checked by the method that wants it. One that is `null` counts as given.
+#[derive(Debug, Default)]
+pub(crate) struct Params<'a> {
+    pub(crate) meta: Option<Meta<'a>>,
+    pub(crate) name: Option<Raw<'a>>,
+    pub(crate) arguments: Option<Raw<'a>>,
+    pub(crate) cursor: Option<Raw<'a>>,
+    pub(crate) protocol_version: Option<Raw<'a>>,
+}
+
+/// `_meta` of a request (basic, "`_meta`").
+#[derive(Debug, Default)]
+pub(crate) struct Meta<'a> {
+    pub(crate) protocol_version: Option<Raw<'a>>,
+    pub(crate) client_capabilities: Option<Raw<'a>>,
+    pub(crate) log_level: Option<Raw<'a>>,
+    pub(crate) progress_token: Option<Raw<'a>>,
+}
+
+/// What is no object and must be one: its error code, and what to tell the client.
+type Wrong = Option<(i32, &'static str)>;
+
+impl<'a> Envelope<'a> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+        let mut envelope = Self::default();
+        let is_object = reader.members(|reader, key| {
+            match key {
+                "jsonrpc" => envelope.jsonrpc = Some(reader.value()?),
+                "id" => envelope.id = Some(reader.value()?),
+                "method" => envelope.method = Some(reader.value()?),
+                "params" => envelope.params = Params::read(reader, wrong)?,
+                _ => {
+                    envelope.is_response |= matches!(key, "result" | "error");
+                    reader.value()?;
+                }
+            }
+            Ok(())
+        })?;
+        if !is_object {
+            *wrong = Some((
+                INVALID_REQUEST,
+                "a message is one JSON object, and batches are not part of this protocol; send each request by itself",
+            ));
+        }
+        Ok(envelope)
     }
 }
 
-raw_object! {
-    /// The union of what the methods take; each is checked by the method that wants it.
-    struct Params {
-        "_meta" => meta: Meta<'a>,
-        "name" => name: &'a RawValue,
-        "arguments" => arguments: &'a RawValue,
-        "cursor" => cursor: &'a RawValue,
-        "protocolVersion" => protocol_version: &'a RawValue,
+impl<'a> Params<'a> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+        let mut params = Self::default();
+        let is_object = reader.members(|reader, key| {
+            match key {
+                "_meta" => params.meta = Some(Meta::read(reader, wrong)?),
+                "name" => params.name = Some(reader.value()?),
+                "arguments" => params.arguments = Some(reader.value()?),
+                "cursor" => params.cursor = Some(reader.value()?),
+                "protocolVersion" => params.protocol_version = Some(reader.value()?),
+                _ => drop(reader.value()?),
+            }
+            Ok(())
+        })?;
+        if !is_object {
+            *wrong = Some((INVALID_REQUEST, "`params` must be an object"));
+        }
+        Ok(params)
     }
 }
 
-raw_object! {
-    /// `_meta` of a request (basic, "`_meta`").
-    struct Meta {
-        "io.modelcontextprotocol/protocolVersion" => protocol_version: &'a RawValue,
-        "io.modelcontextprotocol/clientCapabilities" => client_capabilities: &'a RawValue,
-        "io.modelcontextprotocol/logLevel" => log_level: &'a RawValue,
-        "progressToken" => progress_token: &'a RawValue,
-    }
-}
-
-raw_object! {
-    /// The envelope again, with nothing asked of `params`: only to find out why [`Envelope`] was refused.
-    struct Loose {
-        "id" => id: &'a RawValue,
-        "params" => params: &'a RawValue,
+impl<'a> Meta<'a> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+        let mut meta = Self::default();
+        let is_object = reader.members(|reader, key| {
+            match key {
+                "io.modelcontextprotocol/protocolVersion" => meta.protocol_version = Some(reader.value()?),
+                "io.modelcontextprotocol/clientCapabilities" => meta.client_capabilities = Some(reader.value()?),
+                "io.modelcontextprotocol/logLevel" => meta.log_level = Some(reader.value()?),
+                "progressToken" => meta.progress_token = Some(reader.value()?),
+                _ => drop(reader.value()?),
+            }
+            Ok(())
+        })?;
+        if !is_object {
+            *wrong = Some((INVALID_PARAMS, "`params._meta` must be an object"));
+        }
+        Ok(meta)
     }
 }
 
@@ -103,32 +158,40 @@ pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
 
+impl From<ReadError> for Fault<'_> {
+    fn from(error: ReadError) -> Self {
+        Self { id: None, code: PARSE_ERROR, message: error.to_string() }
+    }
+}
+
 /// Decodes one message. The parameters borrow from `body`.
 pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
-    let text = scan::scan(body).map_err(|fault| Fault { id: None, code: PARSE_ERROR, message: fault.to_string() })?;
-    let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
-        return Err(name_fault(text));
-    };
-    let id = match envelope.id {
-        None => None,
-        Some(raw) => Some(Id::new(raw).ok_or_else(|| {
-            invalid(None, "`id` must be a string or an integer; leave it out to send a notification")
-        })?),
-    };
+    let mut reader = Reader::new(body)?;
+    let mut wrong = None;
+    let envelope = Envelope::read(&mut reader, &mut wrong)?;
+    reader.end()?;
+    let id = envelope.id.map(Id::new);
+    if let Some((code, message)) = wrong {
+        return Err(Fault { id: id.flatten(), code, message: message.to_owned() });
+    }
+    if id == Some(None) {
+        return Err(invalid(None, "`id` must be a string or an integer; leave it out to send a notification"));
+    }
+    let id = id.flatten();
     if envelope.jsonrpc.is_none_or(|version| version.get() != "\"2.0\"") {
         return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
     }
     let Some(method) = envelope.method else {
-        return Err(if envelope.result.is_some() || envelope.error.is_some() {
+        return Err(if envelope.is_response {
             invalid(id, "this is a JSON-RPC response; the server has asked nothing, send a request or a notification")
         } else {
             invalid(id, "`method` is missing; name the method to call, such as \"tools/list\"")
         });
     };
-    let Some(method) = string(method) else {
+    let Some(method) = method.string() else {
         return Err(invalid(id, "`method` must be a string"));
     };
-    let params = envelope.params.unwrap_or_default();
+    let params = envelope.params;
     Ok(match id {
         Some(id) => Message::Request(Request { id, method, params }),
         None => Message::Notification(Notification { method, params }),
@@ -136,41 +199,12 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
 }
 
 /// Whether a value is what ids and progress tokens are: a string or an integer.
-pub(crate) fn is_id(raw: &RawValue) -> bool {
+pub(crate) fn is_id(raw: Raw<'_>) -> bool {
     let text = raw.get();
     let digits = text.strip_prefix('-').unwrap_or(text);
     text.starts_with('"') || digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The text of a JSON string, borrowed unless it holds an escape; `None` if it is no string.
-pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
-        Some(Cow::Borrowed(inner))
-    } else {
-        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-    }
-}
-
 fn invalid<'a>(id: Option<Id<'a>>, message: &str) -> Fault<'a> {
     Fault { id, code: INVALID_REQUEST, message: message.to_owned() }
-}
-
-/// Reads a refused body again, without hurry, to say which rule it breaks.
-fn name_fault(text: &str) -> Fault<'_> {
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Fault { id: None, code: PARSE_ERROR, message: format!("the body is not JSON: {error}") };
-    }
-    let Ok(loose) = serde_json::from_str::<Loose>(text) else {
-        let what =
-            if text.trim_start().starts_with('[') { "batches are not part of this protocol" } else { "this is none" };
-        return invalid(None, &format!("a message is one JSON object; {what}: send each request by itself"));
-    };
-    let id = loose.id.and_then(Id::new);
-    match loose.params {
-        Some(params) if params.get().starts_with('{') => {
-            Fault { id, code: INVALID_PARAMS, message: "`params._meta` must be an object".to_owned() }
-        }
-        _ => invalid(id, "`params` must be an object"),
-    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::dispatch::{self, Refused, Reply};
 use crate::endpoint::head::{Head, Header};
+use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Message, Params};
 use crate::protocol::discover;
 use crate::protocol::encoding::Encoding;
@@ -44,7 +45,7 @@ pub(crate) fn reply(
 /// Agrees on a version: the one that is asked for, or else the newest of this era. No session is opened, so that any replica
 /// can answer what comes next.
 fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
-    let asked = params.protocol_version.and_then(jsonrpc::string);
+    let asked = params.protocol_version.and_then(Raw::string);
     let version =
         version::LEGACY.into_iter().find(|version| asked.as_deref() == Some(version)).unwrap_or(version::LEGACY[0]);
     Encoding::Legacy.result(server, id, 256, |out| {

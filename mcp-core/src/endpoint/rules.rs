@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::head::{Head, Header};
+use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Request};
 use crate::protocol::errors::{self, RpcError};
 use crate::protocol::version;
@@ -26,7 +27,7 @@ pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcErr
     let meta = request.params.meta.as_ref();
     let version = meta
         .and_then(|meta| meta.protocol_version)
-        .and_then(jsonrpc::string)
+        .and_then(Raw::string)
         .ok_or_else(|| missing("protocolVersion\"]` must be a string such as `2026-07-28"))?;
     if meta.and_then(|meta| meta.client_capabilities).is_none_or(|raw| !raw.get().starts_with('{')) {
         return Err(missing("clientCapabilities\"]` must be an object, which may be empty: `{}"));
@@ -48,7 +49,7 @@ pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcErr
     }
     expect(head, "mcp-method", "Mcp-Method", &request.method, "method")?;
     if request.method == "tools/call" {
-        let name = request.params.name.and_then(jsonrpc::string).unwrap_or_default();
+        let name = request.params.name.and_then(Raw::string).unwrap_or_default();
         expect(head, "mcp-name", "Mcp-Name", &name, "params.name")?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
 use crate::context::{Context, LogLevel, Outbox};
 use crate::json;
+use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
@@ -25,7 +26,7 @@ pub(crate) fn list(server: &Server, encoding: Encoding, id: &str, params: &Param
     let after = match params.cursor {
         None => None,
         Some(raw) => {
-            let cursor = jsonrpc::string(raw).ok_or_else(bad)?;
+            let cursor = raw.string().ok_or_else(bad)?;
             let name = URL_SAFE_NO_PAD.decode(cursor.as_bytes()).ok().and_then(|name| String::from_utf8(name).ok());
             Some(name.ok_or_else(bad)?)
         }
@@ -58,7 +59,7 @@ pub(crate) fn call(
     encoding: Encoding,
     body: &Bytes,
 ) -> Result<(Call, Option<Arc<Outbox>>), RpcError> {
-    let name = params.name.and_then(jsonrpc::string);
+    let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a tool, as `tools/list` gives it"))?;
     let arguments = match params.arguments {
         None => Arguments::none(),
@@ -83,7 +84,7 @@ fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>
     };
     let level = match meta.log_level.filter(|_| encoding == Encoding::Modern) {
         None => None,
-        Some(raw) => match jsonrpc::string(raw).as_deref().and_then(LogLevel::from_name) {
+        Some(raw) => match raw.string().as_deref().and_then(LogLevel::from_name) {
             None => {
                 return Err(invalid(
                     "`params._meta[\"io.modelcontextprotocol/logLevel\"]` must be one of debug, info, notice, warning, error, critical, alert, emergency",
