@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
-use crate::{mount, rest};
+use crate::{docs, mount, rest};
 
 /// The bundled server before it runs; a tool of your own is one line:
 ///
@@ -94,24 +94,19 @@ impl Bundled {
         let endpoint = endpoint(&config, server.clone());
         let health = Health::new(stores, server.version());
         let shown = health.clone();
-        let http = HttpServer::new(move || {
-            App::new()
-                .service(web::scope("/mcp").configure(mount(endpoint.clone())))
-                .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
-                .configure(health::routes(shown.clone()))
-        })
-        .workers(config.workers)
-        .tcp_nodelay(true)
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .shutdown_timeout(config.stop_timeout.as_secs().max(1))
-        .bind((config.host.as_str(), config.port))
-        .map_err(|error| {
-            config.error(
-                "PORT",
-                format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
-            )
-        })?;
+        let http = HttpServer::new(move || App::new().configure(ways_in(&endpoint, &shown)))
+            .workers(config.workers)
+            .tcp_nodelay(true)
+            .h1_allow_half_closed(false)
+            .disable_signals()
+            .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+            .bind((config.host.as_str(), config.port))
+            .map_err(|error| {
+                config.error(
+                    "PORT",
+                    format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
+                )
+            })?;
         let address = http.addrs().first().copied();
         let running = http.run();
         let handle = running.handle();
@@ -136,6 +131,17 @@ impl Bundled {
         // The workers have stopped; what they return has been told by `stop`.
         let _ = tokio::time::timeout(Duration::from_secs(1), running).await;
         Ok(())
+    }
+}
+
+/// Everything that the server serves.
+pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .service(web::scope("/mcp").configure(mount(endpoint.clone())))
+            .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
+            .configure(docs(endpoint.clone()))
+            .configure(health::routes(health.clone()));
     }
 }
 
@@ -172,9 +178,9 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
         out,
         "listening  http://{address}\n\
          mcp        http://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
-         rest       http://{address}/api/v1/tools\n\
          tools      {}\n\
          storage    {}, cache in this process\n\
+         docs       http://{address}/docs\n\
          next       curl -s http://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
         config

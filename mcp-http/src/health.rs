@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use mcp_core::Stores;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::json;
+
+use crate::rest::route::{Route, SchemaOf, Table};
 
 /// What the three routes answer from.
 #[derive(Clone)]
@@ -37,12 +41,40 @@ impl Health {
 /// `/health` for people, `/health/live` for what restarts the server, `/health/ready` for what sends it requests.
 pub(crate) fn routes(health: Health) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config
-            .app_data(web::Data::new(health))
-            .route("/health", web::get().to(show))
-            .route("/health/live", web::get().to(live))
-            .route("/health/ready", web::get().to(ready));
+        config.app_data(web::Data::new(health));
+        TABLE.register(config);
     }
+}
+
+/// The routes.
+pub(crate) static TABLE: Table = Table {
+    name: "mcp_http::health",
+    about: "Health",
+    open: true,
+    routes: &[
+        route("/health", "health", "How the server is, and what it leans on", |route| route.to(show)),
+        route("/health/live", "live", "Whether the server lives", |route| route.to(live)),
+        route("/health/ready", "ready", "Whether the server takes requests", |route| route.to(ready)),
+    ],
+};
+
+const fn route(
+    path: &'static str,
+    id: &'static str,
+    about: &'static str,
+    to: fn(actix_web::Route) -> actix_web::Route,
+) -> Route {
+    let answers: &'static [(u16, SchemaOf)] =
+        &[(200, SchemaGenerator::subschema_for::<Answer>), (503, SchemaGenerator::subschema_for::<Answer>)];
+    Route { method: Method::GET, path, to, id, about, segments: &[], query: None, body: None, answers, problems: &[] }
+}
+
+/// What each of the routes says at least.
+#[derive(JsonSchema)]
+#[schemars(rename = "Health")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Answer {
+    status: String,
 }
 
 async fn live() -> HttpResponse {

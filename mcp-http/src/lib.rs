@@ -21,6 +21,7 @@
 //!
 //! With the feature `bundled` (on by default) it is also the ready-made server; an embedder turns default features off.
 
+mod docs;
 mod exchange;
 mod mount;
 mod rest;
@@ -42,6 +43,7 @@ mod secret;
 pub use bundled::{Bundled, StartError, bundled};
 #[cfg(feature = "bundled")]
 pub use config::{Config, ConfigError};
+pub use docs::docs;
 pub use mount::mount;
 pub use rest::rest;
 #[cfg(feature = "bundled")]

@@ -1,19 +1,28 @@
 //! The same server in the manner of REST, for clients that do not speak MCP.
 
 mod calls;
-mod problem;
+pub(crate) mod problem;
+mod representation;
+pub(crate) mod route;
+mod schema;
 mod tools;
+mod xml;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::ContentType;
+use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use mcp_core::{Caller, Endpoint};
+use schemars::SchemaGenerator;
 
 use crate::exchange;
 use problem::Problem;
+use representation::negotiate;
+use route::{Route, Table};
 
 /// Serves the tools and the recorded calls of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
@@ -24,34 +33,85 @@ use problem::Problem;
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `GET calls` | recorded calls, the newest first |
 ///
-/// Errors are `application/problem+json` (RFC 9457). Who may come in is decided as for [`mount`](crate::mount).
+/// Answers and problems (RFC 9457) are JSON or XML, as `Accept` asks; [`docs`](crate::docs()) describes both. Who may come in is
+/// decided as for [`mount`](crate::mount).
 pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(web::Data::new(endpoint))
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
-            .service(web::resource("/tools").get(tools::list).default_service(web::to(only_get)))
-            .service(web::resource("/tools/{name}").get(tools::show).default_service(web::to(only_get)))
-            .service(web::resource("/tools/{name}/call").post(tools::call).default_service(web::to(only_post)))
-            .service(web::resource("/calls").get(calls::list).default_service(web::to(only_get)))
-            .default_service(web::to(nowhere));
+            .app_data(web::PathConfig::default().error_handler(|error, _| Problem::bad_path(&error).into()));
+        TABLE.register(config);
+        config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }
 
-async fn only_get(_: Admitted) -> Problem {
-    Problem::not_allowed("GET")
-}
+/// The operation that calls a tool, of which the OpenAPI document has one for each tool.
+pub(crate) const CALL_TOOL: &str = "callTool";
 
-async fn only_post(_: Admitted) -> Problem {
-    Problem::not_allowed("POST")
-}
+/// The routes.
+pub(crate) static TABLE: Table = Table {
+    name: "mcp_http::rest",
+    about: "REST",
+    open: false,
+    routes: &[
+        Route {
+            method: Method::GET,
+            path: "/tools",
+            to: |route| route.to(tools::list),
+            id: "listTools",
+            about: "The tools on offer",
+            segments: &[],
+            query: Some(SchemaGenerator::subschema_for::<tools::Page>),
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<schema::Tools>)],
+            problems: &[400],
+        },
+        Route {
+            method: Method::GET,
+            path: "/tools/{name}",
+            to: |route| route.to(tools::show),
+            id: "showTool",
+            about: "One tool",
+            segments: &[("name", "The tool's name.")],
+            query: None,
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<schema::Tool>)],
+            problems: &[404],
+        },
+        Route {
+            method: Method::POST,
+            path: "/tools/{name}/call",
+            to: |route| route.to(tools::call),
+            id: CALL_TOOL,
+            about: "Calls a tool",
+            segments: &[("name", "The tool's name.")],
+            query: None,
+            body: Some(SchemaGenerator::subschema_for::<schema::Arguments>),
+            answers: &[(200, SchemaGenerator::subschema_for::<schema::CallResult>)],
+            problems: &[400, 404, 408, 413, 422, 503, 504],
+        },
+        Route {
+            method: Method::GET,
+            path: "/calls",
+            to: |route| route.to(calls::list),
+            id: "listCalls",
+            about: "Recorded calls, the newest first: an administrator sees all of the tenant's, others their own",
+            segments: &[],
+            query: Some(SchemaGenerator::subschema_for::<calls::Filter>),
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<calls::Calls>)],
+            problems: &[400, 503],
+        },
+    ],
+};
 
 async fn nowhere(_: Admitted, request: HttpRequest) -> Problem {
     Problem::new(404, format!("there is nothing at {}", request.path()))
 }
 
 /// A caller who has been let in: what a handler that takes one need not think about.
-struct Admitted(Caller);
+pub(crate) struct Admitted(Caller);
 
 impl FromRequest for Admitted {
     type Error = Problem;
@@ -61,7 +121,10 @@ impl FromRequest for Admitted {
         let request = request.clone();
         Box::pin(async move {
             let Some(endpoint) = request.app_data::<web::Data<Endpoint>>() else {
-                return Err(Problem::new(500, "the route has no endpoint; mount it by mcp_http::rest"));
+                return Err(Problem::new(
+                    500,
+                    "the route has no endpoint; mount it by mcp_http::rest or mcp_http::docs",
+                ));
             };
             Ok(Self(exchange::admit(&request, endpoint).await?))
         })

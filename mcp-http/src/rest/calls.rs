@@ -5,48 +5,69 @@ use mcp_core::Endpoint;
 use mcp_core::clock::Timestamp;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::{CallId, CallRecord, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use super::{Admitted, json};
 
 /// Which calls to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
+    /// The tool's name.
     tool: Option<String>,
+    /// The principal who called; only an administrator sees others than the own.
     caller: Option<String>,
+    /// How the call ended.
+    #[schemars(with = "Option<Outcome>")]
     outcome: Option<String>,
+    /// Not before this time (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     from: Option<String>,
+    /// Before this time (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
     to: Option<String>,
     /// The `next` of the page before.
     before: Option<String>,
+    /// How many at the most: 50 unless told otherwise, and never more than 500.
     limit: Option<u16>,
 }
 
 const DEFAULT_PAGE: u16 = 50;
 const MAX_PAGE: u16 = 500;
 
-/// A page of calls.
-#[derive(Serialize)]
-struct Calls {
+/// A page of recorded calls, the newest first.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Calls {
     calls: Vec<Call>,
-    /// Where the next page begins; absent on the last.
+    /// The `before` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A recorded call.
+#[derive(Serialize, JsonSchema)]
 struct Call {
     tool: String,
+    /// The principal who called.
     caller: String,
+    #[schemars(with = "Outcome")]
     outcome: &'static str,
+    /// When it began.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     at: Timestamp,
     duration_ms: f64,
+    /// As they came.
+    #[schemars(with = "Value")]
     arguments: Option<Box<RawValue>>,
+    /// The result or the error.
+    #[schemars(with = "Value")]
     result: Option<Box<RawValue>>,
     id: String,
+    /// The call that made this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
 }

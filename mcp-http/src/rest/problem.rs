@@ -1,5 +1,6 @@
-//! What goes wrong in REST: `application/problem+json` (RFC 9457). The one place that maps core's errors to it.
+//! What goes wrong in REST: problem details (RFC 9457). The one place that maps core's errors to it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -7,12 +8,14 @@ use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use mcp_core::endpoint::answer::Refusal;
 use mcp_core::store::StoreError;
 use mcp_core::{CallError, ToolError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A problem, and the headers that go with it.
-#[derive(Debug, Serialize)]
-pub(super) struct Problem {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Problem {
     status: u16,
+    /// What is wrong, and the mend.
     detail: String,
     /// Each fault of the arguments, with its place in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -21,37 +24,48 @@ pub(super) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     #[serde(skip)]
-    extra: Option<(&'static str, &'static str)>,
+    extra: Option<(&'static str, Cow<'static, str>)>,
 }
 
-/// A problem as it is sent.
-#[derive(Serialize)]
-struct Titled<'a> {
+/// A problem as it is sent (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Titled<'a> {
     title: &'static str,
     #[serde(flatten)]
     problem: &'a Problem,
 }
 
-#[derive(Debug, Serialize)]
+/// One thing that is wrong with the arguments.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Fault {
+    /// Where, as a JSON pointer (RFC 6901) into the arguments; empty for the whole.
     pointer: String,
     detail: String,
 }
 
 impl Problem {
-    pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, detail: impl Into<String>) -> Self {
         Self {
             status,
             detail: detail.into(),
             errors: Vec::new(),
             instance: None,
-            extra: (status == 503).then_some(("retry-after", "1")),
+            extra: (status == 503).then_some(("retry-after", "1".into())),
         }
     }
 
-    pub(super) fn not_allowed(method: &'static str) -> Self {
-        let problem = Self::new(405, format!("this route takes {method}"));
-        Self { extra: Some(("allow", method)), ..problem }
+    pub(super) fn not_allowed(allowed: &str) -> Self {
+        let problem = Self::new(405, format!("this route takes {allowed}"));
+        Self { extra: Some(("allow", allowed.to_owned().into())), ..problem }
+    }
+
+    pub(super) fn not_acceptable() -> Self {
+        Self::new(406, "answers are `application/json`, `application/xml` or `text/xml`; name one of them in `Accept`")
+    }
+
+    pub(super) fn bad_path(error: &dyn fmt::Display) -> Self {
+        Self::new(400, format!("the path cannot be read: {error}"))
     }
 
     pub(super) fn bad_query(error: &dyn fmt::Display) -> Self {
@@ -61,7 +75,7 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let extra = refusal.challenge.map(|challenge| ("www-authenticate", challenge));
+        let extra = refusal.challenge.map(|challenge| ("www-authenticate", challenge.into()));
         Self { extra, ..Self::new(refusal.status, refusal.message) }
     }
 }
@@ -106,8 +120,8 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Some(extra) = self.extra {
-            response.insert_header(extra);
+        if let Some((name, value)) = &self.extra {
+            response.insert_header((*name, value.as_ref()));
         }
         let title = self.status_code().canonical_reason().unwrap_or_default();
         let body = serde_json::to_vec(&Titled { title, problem: self }).unwrap_or_default();

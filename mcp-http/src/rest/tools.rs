@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use mcp_core::{Arguments, CallError, Endpoint, ToolError, ToolOutput};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::problem::Problem;
@@ -9,11 +10,12 @@ use super::{Admitted, json};
 use crate::exchange;
 
 /// Which page of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
-    /// The name of the last tool of the page before.
+    /// The `next` of the page before.
     after: Option<String>,
+    /// How many at the most: 1000 unless told otherwise.
     limit: Option<usize>,
 }
 

@@ -9,7 +9,7 @@ use crate::served::{Served, binary, text};
 #[test]
 fn it_starts_with_nothing_and_says_six_lines() {
     let server = Served::start(&[]);
-    let starts = ["listening", "mcp", "rest", "tools", "storage", "next"];
+    let starts = ["listening", "mcp", "tools", "storage", "docs", "next"];
     for (line, start) in server.said.iter().zip(starts) {
         assert!(line.starts_with(start), "{line:?}");
     }

@@ -2,6 +2,9 @@
 
 mod bundled;
 mod commands;
+mod docs;
+mod forms;
+mod openapi;
 mod readme;
 mod rest;
 mod rmcp;

@@ -23,7 +23,14 @@ pub struct Served {
 pub struct Reply {
     pub status: u16,
     pub content_type: String,
+    pub headers: Vec<(String, String)>,
     pub body: Value,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// The binary, with nothing in its environment but what is given.
@@ -63,7 +70,11 @@ impl Served {
         }
         let port = said[0].rsplit(':').next().unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .new_agent();
         Self { child, stdout, said, url, folder, agent }
     }
 
@@ -82,6 +93,16 @@ impl Served {
 
     pub fn post(&self, path: &str, body: &str) -> Reply {
         reply(self.agent.post(format!("{}{path}", self.url)).send(body))
+    }
+
+    /// Sends any request.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        match body {
+            "" => reply(self.agent.run(request.body(()).unwrap())),
+            body => reply(self.agent.run(request.body(body.to_owned()).unwrap())),
+        }
     }
 
     /// Runs a command of the same binary against this server.
@@ -122,11 +143,16 @@ impl Drop for Served {
 
 fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply {
     let mut answer = answer.unwrap();
-    let content_type = answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+        (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+    };
+    let headers: Vec<_> = answer.headers().iter().map(header).collect();
+    let content_type = headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.clone());
     let text = answer.body_mut().read_to_string().unwrap();
     Reply {
         status: answer.status().as_u16(),
         content_type: content_type.unwrap_or_default(),
+        headers,
         body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
     }
 }

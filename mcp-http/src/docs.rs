@@ -1,0 +1,96 @@
+//! What the app serves, for programs and for people: an OpenAPI document, and a page that reads it.
+
+mod openapi;
+
+use actix_web::error::UrlGenerationError;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::Endpoint;
+
+use crate::exchange::ActixHead;
+use crate::rest::problem::Problem;
+use crate::rest::route::Table;
+use crate::rest::{self, Admitted};
+
+/// Serves `GET /openapi.json`, which describes what is mounted in the same app by [`rest()`](crate::rest()), with a path for each
+/// tool; and `/docs`, a page that shows it, calls tools, and needs nothing from elsewhere:
+/// `App::new().configure(docs(endpoint))`.
+///
+/// The document is for those who may call the tools; the page is for everyone whose `Host` and `Origin` are allowed.
+pub fn docs(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        let endpoint = web::Data::new(endpoint);
+        let resource = |path| web::resource(path).app_data(endpoint.clone());
+        config.service(resource("/openapi.json").get(openapi));
+        for asset in &ASSETS {
+            config
+                .service(resource(asset.path).get(async |request: HttpRequest, endpoint: web::Data<Endpoint>| {
+                    asset.answer(&request, &endpoint)
+                }));
+        }
+    }
+}
+
+/// The tables of routes that an app may have mounted.
+const TABLES: &[&Table] = &[
+    &rest::TABLE,
+    #[cfg(feature = "bundled")]
+    &crate::health::TABLE,
+];
+
+async fn openapi(_: Admitted, request: HttpRequest, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
+    let mut mounted = Vec::new();
+    for table in TABLES {
+        match request.url_for_static(table.name) {
+            Ok(url) => {
+                let first = table.routes.first().map_or("", |route| route.path);
+                mounted.push((url.path().strip_suffix(first).unwrap_or_default().to_owned(), *table));
+            }
+            Err(UrlGenerationError::ResourceNotFound) => {}
+            Err(error) => return Err(Problem::new(400, format!("`Host` is no part of a URL: {error}"))),
+        }
+    }
+    // As seen from the document, so that it also holds behind a proxy that takes a prefix away.
+    let root = match request.path().matches('/').count() {
+        0 | 1 => ".".to_owned(),
+        deep => vec![".."; deep - 1].join("/"),
+    };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(openapi::document(
+        endpoint.server(),
+        &root,
+        &mounted,
+    )))
+}
+
+/// A file of the page.
+struct Asset {
+    path: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+const ASSETS: [Asset; 4] = [
+    Asset { path: "/docs", content_type: "text/html; charset=utf-8", text: include_str!("docs/page.html") },
+    Asset { path: "/docs/page.css", content_type: "text/css; charset=utf-8", text: include_str!("docs/page.css") },
+    Asset { path: "/docs/page.js", content_type: "text/javascript; charset=utf-8", text: include_str!("docs/page.js") },
+    Asset { path: "/docs/icon.svg", content_type: "image/svg+xml", text: include_str!("docs/icon.svg") },
+];
+
+/// Nothing but the page's own files, and in no frame of another.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+impl Asset {
+    fn answer(&self, request: &HttpRequest, endpoint: &Endpoint) -> Result<HttpResponse, Problem> {
+        endpoint.check_origin(&ActixHead::of(request))?;
+        Ok(HttpResponse::Ok()
+            .content_type(self.content_type)
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((REFERRER_POLICY, "no-referrer"))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(self.text))
+    }
+}
+
+#[cfg(all(test, feature = "bundled"))]
+mod tests;

@@ -1,0 +1,46 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::test::{TestRequest, call_and_read_body, init_service};
+use actix_web::{App, HttpRequest, web};
+use mcp_core::tokio_runtime::TokioClock;
+use mcp_core::{Endpoint, Server, Stores};
+
+use super::*;
+use crate::bundled::ways_in;
+use crate::health::Health;
+
+/// What is served and is no part of what the document describes.
+const BESIDE: [&str; 6] = ["/mcp", "/", "/api/v1", "/openapi.json", "/metrics", "/map"];
+
+#[actix_web::test]
+async fn whatever_is_registered_comes_from_a_table() {
+    let endpoint = Endpoint::new(Server::builder("test", "1").build().unwrap());
+    let health = Health::new(Stores::in_memory(Arc::new(TokioClock::new())), "1");
+    let map = async |request: HttpRequest| format!("{:?}", request.resource_map());
+    let app = init_service(App::new().configure(ways_in(&endpoint, &health)).route("/map", web::get().to(map))).await;
+    let map = call_and_read_body(&app, TestRequest::get().uri("/map").to_request()).await;
+    let map = String::from_utf8(map.to_vec()).unwrap();
+
+    let patterns = map.split("patterns: Single(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let registered: BTreeSet<_> = patterns
+        .filter(|pattern| !pattern.is_empty() && !BESIDE.contains(pattern) && !pattern.starts_with("/docs"))
+        .collect();
+    let described: BTreeSet<_> = TABLES.iter().flat_map(|table| table.routes).map(|route| route.path).collect();
+    assert_eq!(registered, described, "a route that is not in a table is not in the OpenAPI document");
+}
+
+#[actix_web::test]
+async fn the_document_says_where_an_app_has_put_the_routes() {
+    let endpoint = Endpoint::new(Server::builder("test", "1").build().unwrap());
+    let app = App::new()
+        .service(web::scope("/deep/er").configure(crate::rest(endpoint.clone())))
+        .service(web::scope("/help").configure(docs(endpoint)));
+    let app = init_service(app).await;
+    let request = TestRequest::get().uri("/help/openapi.json").peer_addr("127.0.0.1:5".parse().unwrap());
+    let document = call_and_read_body(&app, request.to_request()).await;
+    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(paths, ["/deep/er/calls", "/deep/er/tools", "/deep/er/tools/{name}", "/deep/er/tools/{name}/call"]);
+    assert_eq!(document["servers"][0]["url"], "..");
+}

@@ -1,0 +1,147 @@
+//! Each route gives JSON or XML, as it is asked.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use crate::openapi::{Document, TOOLS};
+use crate::served::{Reply, Served};
+
+/// A request that is well, and one that is not, with its status.
+struct Case {
+    method: &'static str,
+    path: &'static str,
+    good: (&'static str, &'static str),
+    bad: (&'static str, &'static str, &'static str, u16),
+}
+
+const CASES: [Case; 7] = [
+    Case {
+        method: "GET",
+        path: "/api/v1/tools",
+        good: ("/api/v1/tools?limit=2", ""),
+        bad: ("GET", "/api/v1/tools?after=none", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/tools/{name}",
+        good: ("/api/v1/tools/notes.write", ""),
+        bad: ("GET", "/api/v1/tools/none", "", 404),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/tools/{name}/call",
+        good: ("/api/v1/tools/time.now/call", r#"{"zone": "Europe/Lisbon"}"#),
+        bad: ("POST", "/api/v1/tools/notes.write/call", r#"{"name": 5}"#, 422),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/calls",
+        good: ("/api/v1/calls?limit=1", ""),
+        bad: ("GET", "/api/v1/calls?colour=red", "", 400),
+    },
+    Case { method: "GET", path: "/health", good: ("/health", ""), bad: ("DELETE", "/health", "", 405) },
+    Case { method: "GET", path: "/health/live", good: ("/health/live", ""), bad: ("DELETE", "/health/live", "", 405) },
+    Case {
+        method: "GET",
+        path: "/health/ready",
+        good: ("/health/ready", ""),
+        bad: ("DELETE", "/health/ready", "", 405),
+    },
+];
+
+#[test]
+fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
+    let server = Served::start(&[]);
+    let document = Document::of(&server);
+    for (method, path) in document.operations() {
+        let known = CASES.iter().find(|case| case.method == method && case.path == path);
+        let of_tool = TOOLS.iter().any(|tool| path == format!("/api/v1/tools/{tool}/call"));
+        assert!(known.is_some() != of_tool, "{method} {path} is no case of this test");
+    }
+    for Case { method, path, good: (target, body), bad: (bad_method, bad_target, bad_body, status) } in &CASES {
+        let good = |accept: &str| server.send(method, target, &[("accept", accept)], body);
+        let bad = |accept: &str| server.send(bad_method, bad_target, &[("accept", accept)], bad_body);
+        for accept in ["application/json", "*/*", "text/html, */*;q=0.1", "application/xml;q=0.5, application/json"] {
+            let reply = good(accept);
+            assert_eq!((reply.status, reply.content_type.as_str()), (200, "application/json"), "{path} {accept}");
+            assert_eq!(reply.header("vary"), Some("accept"), "{path}");
+            document.holds(method, path, &reply);
+            let problem = bad(accept);
+            assert_eq!(
+                (problem.status, problem.content_type.as_str()),
+                (*status, "application/problem+json"),
+                "{path}"
+            );
+            assert_eq!(problem.body["status"], *status, "{path}");
+            if *status != 405 {
+                document.holds(method, path, &problem);
+            }
+        }
+        for (accept, content_type) in [
+            ("application/xml", "application/xml"),
+            ("text/xml", "text/xml; charset=utf-8"),
+            ("application/json;q=0.5, application/xml", "application/xml"),
+        ] {
+            let reply = good(accept);
+            assert_eq!((reply.status, reply.content_type.as_str()), (200, content_type), "{path} {accept}");
+            assert_eq!(reply.header("vary"), Some("accept"), "{path}");
+            assert_eq!(names(&reply)[0], "response", "{path}");
+            let problem = bad(accept);
+            assert_eq!((problem.status, problem.content_type.as_str()), (*status, "application/problem+xml"), "{path}");
+            assert_eq!(names(&problem)[..2], ["problem", "title"], "{path}");
+        }
+        for accept in ["image/png", "application/json;q=0", "application/problem+json"] {
+            for refused in [good(accept), bad(accept)] {
+                let found = (refused.status, refused.content_type.as_str());
+                assert_eq!(found, (406, "application/problem+json"), "{path} {accept}");
+                document.holds(method, path, &refused);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_answer_could_not_be_read_is_not_made() {
+    let server = Served::start(&[]);
+    let path = "/api/v1/tools/notes.write/call";
+    let refused = server.send("POST", path, &[("accept", "image/png")], r#"{"name": "a", "text": "b"}"#);
+    assert_eq!(refused.status, 406);
+    assert_eq!(server.get("/api/v1/calls").body["calls"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn what_stands_in_json_stands_in_xml() {
+    let server = Served::start(&[]);
+    let text = "<b> & \u{7} \"é\"";
+    server.post("/api/v1/tools/notes.write/call", &serde_json::json!({"name": "list", "text": text}).to_string());
+    let xml =
+        server.send("POST", "/api/v1/tools/notes.read/call", &[("accept", "application/xml")], r#"{"name": "list"}"#);
+    let xml = xml.body.as_str().unwrap();
+    assert!(xml.contains(r#"<structuredContent type="object"><name>list</name><text encoding="base64">"#), "{xml}");
+    let fault = server.send("POST", "/api/v1/tools/notes.read/call", &[("accept", "application/xml")], r#"{"a<b": 1}"#);
+    let xml = fault.body.as_str().unwrap();
+    assert!(xml.contains("<errors><i><pointer>") && xml.contains("a&lt;b"), "{xml}");
+    let nowhere = server.send("GET", "/api/v1/nothing", &[("accept", "text/xml")], "");
+    assert_eq!((nowhere.status, nowhere.content_type.as_str()), (404, "application/problem+xml"));
+    let path = server.get("/api/v1/tools/%FF");
+    assert_eq!((path.status, path.content_type.as_str()), (404, "application/problem+json"), "{path:?}");
+}
+
+/// The names of the elements of a well-formed document, in their order.
+fn names(reply: &Reply) -> Vec<String> {
+    let mut reader = Reader::from_str(reply.body.as_str().unwrap());
+    let (mut names, mut open) = (Vec::new(), 0);
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) => {
+                names.push(start.name().as_ref().to_owned());
+                open += 1;
+            }
+            Event::End(_) => open -= 1,
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(open, 0, "{reply:?}");
+    names
+}
