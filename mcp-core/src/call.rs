@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tracing::level_filters::LevelFilter;
 
 use crate::context::Context;
 use crate::tool::arguments::Arguments;
@@ -41,8 +42,9 @@ enum Stage {
 impl Call {
     /// Prepares a call; nothing happens before it is polled.
     pub(crate) fn new(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context, on_leave: OnLeave) -> Self {
+        tell_span(&tool, &cx);
         let read_only = tool.spec().policy.read_only;
-        let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()).boxed());
+        let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()));
         Self { stage, cx, read_only, on_leave }
     }
 
@@ -53,14 +55,22 @@ impl Call {
         let Stage::Here(run) = std::mem::replace(&mut self.stage, Stage::There(finished)) else { return };
         let server = &self.cx.inner().server;
         let running = server.count_running();
-        server.spawner().spawn(
-            async move {
-                // Nobody waits for the call of a client that has left.
-                let _ = done.send(run.await);
-                drop(running);
-            }
-            .boxed(),
-        );
+        server.spawn(async move {
+            // Nobody waits for the call of a client that has left.
+            let _ = done.send(run.await);
+            drop(running);
+        });
+    }
+}
+
+/// Fills the fields `tool` and `call` of the span that the host is in, where it has such: then each line that is logged on the way
+/// tells to which call it belongs.
+fn tell_span(tool: &OfferedTool, cx: &Context) {
+    // Nobody logs where no level is on.
+    if LevelFilter::current() != LevelFilter::OFF {
+        let span = tracing::Span::current();
+        span.record("tool", tool.spec().name());
+        span.record("call", tracing::field::display(cx.call_id()));
     }
 }
 

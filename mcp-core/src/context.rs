@@ -108,7 +108,7 @@ impl Context {
             cancellation: Cancellation::default(),
             outbox: outbox.clone(),
         }));
-        Box::pin(pipeline::run(offered, arguments, cx)).await.map_err(|failure| failure.error)
+        pipeline::run(offered, arguments, cx).await.map_err(|failure| failure.error)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

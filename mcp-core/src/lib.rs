@@ -49,6 +49,7 @@ pub mod store;
 // and what all of them lean on.
 pub mod clock;
 mod json;
+pub mod measure;
 pub mod nearest;
 pub mod spawn;
 #[cfg(feature = "tokio")]

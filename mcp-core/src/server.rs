@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::context::Context;
+use crate::measure::ToolMeasures;
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
@@ -45,6 +48,7 @@ struct Inner {
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
+    measured: bool,
 }
 
 /// Who the server says it is, encoded once.
@@ -136,6 +140,14 @@ impl Server {
         self.0.running.count.load(Ordering::Acquire)
     }
 
+    /// What was counted of each tool on offer, in their order; nothing, unless [`ServerBuilder::measured`] was asked for.
+    ///
+    /// Tools count by themselves: where a source gives one tool to two servers, both are in it.
+    pub fn measures(&self) -> Vec<ToolMeasures> {
+        let page = self.0.measured.then(|| self.0.registry.page(None, usize::MAX)).flatten();
+        page.map(|(tools, _)| tools.iter().map(|tool| tool.measures()).collect()).unwrap_or_default()
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
     }
@@ -148,8 +160,13 @@ impl Server {
         &*self.0.clock
     }
 
-    pub(crate) fn spawner(&self) -> &dyn Spawner {
-        &*self.0.spawner
+    /// Runs a task beside everything else. What it logs belongs to the span of whoever asked for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawner.spawn(task.in_current_span().boxed());
+    }
+
+    pub(crate) fn is_measured(&self) -> bool {
+        self.0.measured
     }
 
     pub(crate) fn cache(&self) -> &dyn Cache {

@@ -3,6 +3,7 @@
 //! Every method that serves a caller takes a tenant, and finds nothing of another one.
 
 pub mod cache;
+pub mod check;
 pub mod history;
 pub mod ledger;
 pub mod notes;
@@ -10,8 +11,10 @@ pub mod notes;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::measure::Collector;
 use crate::memory::{MemoryCache, MemoryStore};
 use cache::Cache;
+use check::Check;
 use history::History;
 use ledger::Ledger;
 use notes::Notes;
@@ -28,17 +31,21 @@ pub struct Stores {
     pub notes: Arc<dyn Notes>,
     /// Results that may be used again.
     pub cache: Arc<dyn Cache>,
+    /// Whether what they stand on is there, one for each dependency.
+    pub checks: Vec<Arc<dyn Check>>,
+    /// What they count.
+    pub collectors: Vec<Arc<dyn Collector>>,
 }
 
 impl Stores {
-    /// Bundles one of each.
+    /// Bundles one of each, with nothing that checks or counts.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         history: Arc<dyn History>,
         notes: Arc<dyn Notes>,
         cache: Arc<dyn Cache>,
     ) -> Self {
-        Self { ledger, history, notes, cache }
+        Self { ledger, history, notes, cache, checks: Vec::new(), collectors: Vec::new() }
     }
 
     /// Keeps everything in this process, bounded, and loses it with the process.

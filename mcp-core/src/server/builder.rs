@@ -27,6 +27,7 @@ pub struct ServerBuilder {
     clock: Option<Arc<dyn Clock>>,
     spawner: Option<Arc<dyn Spawner>>,
     limits: Limits,
+    measured: bool,
 }
 
 /// Who a server is (schema, `Implementation`).
@@ -59,6 +60,7 @@ impl ServerBuilder {
                 max_output: 1024 * 1024,
                 page: 100,
             },
+            measured: false,
         }
     }
 
@@ -141,6 +143,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Counts calls, how they end and how long they take; [`Server::measures`] tells. Without it nothing is counted.
+    pub fn measured(mut self) -> Self {
+        self.measured = true;
+        self
+    }
+
     /// How many tools a page of `tools/list` has (100).
     pub fn page_size(mut self, tools: usize) -> Self {
         self.limits.page = tools.max(1);
@@ -191,6 +199,7 @@ impl ServerBuilder {
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),
+            measured: self.measured,
         })))
     }
 }

@@ -4,9 +4,13 @@ mod cache;
 mod checks;
 mod invoke;
 mod limit;
+mod measure;
 mod record;
 
 use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::arguments::Arguments;
 use super::error::ToolError;
@@ -16,6 +20,7 @@ use crate::context::Context;
 use crate::store::ledger::CallId;
 
 pub(crate) use cache::Flights;
+pub(crate) use measure::Meter;
 
 /// How a call ended.
 pub(crate) type Finished = Result<ToolOutput, Failure>;
@@ -27,8 +32,16 @@ pub(crate) struct Failure {
     pub(crate) error: ToolError,
 }
 
-/// Runs one call, and returns when it is recorded.
-pub(crate) async fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
+/// Runs one call, and completes when it is recorded.
+pub(crate) fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> BoxFuture<'static, Finished> {
+    if cx.inner().server.is_measured() {
+        measure::call(tool, arguments, cx).boxed()
+    } else {
+        recorded(tool, arguments, cx).boxed()
+    }
+}
+
+async fn recorded(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
     let record = record::begin(&tool, &arguments, &cx);
     let result = stages(&tool, arguments, &cx).await;
     let result = match record {

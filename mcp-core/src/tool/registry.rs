@@ -7,8 +7,10 @@ use bytes::Bytes;
 use jsonschema::Validator;
 
 use super::Tool;
+use super::pipeline::Meter;
 use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
+use crate::measure::ToolMeasures;
 use crate::nearest::nearest;
 
 /// A tool with all that is worked out once, when it is offered.
@@ -19,6 +21,7 @@ pub struct OfferedTool {
     wire: Bytes,
     /// The same for clients that know structured output only as an object.
     pub(crate) wire_legacy: Bytes,
+    pub(crate) meter: Meter,
 }
 
 /// When the schema is held against the arguments.
@@ -61,7 +64,7 @@ impl OfferedTool {
             Some(schema) if !is_object(schema) => encode(&WireTool { output_schema: None, ..spec.wire.clone() })?,
             _ => wire.clone(),
         };
-        Ok(Self { validator, check, wire, wire_legacy, tool })
+        Ok(Self { validator, check, wire, wire_legacy, meter: Meter::default(), tool })
     }
 
     /// What the tool says of itself.
@@ -72,6 +75,11 @@ impl OfferedTool {
     /// What clients are shown of it, as JSON (server/tools, "Tool").
     pub fn json(&self) -> &Bytes {
         &self.wire
+    }
+
+    /// What was counted of it.
+    pub(crate) fn measures(&self) -> ToolMeasures {
+        self.meter.read(self.spec().name(), self.cache().is_some())
     }
 
     pub(crate) fn tool(&self) -> &Arc<dyn Tool> {

@@ -7,6 +7,7 @@ mod eras;
 mod errors;
 mod leaving;
 mod listing;
+mod measuring;
 mod nesting;
 mod outputs;
 mod recording;

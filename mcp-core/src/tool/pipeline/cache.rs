@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::invoke;
+use super::measure::{CacheUse, count};
 use crate::caller::Tenant;
 use crate::context::Context;
 use crate::memory::lock;
@@ -31,6 +31,7 @@ pub(super) async fn call(
     let (cache, tenant) = (server.cache(), cx.caller().tenant());
     // Read before the tool looks at the data: see the promises of `Cache`.
     let Ok(version) = cache.version(tenant, &tag(policy.tag, cx)).await else {
+        count(CacheUse::Miss, tool, cx);
         return invoke::call(tool, arguments.clone(), cx).await;
     };
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(arguments.as_bytes()));
@@ -41,9 +42,11 @@ pub(super) async fn call(
         if let Ok(Some(kept)) = cache.load(tenant, &key).await
             && let Ok(output) = ToolOutput::from_json(&kept)
         {
+            count(CacheUse::Hit, tool, cx);
             own = Some(Ok(output));
             return Ok(Landed::Output(kept));
         }
+        count(CacheUse::Miss, tool, cx);
         match invoke::call(tool, arguments.clone(), cx).await {
             // Whoever leaves does not take the others with it: one of them runs the tool then.
             Err(ToolError::Cancelled) => Err(ToolError::Cancelled),
@@ -64,10 +67,13 @@ pub(super) async fn call(
         }
     };
     let landed = flight.cell.get_or_try_init(run).await?;
-    match (own, landed) {
-        (Some(own), _) => own,
-        (None, Landed::Output(json)) => Ok(ToolOutput::from_json(json)?),
-        (None, Landed::Failed(error)) => Err(share(error)),
+    if let Some(own) = own {
+        return own;
+    }
+    count(CacheUse::Shared, tool, cx);
+    match landed {
+        Landed::Output(json) => Ok(ToolOutput::from_json(json)?),
+        Landed::Failed(error) => Err(share(error)),
     }
 }
 
@@ -95,8 +101,7 @@ impl Drop for Changes<'_> {
     fn drop(&mut self) {
         if !self.settled {
             let (tool, cx) = (self.tool.clone(), self.cx.clone());
-            let spawner = self.cx.inner().server.spawner();
-            spawner.spawn(async move { invalidate(&tool, &cx).await }.boxed());
+            self.cx.inner().server.spawn(async move { invalidate(&tool, &cx).await });
         }
     }
 }

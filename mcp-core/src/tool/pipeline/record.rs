@@ -36,12 +36,11 @@ impl Recording {
     /// Commits the record. A call whose record cannot be kept has no result: what is acknowledged is recorded.
     pub(super) async fn end(mut self, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
         self.open = false;
-        let (outcome, text) = match &result {
-            Ok(output) if output.is_error() => (Outcome::Error, output.to_json()),
-            Ok(output) => (Outcome::Ok, output.to_json()),
-            Err(error) => (outcome_of(error), shown(self.cx.call_id(), error)),
+        let text = match &result {
+            Ok(output) => output.to_json(),
+            Err(error) => shown(self.cx.call_id(), error),
         };
-        match self.commit(outcome, text).await {
+        match self.commit(outcome_of(result.as_ref()), text).await {
             Ok(()) => result,
             Err(error) => Err(ToolError::Unavailable(Box::new(error))),
         }
@@ -84,12 +83,14 @@ fn shown(id: CallId, error: &ToolError) -> Bytes {
     ToolOutput::text(server::told(id, error)).as_error().to_json()
 }
 
-fn outcome_of(error: &ToolError) -> Outcome {
-    match error {
-        ToolError::Failed(_) | ToolError::TooLarge { .. } => Outcome::Error,
-        ToolError::Arguments(_) => Outcome::Invalid,
-        ToolError::TimedOut(_) => Outcome::TimedOut,
-        ToolError::Cancelled => Outcome::Cancelled,
-        ToolError::Unavailable(_) | ToolError::Internal(_) => Outcome::Internal,
+pub(super) fn outcome_of(result: Result<&ToolOutput, &ToolError>) -> Outcome {
+    match result {
+        Ok(output) if output.is_error() => Outcome::Error,
+        Ok(_) => Outcome::Ok,
+        Err(ToolError::Failed(_) | ToolError::TooLarge { .. }) => Outcome::Error,
+        Err(ToolError::Arguments(_)) => Outcome::Invalid,
+        Err(ToolError::TimedOut(_)) => Outcome::TimedOut,
+        Err(ToolError::Cancelled) => Outcome::Cancelled,
+        Err(ToolError::Unavailable(_) | ToolError::Internal(_)) => Outcome::Internal,
     }
 }

@@ -1,0 +1,153 @@
+//! What is counted while a server works: plain atomics, one set for each tool on offer, read without stopping anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::store::ledger::Outcome;
+
+/// What was counted of one tool since it was offered, as
+/// [`Server::measures`](crate::server::Server::measures) gives it. A call is in it before its answer is sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ToolMeasures {
+    /// The tool's name.
+    pub tool: String,
+    /// How many calls are under way.
+    pub in_flight: u64,
+    /// How many calls ended in each way, in the order of [`Outcome::ALL`].
+    pub calls: [(Outcome, u64); Outcome::ALL.len()],
+    /// How long calls took, from their begin until their result was there and recorded.
+    pub durations: Distribution,
+    /// Where its results came from, if it is a tool whose results are cached.
+    pub cache: Option<CacheMeasures>,
+}
+
+/// Where the results of a cached tool came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheMeasures {
+    /// From the cache.
+    pub hits: u64,
+    /// From the tool.
+    pub misses: u64,
+    /// From a call of the same kind that was under way.
+    pub shared: u64,
+}
+
+/// Counts times in fixed buckets. It takes a few nanoseconds, and may be shared between threads.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    nanos: AtomicU64,
+}
+
+const BUCKETS: usize = Histogram::BOUNDS.len() + 1;
+
+impl Histogram {
+    /// The longest time that each bucket counts; a last one counts what took longer.
+    pub const BOUNDS: [Duration; 18] = {
+        let mut bounds = [Duration::ZERO; 18];
+        let micros = [
+            100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+            2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+        ];
+        let mut n = 0;
+        while n < bounds.len() {
+            bounds[n] = Duration::from_micros(micros[n]);
+            n += 1;
+        }
+        bounds
+    };
+
+    /// Counts one time.
+    pub fn observe(&self, took: Duration) {
+        let bucket = Self::BOUNDS.partition_point(|bound| *bound < took);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    pub fn read(&self) -> Distribution {
+        let buckets = std::array::from_fn(|n| self.buckets[n].load(Ordering::Relaxed));
+        Distribution { buckets, sum: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)) }
+    }
+}
+
+/// Times as a [`Histogram`] counted them.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    buckets: [u64; BUCKETS],
+    sum: Duration,
+}
+
+impl Distribution {
+    /// How many times were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// All of them together.
+    pub fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// For each of [`Histogram::BOUNDS`], how many times were no longer than it.
+    pub fn at_most(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let up_to = self.buckets.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        Histogram::BOUNDS.into_iter().zip(up_to)
+    }
+}
+
+/// Something else that counts: a store, a pool, a part of your own. What serves measures asks it whenever it is asked itself.
+pub trait Collector: Send + Sync + 'static {
+    /// What is counted at this moment, without waiting. One name has one meaning and one kind, and samples of one name come one
+    /// after the other.
+    fn collect(&self) -> Vec<Sample>;
+}
+
+/// One figure of a [`Collector`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The name by the conventions of Prometheus, such as `mcp_ledger_commits_total`.
+    pub name: &'static str,
+    /// What it means, in one line.
+    pub help: &'static str,
+    /// Whether it only grows.
+    pub kind: SampleKind,
+    /// What tells it from others of its name. Values must come from a small set, and never from a client.
+    pub labels: Vec<(&'static str, String)>,
+    /// The figure.
+    pub value: f64,
+}
+
+/// How a figure behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_counted_in_the_first_bucket_that_takes_it() {
+        let histogram = Histogram::default();
+        let last = Histogram::BOUNDS[Histogram::BOUNDS.len() - 1];
+        assert!(Histogram::BOUNDS.is_sorted_by(|a, b| a < b));
+        for took in [Duration::ZERO, Histogram::BOUNDS[1], Histogram::BOUNDS[1] + Duration::from_nanos(1), last * 2] {
+            histogram.observe(took);
+        }
+        let read = histogram.read();
+        let counts: Vec<_> = read.at_most().map(|(_, count)| count).collect();
+        assert_eq!(counts[..4], [1, 2, 3, 3]);
+        assert_eq!((counts.last(), read.count()), (Some(&3), 4), "what took longer than all bounds is counted alone");
+        assert_eq!(read.sum(), Histogram::BOUNDS[1] * 2 + Duration::from_nanos(1) + last * 2);
+    }
+}

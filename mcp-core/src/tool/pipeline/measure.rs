@@ -1,0 +1,99 @@
+//! The stage that counts. It wraps all others, the record as well: what it counts is what the client was told, and how long it
+//! waited for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Finished;
+use super::record::outcome_of;
+use crate::context::Context;
+use crate::measure::{CacheMeasures, Histogram, ToolMeasures};
+use crate::store::ledger::Outcome;
+use crate::tool::arguments::Arguments;
+use crate::tool::registry::OfferedTool;
+
+/// What is counted of one tool.
+#[derive(Default)]
+pub(crate) struct Meter {
+    in_flight: AtomicU64,
+    /// In the order of [`Outcome::ALL`].
+    calls: [AtomicU64; Outcome::ALL.len()],
+    durations: Histogram,
+    /// In the order of [`CacheUse`].
+    cache: [AtomicU64; 3],
+}
+
+impl Meter {
+    pub(crate) fn read(&self, tool: &str, cached: bool) -> ToolMeasures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [hits, misses, shared] = std::array::from_fn(|n| read(&self.cache[n]));
+        ToolMeasures {
+            tool: tool.to_owned(),
+            in_flight: read(&self.in_flight),
+            calls: Outcome::ALL.map(|outcome| (outcome, read(&self.calls[outcome as usize]))),
+            durations: self.durations.read(),
+            cache: cached.then_some(CacheMeasures { hits, misses, shared }),
+        }
+    }
+}
+
+/// Runs one call, and counts it.
+pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
+    let mut measuring = Measuring::begin(&tool.meter, &cx);
+    let finished = super::recorded(tool.clone(), arguments, cx.clone()).await;
+    measuring.outcome = outcome_of(finished.as_ref().map_err(|failure| &failure.error));
+    drop(measuring);
+    finished
+}
+
+/// A call that is being measured. It is counted when this is dropped: before its end, it has been cancelled.
+struct Measuring<'a> {
+    meter: &'a Meter,
+    cx: &'a Context,
+    started: Duration,
+    outcome: Outcome,
+}
+
+impl<'a> Measuring<'a> {
+    fn begin(meter: &'a Meter, cx: &'a Context) -> Self {
+        meter.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { meter, cx, started: cx.clock().monotonic(), outcome: Outcome::Cancelled }
+    }
+}
+
+impl Drop for Measuring<'_> {
+    fn drop(&mut self) {
+        let took = self.cx.clock().monotonic().saturating_sub(self.started);
+        self.meter.durations.observe(took);
+        self.meter.calls[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Where the result of a cached tool came from.
+#[derive(Clone, Copy)]
+pub(super) enum CacheUse {
+    Hit,
+    Miss,
+    Shared,
+}
+
+/// Counts one result of a cached tool, if the server measures.
+pub(super) fn count(from: CacheUse, tool: &OfferedTool, cx: &Context) {
+    if cx.inner().server.is_measured() {
+        tool.meter.cache[from as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted_at_their_places() {
+        for (n, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, n);
+        }
+    }
+}
