@@ -70,6 +70,7 @@ fn a_body_that_is_not_json_has_no_id() {
         r#"{"jsonrpc":"2.0","id":01,"method":"ping"}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"arguments":{"a":}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"skipped":[1,}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"skipped":[[1,]}}"#,
         r#"{'jsonrpc':'2.0'}"#,
         r#"{"jsonrpc":"2.0","id":NaN,"method":"ping"}"#,
         "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}",
@@ -212,9 +213,16 @@ fn text_that_is_no_text_is_refused_even_where_nobody_reads_it() {
 fn half_of_a_surrogate_pair_is_refused_even_where_nobody_reads_it() {
     let with =
         |text: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"arguments":{{"a":"{text}"}}}}}}"#);
-    for half in
-        [r"\ud800", r"\uDBFFx", r"\udc00", r"\ude00\ud83d", r"\ud83d\ud83d\ude00", r"\ud83d\n", r"\ud83d\\ude00"]
-    {
+    for half in [
+        r"\ud800",
+        r"\uDBFFx",
+        r"\udc00",
+        r"\ude00\ud83d",
+        r"\ud83d\u0041",
+        r"\ud83d\ud83d\ude00",
+        r"\ud83d\n",
+        r"\ud83d\\ude00",
+    ] {
         refused(with(half), PARSE_ERROR, None, "half of a surrogate pair");
     }
     for whole in [r"\ud83d\ude00", r"\uD83D\uDE00\uffff", r"\\ud800", r"\u0000"] {
@@ -294,10 +302,12 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             .to_string()
             .into_bytes()
     });
+    let unit = prop::sample::select(vec![r"\ud800", r"\uDBFF", r"\udc00", r"\uDFFF", r"\ud7ff", r"\ue000", "d800"]);
     let changed = (message, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4));
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..64),
         prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat().into_bytes()),
+        prop::collection::vec(unit, 0..4).prop_map(|units| format!("\"{}\"", units.concat()).into_bytes()),
         "[-+]?[0-9]{0,3}[.]?[0-9]{0,2}([eE][-+]?)?[0-9]{0,2}".prop_map(String::into_bytes),
         r#""(\\[ubfnrtx"/\\]?|[dD89][8cCdDeE]|[0-9a-fA-F]{2}|[ -~\n])*""#.prop_map(String::into_bytes),
         "[ \\t\\r\\n\\x0b]?(true|false|null|tru|nulll|True|[\\[\\]{},]{0,6})[ \\t\\r\\n]?".prop_map(String::into_bytes),

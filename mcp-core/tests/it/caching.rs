@@ -338,7 +338,7 @@ async fn an_output_that_is_too_large_is_not_kept() {
     assert_eq!(house.call("long", json!({})).await["content"][0]["text"], "xxxxxxxxxx");
 }
 
-/// A cache of which one method is gone.
+/// A cache of which one method is gone, or does the least that it promises.
 struct Broken {
     inner: Arc<dyn Cache>,
     method: &'static str,
@@ -367,7 +367,10 @@ impl Cache for Broken {
 
     async fn version(&self, tenant: &Tenant, tag: &str) -> Result<u64, StoreError> {
         self.check("version")?;
-        self.inner.version(tenant, tag).await
+        match self.method {
+            "equal versions" => Ok(1),
+            _ => self.inner.version(tenant, tag).await,
+        }
     }
 
     async fn invalidate(&self, tenant: &Tenant, tag: &str) -> Result<(), StoreError> {
@@ -388,6 +391,26 @@ async fn a_cache_that_fails_is_a_cache_that_is_empty() {
         for expected in ["1", "2"] {
             assert_eq!(house.call("count", json!({})).await["content"][0]["text"], expected, "{method}");
         }
+    }
+}
+
+#[tokio::test]
+async fn callers_are_apart_though_their_tags_have_equal_versions() {
+    let broken = |stores: Stores| {
+        let cache = Arc::new(Broken { inner: stores.cache, method: "equal versions" });
+        Stores::new(stores.ledger, stores.history, stores.notes, cache)
+    };
+    let calls = Arc::new(AtomicU64::new(0));
+    let counter = |name: &str| tool_with(name, "Counts.", calls.clone(), count).cached(LIFETIME, "t");
+    let house = House::with_stores(broken, |builder| builder.tool(counter("one")).tool(counter("two")));
+    let call = async |tenant: &str, principal: &str, tool: &str| {
+        text(house.server.call_tool(Caller::new(tenant, principal), tool, Arguments::none()).await)
+    };
+    for _ in 0..2 {
+        assert_eq!(call("t", "ann", "one").await, "1");
+        assert_eq!(call("t", "bob", "one").await, "2");
+        assert_eq!(call("u", "ann", "one").await, "3");
+        assert_eq!(call("t", "ann", "two").await, "4");
     }
 }
 

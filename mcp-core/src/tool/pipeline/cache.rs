@@ -184,13 +184,14 @@ mod tests {
 
     #[test]
     fn a_run_is_forgotten_with_its_last_seat_whoever_leaves_at_once() {
-        let flights = Flights::default();
-        let key = || (Tenant::from("t"), "key".to_owned());
+        let (flights, together) = (Flights::default(), std::sync::Barrier::new(2));
         std::thread::scope(|threads| {
-            for _ in 0..4 {
+            for _ in 0..2 {
                 threads.spawn(|| {
-                    for _ in 0..10_000 {
-                        drop(flights.join(key()));
+                    for n in 0..5_000 {
+                        let flight = flights.join((Tenant::from("t"), n.to_string()));
+                        together.wait();
+                        drop(flight);
                     }
                 });
             }
