@@ -171,18 +171,19 @@ impl Endpoint {
                 return (Reply::Refused(id, RpcError::new(400, fault.code, fault.message)), Encoding::Modern);
             }
         };
-        let era = Era::of(head.header(rules::VERSION), &message);
+        let version = head.header(rules::VERSION);
+        let era = Era::of(version, &message);
         let encoding = match era {
             Era::Modern => Encoding::Modern,
             Era::Legacy => Encoding::Legacy,
         };
         let reply = match (era, message) {
             (Era::Modern, Message::Notification(_)) => Ok(Reply::Accepted),
-            (Era::Modern, Message::Request(request)) => match rules::check(head, &request) {
+            (Era::Modern, Message::Request(request)) => match rules::check(head, version, &request) {
                 Ok(()) => dispatch::dispatch(&self.server, request, caller, encoding, body),
                 Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
             },
-            (Era::Legacy, message) => legacy::reply(&self.server, head, message, caller, body),
+            (Era::Legacy, message) => legacy::reply(&self.server, version, message, caller, body),
         };
         (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)
     }

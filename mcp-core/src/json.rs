@@ -21,8 +21,8 @@ pub(crate) fn find_special(bytes: &[u8]) -> Option<usize> {
     const fn word_of(byte: u8) -> u64 {
         u64::from_le_bytes([byte; 8])
     }
-    let (words, rest) = bytes.as_chunks();
-    for (n, word) in words.iter().enumerate() {
+    let mut clean = 0;
+    while let Some(word) = bytes[clean..].first_chunk() {
         let word = u64::from_le_bytes(*word);
         // Subtracting sets the highest bit of each byte that is below 0x20, or equal to the one looked for, unless that bit was
         // set before. By the carry it may set others as well, but only behind the first.
@@ -31,10 +31,11 @@ pub(crate) fn find_special(bytes: &[u8]) -> Option<usize> {
         let backslash = (word ^ word_of(b'\\')).wrapping_sub(word_of(1));
         let found = (control | quote | backslash) & !word & word_of(0x80);
         if found != 0 {
-            return Some(n * 8 + found.trailing_zeros() as usize / 8);
+            return Some(clean + found.trailing_zeros() as usize / 8);
         }
+        clean += size_of_val(&word);
     }
-    rest.iter().position(|byte| is_special(*byte)).map(|at| words.len() * 8 + at)
+    bytes[clean..].iter().position(|byte| is_special(*byte)).map(|at| clean + at)
 }
 
 const fn is_special(byte: u8) -> bool {

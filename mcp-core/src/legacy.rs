@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::caller::Caller;
 use crate::dispatch::{self, Refused, Reply};
-use crate::endpoint::head::{Head, Header};
+use crate::endpoint::head::Header;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Message, Params};
 use crate::protocol::discover;
@@ -17,10 +17,10 @@ use crate::server::Server;
 /// What a client of this era is told that the server can do.
 const CAPABILITIES: &str = r#"{"tools":{}}"#;
 
-/// Answers a message of the older era.
+/// Answers a message of the older era, whose header `MCP-Protocol-Version` is `version`.
 pub(crate) fn reply(
     server: &Server,
-    head: &dyn Head,
+    version: Header<'_>,
     message: Message<'_>,
     caller: Caller,
     body: &Bytes,
@@ -28,14 +28,14 @@ pub(crate) fn reply(
     let request = match message {
         Message::Request(request) => request,
         Message::Notification(_) => {
-            return check_version(head).map(|()| Reply::Accepted).map_err(|error| (None, error));
+            return check_version(version).map(|()| Reply::Accepted).map_err(|error| (None, error));
         }
     };
     let id = request.id.as_json();
     if request.method == "initialize" {
         return Ok(Reply::Message(initialize(server, id, &request.params)));
     }
-    check_version(head).map_err(|error| (Some(id.to_owned()), error))?;
+    check_version(version).map_err(|error| (Some(id.to_owned()), error))?;
     match &*request.method {
         "ping" => Ok(Reply::Message(Encoding::Legacy.result(server, id, 0, |_| {}))),
         _ => dispatch::dispatch(server, request, caller, Encoding::Legacy, body),
@@ -60,8 +60,8 @@ fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
 }
 
 /// A header that names no version of this era is refused; none at all means 2025-03-26, which had none.
-fn check_version(head: &dyn Head) -> Result<(), RpcError> {
-    match head.header("mcp-protocol-version") {
+fn check_version(version: Header<'_>) -> Result<(), RpcError> {
+    match version {
         Header::Absent => Ok(()),
         Header::One(version) if version::LEGACY.contains(&version) => Ok(()),
         Header::One(_) | Header::Refused(_) => Err(RpcError::new(

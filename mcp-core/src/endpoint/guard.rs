@@ -56,8 +56,8 @@ impl Guard {
     }
 
     fn host_is_allowed(&self, host: &str) -> bool {
-        let matches =
-            |allowed: &String| host.eq_ignore_ascii_case(allowed) || without_port(host).eq_ignore_ascii_case(allowed);
+        let name = without_port(host);
+        let matches = |allowed: &String| host.eq_ignore_ascii_case(allowed) || name.eq_ignore_ascii_case(allowed);
         self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(matches))
     }
 

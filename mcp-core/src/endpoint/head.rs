@@ -36,8 +36,8 @@ impl<'a> Header<'a> {
             return Self::Refused("it is there more than once");
         }
         let visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
-        match std::str::from_utf8(value) {
-            Ok(text) if value.iter().all(visible) => Self::One(text.trim_matches([' ', '\t'])),
+        match std::str::from_utf8(value.trim_ascii()) {
+            Ok(text) if value.iter().all(visible) => Self::One(text),
             _ => Self::Refused("it holds characters other than visible ASCII"),
         }
     }

@@ -16,7 +16,7 @@ use crate::protocol::version;
 pub(super) const VERSION: &str = "mcp-protocol-version";
 
 /// Checks rows 4 to 7 of a request: `_meta`, the version header, the version, the routing headers.
-pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcError> {
+pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Request<'_>) -> Result<(), RpcError> {
     let missing = |what: &str| {
         RpcError::new(
             400,
@@ -32,13 +32,8 @@ pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcErr
     if meta.and_then(|meta| meta.client_capabilities).is_none_or(|raw| !raw.get().starts_with('{')) {
         return Err(missing("clientCapabilities\"]` must be an object, which may be empty: `{}"));
     }
-    expect(
-        head,
-        VERSION,
-        "MCP-Protocol-Version",
-        &version,
-        "params._meta[\"io.modelcontextprotocol/protocolVersion\"]",
-    )?;
+    let member = "params._meta[\"io.modelcontextprotocol/protocolVersion\"]";
+    expect(version_header, "MCP-Protocol-Version", &version, member)?;
     if version != version::MODERN {
         return Err(RpcError::new(
             400,
@@ -47,24 +42,26 @@ pub(super) fn check(head: &dyn Head, request: &Request<'_>) -> Result<(), RpcErr
         )
         .with_data(json!({"supported": [version::MODERN], "requested": version})));
     }
-    expect(head, "mcp-method", "Mcp-Method", &request.method, "method")?;
+    expect(head.header("mcp-method"), "Mcp-Method", &request.method, "method")?;
     if request.method == "tools/call" {
         let name = request.params.name.and_then(Raw::string).unwrap_or_default();
-        expect(head, "mcp-name", "Mcp-Name", &name, "params.name")?;
+        expect(head.header("mcp-name"), NAME, &name, "params.name")?;
     }
     Ok(())
 }
 
+/// The one header that can hold what a header cannot.
+const NAME: &str = "Mcp-Name";
+
 /// Holds a header against the member of the body that it repeats.
-fn expect(head: &dyn Head, name: &'static str, shown: &str, body: &str, member: &str) -> Result<(), RpcError> {
+fn expect(header: Header<'_>, shown: &str, body: &str, member: &str) -> Result<(), RpcError> {
     let mismatch = |message: String| Err(RpcError::new(400, errors::HEADER_MISMATCH, message));
-    match head.header(name) {
+    match header {
         Header::Absent => mismatch(format!("the header `{shown}` is missing; set it to the value of `{member}`")),
         Header::Refused(why) => {
             mismatch(format!("the header `{shown}` cannot be used: {why}; send it once, in ASCII or as =?base64?…?="))
         }
-        // Only names can hold what a header cannot.
-        Header::One(value) => match if name == "mcp-name" { decode(value) } else { Some(Cow::Borrowed(value)) } {
+        Header::One(value) => match if shown == NAME { decode(value) } else { Some(Cow::Borrowed(value)) } {
             Some(value) if value == body => Ok(()),
             Some(value) => mismatch(differs(shown, &value, body, member)),
             None => mismatch(format!(

@@ -65,16 +65,16 @@ pub(super) struct Reader<'a> {
     at: usize,
     depth: usize,
     /// The first keys of each object that is open.
-    keys: Vec<Cow<'a, str>>,
-    /// The keys of an object beyond the first, with the place where it begins.
-    many: HashSet<(usize, Cow<'a, str>)>,
+    keys: Vec<&'a str>,
+    /// The keys beyond those, and those that hold an escape, each with the place where its object begins.
+    more_keys: HashSet<(usize, Cow<'a, str>)>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(body: &'a [u8]) -> Result<Self, ReadError> {
         let text = std::str::from_utf8(body).map_err(|error| ReadError::Encoding { at: error.valid_up_to() })?;
         // Room enough for the keys of most messages.
-        Ok(Self { text, at: 0, depth: 0, keys: Vec::with_capacity(16), many: HashSet::new() })
+        Ok(Self { text, at: 0, depth: 0, keys: Vec::with_capacity(16), more_keys: HashSet::new() })
     }
 
     /// Reads a value.
@@ -82,8 +82,8 @@ impl<'a> Reader<'a> {
         self.skip_space();
         let start = self.at;
         match self.peek() {
-            Some(b'"') => drop(self.quoted()?),
-            Some(b'{') => self.object(|reader, _| reader.value().map(drop))?,
+            Some(b'"') => self.quoted().map(|_| ())?,
+            Some(b'{') => self.object(|reader, _| reader.value().map(|_| ()))?,
             Some(b'[') => self.array()?,
             Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b't') => self.word("true")?,
@@ -174,11 +174,16 @@ impl<'a> Reader<'a> {
             },
         };
         let few = &self.keys[first..];
-        if few.contains(&key) || (few.len() == FEW && !self.many.insert((begin, key.clone()))) {
+        let again =
+            few.contains(&&*key) || (!self.more_keys.is_empty() && self.more_keys.contains(&(begin, key.clone())));
+        if again {
             return Err(ReadError::Duplicate { key: key.chars().take(128).collect(), at });
         }
-        if few.len() < FEW {
-            self.keys.push(key.clone());
+        match key {
+            Cow::Borrowed(key) if few.len() < FEW => self.keys.push(key),
+            _ => {
+                self.more_keys.insert((begin, key.clone()));
+            }
         }
         Ok(key)
     }

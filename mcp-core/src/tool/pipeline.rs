@@ -57,7 +57,8 @@ async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> 
     let result = limit::hold(tool, cx, async {
         match tool.cache() {
             None => invoke::call(tool, arguments.clone(), cx).await,
-            Some(policy) => cache::call(policy, tool, &arguments, cx).await,
+            // Boxed, so that calls which do without it are not as large.
+            Some(policy) => Box::pin(cache::call(policy, tool, &arguments, cx)).await,
         }
     });
     let result = result.await;
