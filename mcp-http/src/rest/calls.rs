@@ -31,6 +31,7 @@ pub(super) struct Filter {
     #[schemars(extend("format" = "date-time"))]
     to: Option<String>,
     /// The `next` of the page before.
+    #[schemars(extend("format" = "uuid"))]
     before: Option<String>,
     /// How many at the most: 50 unless told otherwise, and never more than 500.
     limit: Option<u16>,
