@@ -45,3 +45,23 @@ fn the_best_liked_form_is_chosen() {
         assert_eq!(wanted(accept), form, "{accept:?}");
     }
 }
+
+#[test]
+fn what_is_too_deep_for_xml_stays_json_and_says_so() {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let cases = [
+        ("application/json", "[1]", "application/xml"),
+        ("application/json", deep.as_str(), "application/json"),
+        ("application/problem+json", "{}", "application/problem+xml"),
+        ("text/plain", "[1]", "text/plain"),
+    ];
+    for (given, body, sent) in cases {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(given));
+        let written = into_xml(&mut headers, BoxBody::new(body.to_owned()), "application/xml");
+        let written = written.try_into_bytes().unwrap();
+        assert_eq!(headers.get(CONTENT_TYPE).unwrap(), sent);
+        assert_eq!(written.starts_with(b"<?xml"), given != sent, "{given}");
+        assert!(given != sent || written == body, "{given}");
+    }
+}
