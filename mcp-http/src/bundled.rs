@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
-use crate::{docs, mount, rest};
+use crate::{Metrics, docs, mount, rest, telemetry};
 
 /// The bundled server before it runs; a tool of your own is one line:
 ///
@@ -55,6 +55,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .clock(clock)
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))
         .stores(stores.clone())
+        .measured()
         .timeout(config.call_timeout)
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
@@ -83,7 +84,7 @@ impl Bundled {
         &self.secret_keys
     }
 
-    /// Serves until SIGTERM or SIGINT. Then no new request is taken, running calls may finish for `STOP_TIMEOUT`, and what
+    /// Serves until SIGTERM or SIGINT, and for `STOP_DELAY` after that. Then no new request is taken, running calls may finish for `STOP_TIMEOUT`, and what
     /// they did is written.
     ///
     /// # Errors
@@ -92,21 +93,25 @@ impl Bundled {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
         let endpoint = endpoint(&config, server.clone());
-        let health = Health::new(stores, server.version());
+        let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
+        let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);
+        let metrics = metrics.collector(health.dependencies());
         let shown = health.clone();
-        let http = HttpServer::new(move || App::new().configure(ways_in(&endpoint, &shown)))
-            .workers(config.workers)
-            .tcp_nodelay(true)
-            .h1_allow_half_closed(false)
-            .disable_signals()
-            .shutdown_timeout(config.stop_timeout.as_secs().max(1))
-            .bind((config.host.as_str(), config.port))
-            .map_err(|error| {
-                config.error(
-                    "PORT",
-                    format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
-                )
-            })?;
+        let http = HttpServer::new(move || {
+            App::new().wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
+        })
+        .workers(config.workers)
+        .tcp_nodelay(true)
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .shutdown_timeout(config.stop_timeout.as_secs().max(1))
+        .bind((config.host.as_str(), config.port))
+        .map_err(|error| {
+            config.error(
+                "PORT",
+                format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
+            )
+        })?;
         let address = http.addrs().first().copied();
         let running = http.run();
         let handle = running.handle();
@@ -115,8 +120,15 @@ impl Bundled {
         announce(&config, &server, address);
 
         stop_signal().await;
-        tracing::info!("stopping: no new requests; running calls may finish");
         health.set_ready(false);
+        if !config.stop_delay.is_zero() {
+            tracing::info!("not ready any more: requests are taken for STOP_DELAY, or until the next signal");
+            tokio::select! {
+                () = tokio::time::sleep(config.stop_delay) => {}
+                () = stop_signal() => {}
+            }
+        }
+        tracing::info!("stopping: no new requests; running calls may finish");
         let ended = async {
             handle.stop(true).await;
             let left = server.drain(config.stop_timeout).await;
@@ -135,12 +147,13 @@ impl Bundled {
 }
 
 /// Everything that the server serves.
-pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health) -> impl FnOnce(&mut web::ServiceConfig) {
+pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health, metrics: &Metrics) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .service(web::scope("/mcp").configure(mount(endpoint.clone())))
             .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
             .configure(docs(endpoint.clone()))
+            .configure(metrics.routes())
             .configure(health::routes(health.clone()));
     }
 }

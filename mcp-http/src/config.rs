@@ -53,6 +53,8 @@ pub struct Config {
     pub stream_after: Duration,
     /// How long running calls may take to finish when the server stops.
     pub stop_timeout: Duration,
+    /// How long requests are still taken, after it was said that the server is not ready any more, before it stops.
+    pub stop_delay: Duration,
     /// How many bytes of results are cached in this process.
     pub cache_bytes: u64,
     layers: Layers,
@@ -128,6 +130,7 @@ impl Config {
             call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
             stream_after: layers.get("STREAM_AFTER", value::duration)?,
             stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,
+            stop_delay: layers.get("STOP_DELAY", value::delay)?,
             cache_bytes: layers.get("CACHE_BYTES", value::bytes)?,
             layers,
         };

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use mcp_core::endpoint::answer::{Answer, Body, Refusal};
 use mcp_core::endpoint::head::{Head, Header};
 use mcp_core::{Caller, Endpoint};
+use tracing::level_filters::LevelFilter;
 
 /// One request at the MCP endpoint.
 pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: web::Data<Endpoint>) -> HttpResponse {
@@ -37,10 +38,15 @@ pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: w
 pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
     let head = ActixHead::of(request);
     let known = request.extensions().get::<Caller>().cloned();
-    match known {
-        Some(caller) => endpoint.check_origin(&head).map(|()| caller),
-        None => endpoint.admit(&head).await,
+    let caller = match known {
+        Some(caller) => endpoint.check_origin(&head).map(|()| caller)?,
+        None => endpoint.admit(&head).await?,
+    };
+    // Nobody logs where no level is on.
+    if LevelFilter::current() != LevelFilter::OFF {
+        tracing::Span::current().record("caller", caller.principal().as_str());
     }
+    Ok(caller)
 }
 
 /// How long a body may take to come.

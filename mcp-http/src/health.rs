@@ -1,31 +1,35 @@
 //! Whether the server lives, whether it should be sent requests, and how it is.
 
+mod dependency;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
-use mcp_core::Stores;
-use schemars::{JsonSchema, SchemaGenerator};
+use mcp_core::clock::Clock;
+use mcp_core::store::check::Check;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::rest::route::{Route, SchemaOf, Table};
+use dependency::{Condition, Dependencies, Report};
 
-/// What the three routes answer from.
+/// What the three routes answer from. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Health {
-    stores: Stores,
+    dependencies: Arc<Dependencies>,
     ready: Arc<AtomicBool>,
     version: String,
 }
 
-/// How long the database may take to answer before it counts as down.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 impl Health {
-    pub(crate) fn new(stores: Stores, version: &str) -> Self {
-        Self { stores, ready: Arc::new(AtomicBool::new(false)), version: version.to_owned() }
+    /// Checks each dependency once, and from then on every few seconds, until the last clone is dropped. To be called on the
+    /// runtime that checks.
+    pub(crate) async fn watch(checks: Vec<Arc<dyn Check>>, clock: Arc<dyn Clock>, version: &str) -> Self {
+        let dependencies = Arc::new(Dependencies::watch(checks, clock).await);
+        Self { dependencies, ready: Arc::new(AtomicBool::new(false)), version: version.to_owned() }
     }
 
     /// From now on requests are welcome, or no more.
@@ -35,6 +39,11 @@ impl Health {
 
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// How the dependencies are, as figures.
+    pub(crate) fn dependencies(&self) -> Arc<Dependencies> {
+        self.dependencies.clone()
     }
 }
 
@@ -52,9 +61,21 @@ pub(crate) static TABLE: Table = Table {
     about: "Health",
     open: true,
     routes: &[
-        route("/health", "health", "How the server is, and what it leans on", |route| route.to(show)),
-        route("/health/live", "live", "Whether the server lives", |route| route.to(live)),
-        route("/health/ready", "ready", "Whether the server takes requests", |route| route.to(ready)),
+        route(
+            "/health",
+            "health",
+            "How the server is, and what it leans on",
+            |route| route.to(show),
+            &[(200, of::<Answer>), (503, of::<Answer>)],
+        ),
+        route("/health/live", "live", "Whether the server lives", |route| route.to(live), &[(200, of::<Word>)]),
+        route(
+            "/health/ready",
+            "ready",
+            "Whether the server takes requests: not before it has started, nor once it is stopping",
+            |route| route.to(ready),
+            &[(200, of::<Word>), (503, of::<Word>)],
+        ),
     ],
 };
 
@@ -63,18 +84,34 @@ const fn route(
     id: &'static str,
     about: &'static str,
     to: fn(actix_web::Route) -> actix_web::Route,
+    answers: &'static [(u16, SchemaOf)],
 ) -> Route {
-    let answers: &'static [(u16, SchemaOf)] =
-        &[(200, SchemaGenerator::subschema_for::<Answer>), (503, SchemaGenerator::subschema_for::<Answer>)];
     Route { method: Method::GET, path, to, id, about, segments: &[], query: None, body: None, answers, problems: &[] }
 }
 
-/// What each of the routes says at least.
+fn of<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
+    schemas.subschema_for::<T>()
+}
+
+/// One word.
 #[derive(JsonSchema)]
-#[schemars(rename = "Health")]
+#[schemars(rename = "HealthWord")]
 #[expect(dead_code, reason = "only its schema is used")]
-struct Answer {
+struct Word {
     status: String,
+}
+
+/// How the server is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+struct Answer {
+    /// `ok`; `degraded` where something is down that calls can do without; `down` where calls fail.
+    status: &'static str,
+    version: String,
+    /// Whether it takes requests.
+    ready: bool,
+    /// What it leans on, as the last check found it.
+    checks: std::collections::BTreeMap<&'static str, Report>,
 }
 
 async fn live() -> HttpResponse {
@@ -89,16 +126,18 @@ async fn ready(health: web::Data<Health>) -> HttpResponse {
     }
 }
 
+/// Asks nobody: what it says is what the last checks found, so that it answers at once whatever hangs.
 async fn show(health: web::Data<Health>) -> HttpResponse {
-    // An empty commit goes all the way to the writer and back.
-    let database = tokio::time::timeout(PATIENCE, health.stores.ledger.commit(Vec::new())).await;
-    let up = matches!(database, Ok(Ok(())));
-    let word = |up| if up { "ok" } else { "down" };
-    let body = json!({
-        "status": word(up),
-        "version": health.version,
-        "ready": health.is_ready(),
-        "checks": {"database": {"status": word(up)}},
-    });
-    if up { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    let condition = health.dependencies.condition();
+    let answer = Answer {
+        status: condition.word(),
+        version: health.version.clone(),
+        ready: health.is_ready(),
+        checks: health.dependencies.reports().collect(),
+    };
+    let status = if condition == Condition::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    HttpResponse::build(status).json(answer)
 }
+
+#[cfg(test)]
+mod tests;

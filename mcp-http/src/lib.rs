@@ -23,8 +23,10 @@
 
 mod docs;
 mod exchange;
+mod metrics;
 mod mount;
 mod rest;
+mod telemetry;
 
 #[cfg(feature = "bundled")]
 mod bundled;
@@ -44,7 +46,9 @@ pub use bundled::{Bundled, StartError, bundled};
 #[cfg(feature = "bundled")]
 pub use config::{Config, ConfigError};
 pub use docs::docs;
+pub use metrics::Metrics;
 pub use mount::mount;
 pub use rest::rest;
 #[cfg(feature = "bundled")]
 pub use secret::SecretKeys;
+pub use telemetry::{FollowedBody, FollowedService, Telemetry, telemetry};

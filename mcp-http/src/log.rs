@@ -1,10 +1,15 @@
 //! The log of the bundled server, on stdout.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Config, LogFormat};
+use json::JsonLines;
 
 /// Installs the log for the whole process, as the configuration says. To be called by a `main`, once; without it, nothing is
 /// logged. A process that has a log already keeps it.
@@ -17,11 +22,17 @@ pub fn init(config: &Config) {
     if config.debug_mode {
         filter.push_str(",mcp_core=debug,mcp_store=debug,mcp_http=debug");
     }
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(colours);
-    // An error means that the process has a log.
-    let _ = match config.log_format {
-        LogFormat::Text => subscriber.with_target(false).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-    };
+    let filter = EnvFilter::new(filter);
+    // In both cases an error means that the process has a log.
+    match config.log_format {
+        LogFormat::Text => {
+            let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_target(false);
+            let _ = lines.try_init();
+        }
+        LogFormat::Json => {
+            let lines = tracing_subscriber::registry().with(filter).with(JsonLines::new(std::io::stdout));
+            let _ = lines.try_init();
+        }
+    }
 }

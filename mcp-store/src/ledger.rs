@@ -1,5 +1,6 @@
 //! Group commit: whoever commits while the disk is busy shares the next transaction.
 
+mod counts;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{Entry, Ledger};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use counts::Counts;
 
 /// Where entries are written: one implementation a database.
 pub(crate) trait Sink: Send + Sync + 'static {
@@ -28,6 +31,7 @@ pub(crate) struct QueuedLedger {
     queue: mpsc::Sender<Commit>,
     /// The bytes that may yet be taken.
     room: Arc<Semaphore>,
+    counts: Arc<Counts>,
 }
 
 /// What was committed and waits to be written.
@@ -49,8 +53,9 @@ impl QueuedLedger {
     /// Starts the writer on the current tokio runtime.
     pub(crate) fn start(sink: impl Sink) -> Self {
         let (queue, commits) = mpsc::channel(QUEUE);
-        tokio::spawn(write_until_closed(sink, commits));
-        Self { queue, room: Arc::new(Semaphore::new(ROOM as usize)) }
+        let counts = Arc::new(Counts::default());
+        tokio::spawn(write_until_closed(sink, commits, counts.clone()));
+        Self { queue, room: Arc::new(Semaphore::new(ROOM as usize)), counts }
     }
 }
 
@@ -77,11 +82,13 @@ impl Ledger for QueuedLedger {
         let Some(size) = u32::try_from(size).ok().filter(|size| *size <= ROOM) else {
             return refuse(StoreError::Refused { store: "ledger", source: None });
         };
-        let Ok(room) = self.room.clone().try_acquire_many_owned(size) else { return refuse(unavailable()) };
-        match self.queue.try_send(Commit { entries, done, _room: Some(room) }) {
-            Ok(()) => written.boxed(),
-            Err(_) => refuse(unavailable()),
+        let room = self.room.clone().try_acquire_many_owned(size).ok();
+        let sent = room.and_then(|room| self.queue.try_send(Commit { entries, done, _room: Some(room) }).ok());
+        if sent.is_none() {
+            self.counts.rejected();
+            return refuse(unavailable());
         }
+        written.boxed()
     }
 }
 
@@ -102,21 +109,26 @@ fn size(entry: &Entry) -> usize {
     }
 }
 
-async fn write_until_closed(sink: impl Sink, mut commits: mpsc::Receiver<Commit>) {
+async fn write_until_closed(sink: impl Sink, mut commits: mpsc::Receiver<Commit>, counts: Arc<Counts>) {
     let mut batch = Vec::with_capacity(BATCH);
     while commits.recv_many(&mut batch, BATCH).await > 0 {
-        write(&sink, std::mem::take(&mut batch)).await;
+        write(&sink, std::mem::take(&mut batch), &counts).await;
         batch.reserve(BATCH);
     }
 }
 
 /// Writes a batch and tells each commit how it went. If something in it is refused, its halves are written one after the other,
 /// until what is bad stands alone.
-async fn write(sink: &impl Sink, batch: Vec<Commit>) {
+async fn write(sink: &impl Sink, batch: Vec<Commit>, counts: &Counts) {
     let mut rest = vec![batch];
     while let Some(mut commits) = rest.pop() {
         let entries: Vec<&Entry> = commits.iter().flat_map(|commit| &commit.entries).collect();
-        let result = if entries.is_empty() { Ok(()) } else { sink.write(entries).await };
+        let result = if entries.is_empty() {
+            Ok(())
+        } else {
+            counts.transaction();
+            sink.write(entries).await
+        };
         if matches!(result, Err(StoreError::Refused { .. })) && commits.len() > 1 {
             let second = commits.split_off(commits.len() / 2);
             rest.extend([second, commits]);
@@ -124,6 +136,9 @@ async fn write(sink: &impl Sink, batch: Vec<Commit>) {
         }
         for commit in commits {
             let entries = commit.entries.len();
+            if entries > 0 {
+                counts.ended(result.is_ok());
+            }
             if let Err(Err(error)) = commit.done.send(result.clone()) {
                 let cause = error.source().map(ToString::to_string);
                 tracing::error!(%error, cause, entries, "what nobody waited for could not be written");

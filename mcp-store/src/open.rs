@@ -9,6 +9,7 @@ use mcp_core::clock::Clock;
 use crate::cache::LocalCache;
 use crate::ledger::QueuedLedger;
 use crate::sql::calls::SqlCalls;
+use crate::sql::check::SqliteCheck;
 use crate::sql::notes::SqlNotes;
 use crate::sql::sqlite::SqliteFile;
 
@@ -54,12 +55,16 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     file.migrate().await?;
     let database = file.connect().await?;
     let calls = SqlCalls::new(database.clone());
-    Ok(Stores::new(
-        Arc::new(QueuedLedger::start(calls.clone())),
+    let ledger = Arc::new(QueuedLedger::start(calls.clone()));
+    let mut stores = Stores::new(
+        ledger.clone(),
         Arc::new(calls),
-        Arc::new(SqlNotes::new(database, config.clock.clone())),
+        Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
-    ))
+    );
+    stores.checks.push(Arc::new(SqliteCheck::new(database, ledger.clone())));
+    stores.collectors.push(ledger);
+    Ok(stores)
 }
 
 /// Brings the tables behind `url` to this version, and tells which migrations that took.

@@ -1,6 +1,7 @@
 //! SQL: the connections, and the one way to a transaction.
 
 pub(crate) mod calls;
+pub(crate) mod check;
 mod entity;
 mod error;
 mod insert;

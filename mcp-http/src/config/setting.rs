@@ -47,6 +47,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
     setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),
     setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),
+    setting("STOP_DELAY", "0s", "how long it goes on taking requests, not ready any more, before it stops"),
     setting("CACHE_BYTES", "64MiB", "results cached in this process"),
 ];
 

@@ -105,17 +105,24 @@ pub(super) fn log_level(text: Option<&str>) -> Parsed<String> {
 
 /// `10s`, `500ms`, `2m`; a bare number is seconds.
 pub(super) fn duration(text: Option<&str>) -> Parsed<Duration> {
-    let text = text.unwrap_or_default();
-    let (digits, unit) = split_unit(text);
-    let bad = || format!("expected a time such as 500ms, 10s or 2m, got {text:?}");
-    let count: u64 = digits.parse().map_err(|_| bad())?;
+    delay(text).and_then(|duration| if duration.is_zero() { Err(no_time(text)) } else { Ok(duration) })
+}
+
+/// The same, or `0`.
+pub(super) fn delay(text: Option<&str>) -> Parsed<Duration> {
+    let (digits, unit) = split_unit(text.unwrap_or_default());
+    let count: u64 = digits.parse().map_err(|_| no_time(text))?;
     let duration = match unit {
         "ms" => Some(Duration::from_millis(count)),
         "" | "s" => Some(Duration::from_secs(count)),
         "m" => count.checked_mul(60).map(Duration::from_secs),
         _ => None,
     };
-    duration.filter(|duration| !duration.is_zero() && *duration <= Duration::from_secs(86_400)).ok_or_else(bad)
+    duration.filter(|duration| *duration <= Duration::from_secs(86_400)).ok_or_else(|| no_time(text))
+}
+
+fn no_time(text: Option<&str>) -> String {
+    format!("expected a time such as 500ms, 10s or 2m, got {:?}", text.unwrap_or_default())
 }
 
 /// `4MiB`, `512KiB`; a bare number is bytes.

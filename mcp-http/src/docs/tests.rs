@@ -4,9 +4,10 @@ use std::sync::Arc;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpRequest, web};
 use mcp_core::tokio_runtime::TokioClock;
-use mcp_core::{Endpoint, Server, Stores};
+use mcp_core::{Endpoint, Server};
 
 use super::*;
+use crate::Metrics;
 use crate::bundled::ways_in;
 use crate::health::Health;
 
@@ -27,15 +28,18 @@ async fn registered(config: impl FnOnce(&mut web::ServiceConfig)) -> BTreeSet<St
 #[actix_web::test]
 async fn whatever_is_registered_comes_from_a_table() {
     let endpoint = Endpoint::new(Server::builder("test", "1").build().unwrap());
-    let health = Health::new(Stores::in_memory(Arc::new(TokioClock::new())), "1");
+    let health = Health::watch(Vec::new(), Arc::new(TokioClock::new()), "1").await;
+    let metrics = Metrics::new(endpoint.clone());
     let mut described: BTreeSet<_> =
         TABLES.iter().flat_map(|table| table.routes).map(|route| route.path.to_owned()).collect();
-    let found = registered(ways_in(&endpoint, &health)).await;
+    let found = registered(ways_in(&endpoint, &health, &metrics)).await;
     assert_eq!(found, described, "a route that is not in a table is not in the OpenAPI document");
 
     // This test notices one that is added beside the tables.
     let found = registered(|config| {
-        config.configure(ways_in(&endpoint, &health)).service(web::scope("/a").route("/forgotten", web::get()));
+        config
+            .configure(ways_in(&endpoint, &health, &metrics))
+            .service(web::scope("/a").route("/forgotten", web::get()));
     });
     described.extend(["/a".to_owned(), "/forgotten".to_owned()]);
     assert_eq!(found.await, described);

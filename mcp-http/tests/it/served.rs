@@ -60,15 +60,24 @@ impl Served {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = Vec::new();
-        while said.len() < 6 {
+        let port = loop {
             let mut line = String::new();
             assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the server ended; it said {said:?}");
+            let line = line.trim_end();
             // A test that is a server has said more before.
             if !said.is_empty() || line.starts_with("listening") {
-                said.push(line.trim_end().to_owned());
+                said.push(line.to_owned());
+            } else if let Ok(event) = serde_json::from_str::<Value>(line)
+                && event["message"] == "serving"
+            {
+                said.push(line.to_owned());
+                break event["address"].as_str().unwrap().to_owned();
             }
-        }
-        let port = said[0].rsplit(':').next().unwrap();
+            if said.len() == 6 {
+                break said[0].clone();
+            }
+        };
+        let port = port.rsplit(':').next().unwrap();
         let url = format!("http://127.0.0.1:{port}");
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -38,14 +38,19 @@ fn a_server_with_a_slow_tool() {
         .unwrap();
 }
 
-#[test]
-fn a_running_call_finishes_and_is_recorded() {
+/// Starts the server with the slow tool.
+fn start() -> Served {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().to_owned();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "stop::a_server_with_a_slow_tool", "--nocapture"]);
     command.current_dir(folder.path()).env(CHILD, folder.path()).env("PORT", "0");
-    let server = Served::run(command, folder);
+    Served::run(command, folder)
+}
+
+#[test]
+fn a_running_call_finishes_and_is_recorded() {
+    let server = start();
+    let path = server.folder().to_owned();
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
 
     let answer = std::thread::scope(|scope| {
@@ -63,6 +68,22 @@ fn a_running_call_finishes_and_is_recorded() {
     let again = Served::start_in(folder, &[]);
     let calls = again.get("/api/v1/calls?tool=slow").body;
     assert_eq!(calls["calls"][0]["outcome"], "ok", "{calls}");
+}
+
+/// So that a load balancer notices before requests are refused.
+#[test]
+fn before_it_stops_it_is_not_ready_but_alive_and_takes_requests() {
+    // The second signal ends the delay, which is longer than any test.
+    let server = Served::start(&[("STOP_DELAY", "60m")]);
+    assert_eq!(server.get("/health/ready").status, 200);
+    server.signal();
+    wait_until(|| server.get("/health/ready").status == 503);
+    assert_eq!(server.get("/health/live").status, 200);
+    let health = server.get("/health");
+    assert_eq!((health.status, &health.body["ready"]), (200, &false.into()), "it is well");
+    assert_eq!(server.post("/api/v1/tools/time.now/call", "{}").status, 200);
+    let (code, said, _) = server.stop();
+    assert_eq!(code, Some(0), "{said}");
 }
 
 fn wait_until(condition: impl Fn() -> bool) {

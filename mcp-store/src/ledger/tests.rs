@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use mcp_core::measure::Collector;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{Entry, Ledger};
 use tokio::sync::oneshot;
@@ -149,4 +150,34 @@ async fn a_database_that_is_gone_is_told_to_all_who_wait() {
     assert_eq!(transactions.load(Ordering::Relaxed), 1, "nobody is tried alone");
     database.run("ALTER TABLE elsewhere RENAME TO mcp_calls").await.unwrap();
     ledger.commit(vec![call(1)]).await.expect("it is back");
+}
+
+#[tokio::test]
+async fn commits_are_counted_by_how_they_ended() {
+    let (_folder, database) = database().await;
+    refuse_bad_calls(&database).await;
+    let (ledger, transactions, _end) = counted(&database);
+    let figures = |ledger: &QueuedLedger| {
+        let samples = Collector::collect(ledger).into_iter();
+        samples
+            .map(|sample| (sample.name, sample.labels.first().map(|(_, value)| value.clone()), sample.value))
+            .collect::<Vec<_>>()
+    };
+    let of = |outcome: &str, value| ("mcp_ledger_commits_total", Some(outcome.to_owned()), value);
+    let waiting: Vec<_> = [call(1), bad(2), call(3)].map(|entry| ledger.commit(vec![entry])).into();
+    let queued = figures(&ledger);
+    assert_eq!(queued[4], ("mcp_ledger_queued_commits", None, 3.0));
+    assert!(queued[5].2 > 3.0 * 500.0, "{queued:?}");
+    join_all(waiting).await;
+    ledger.commit(Vec::new()).await.unwrap();
+    let large = call(4);
+    let Entry::Call(mut large) = large else { unreachable!("it is a call") };
+    large.result = Bytes::from(vec![b' '; ROOM as usize / 2]);
+    let _first = ledger.commit(vec![Entry::Call(large.clone())]);
+    assert!(is_unavailable(&ledger.commit(vec![Entry::Call(large)]).await));
+    let counted = figures(&ledger);
+    assert_eq!(counted[..3], [of("written", 2.0), of("failed", 1.0), of("rejected", 1.0)]);
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let transactions = transactions.load(Ordering::Relaxed) as f64;
+    assert_eq!(counted[3], ("mcp_ledger_transactions_total", None, transactions));
 }

@@ -1,0 +1,182 @@
+//! What the server leans on: each is checked in the background, and what was found last is kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use mcp_core::clock::{Clock, Timestamp};
+use mcp_core::measure::{Collector, Sample, SampleKind};
+use mcp_core::store::check::{Check, CheckError};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::telemetry::millis;
+
+/// How long a dependency is left alone between two checks.
+pub(super) const PERIOD: Duration = Duration::from_secs(5);
+/// How long a check may take; what takes longer counts as down.
+pub(super) const DEADLINE: Duration = Duration::from_secs(2);
+
+/// All dependencies, watched until this is dropped.
+pub(crate) struct Dependencies {
+    all: Vec<Arc<Dependency>>,
+    /// Ends the tasks when it is dropped.
+    _watching: JoinSet<()>,
+}
+
+struct Dependency {
+    check: Arc<dyn Check>,
+    clock: Arc<dyn Clock>,
+    found: Mutex<Report>,
+}
+
+/// What the last check of a dependency found.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Report {
+    pub(super) state: State,
+    /// How long the last check took.
+    pub(super) latency_ms: f64,
+    /// When it came into this state (RFC 3339).
+    #[schemars(with = "String")]
+    pub(super) since: Timestamp,
+    /// The last failure, also where it is up again.
+    pub(super) last_error: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Up,
+    Down,
+}
+
+/// Why a check failed, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CheckFailure")]
+pub(super) struct Failure {
+    pub(super) message: String,
+    /// When (RFC 3339).
+    #[schemars(with = "String")]
+    pub(super) at: Timestamp,
+}
+
+/// How all of them are together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Condition {
+    Ok,
+    Degraded,
+    Down,
+}
+
+impl Condition {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl Dependencies {
+    pub(super) async fn watch(checks: Vec<Arc<dyn Check>>, clock: Arc<dyn Clock>) -> Self {
+        let first = checks.into_iter().map(|check| Dependency::first(check, clock.clone()));
+        let all: Vec<_> = join_all(first).await.into_iter().map(Arc::new).collect();
+        let watching = all.iter().cloned().map(Dependency::watch).collect();
+        Self { all, _watching: watching }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        let conditions = self.all.iter().map(|dependency| match dependency.report().state {
+            State::Up => Condition::Ok,
+            State::Down if dependency.check.is_needed() => Condition::Down,
+            State::Down => Condition::Degraded,
+        });
+        conditions.max().unwrap_or(Condition::Ok)
+    }
+
+    pub(super) fn reports(&self) -> impl Iterator<Item = (&'static str, Report)> {
+        self.all.iter().map(|dependency| (dependency.check.name(), dependency.report()))
+    }
+}
+
+impl Dependency {
+    /// A dependency that has been checked once.
+    async fn first(check: Arc<dyn Check>, clock: Arc<dyn Clock>) -> Self {
+        let found = Report { state: State::Up, latency_ms: 0.0, since: clock.now(), last_error: None };
+        let dependency = Self { check, clock, found: Mutex::new(found) };
+        dependency.look().await;
+        dependency
+    }
+
+    async fn watch(self: Arc<Self>) {
+        loop {
+            self.clock.sleep(PERIOD).await;
+            self.look().await;
+        }
+    }
+
+    /// Checks once, for as long as the deadline allows.
+    async fn look(&self) {
+        let begun = self.clock.monotonic();
+        let result = match select(self.check.check(), self.clock.sleep(DEADLINE)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(CheckError::new(format!("no answer within {DEADLINE:?}"))),
+        };
+        let took = self.clock.monotonic().saturating_sub(begun);
+        let now = self.clock.now();
+        let (before, after) = {
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = found.state;
+            found.state = if result.is_ok() { State::Up } else { State::Down };
+            found.latency_ms = millis(took);
+            if found.state != before {
+                found.since = now;
+            }
+            if let Err(error) = &result {
+                found.last_error = Some(Failure { message: error.to_string(), at: now });
+            }
+            (before, found.state)
+        };
+        let dependency = self.check.name();
+        match (before, after, result) {
+            (State::Up, State::Down, Err(error)) => {
+                tracing::error!(dependency, error = chain(&error), "a dependency is down");
+            }
+            (State::Down, State::Up, _) => tracing::info!(dependency, "a dependency is up again"),
+            _ => {}
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// An error with its causes, for the log alone.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
+}
+
+impl Collector for Dependencies {
+    fn collect(&self) -> Vec<Sample> {
+        let samples = |name, help, value: fn(&Report) -> f64| {
+            self.reports().map(move |(dependency, report)| Sample {
+                name,
+                help,
+                kind: SampleKind::Gauge,
+                labels: vec![("dependency", dependency.to_owned())],
+                value: value(&report),
+            })
+        };
+        let up = samples("mcp_dependency_up", "Whether the last check of a dependency went well: 1 or 0.", |report| {
+            if report.state == State::Up { 1.0 } else { 0.0 }
+        });
+        let took = samples("mcp_dependency_check_seconds", "How long the last check of a dependency took.", |report| {
+            report.latency_ms / 1e3
+        });
+        up.chain(took).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! What the writer counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcp_core::measure::{Collector, Sample, SampleKind};
+
+use super::{QUEUE, QueuedLedger, ROOM};
+
+/// How commits ended, and what they cost.
+#[derive(Default)]
+pub(super) struct Counts {
+    written: AtomicU64,
+    failed: AtomicU64,
+    rejected: AtomicU64,
+    transactions: AtomicU64,
+}
+
+impl Counts {
+    /// Counts a commit that the database has taken, or has not.
+    pub(super) fn ended(&self, written: bool) {
+        let count = if written { &self.written } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a commit for which there was no room.
+    pub(super) fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a transaction that was begun.
+    pub(super) fn transaction(&self) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Collector for QueuedLedger {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    fn collect(&self) -> Vec<Sample> {
+        let sample =
+            |name, help, kind, value: usize| Sample { name, help, kind, labels: Vec::new(), value: value as f64 };
+        let commits = |outcome: &str, count: &AtomicU64| Sample {
+            name: "mcp_ledger_commits_total",
+            help: "Commits by how they ended: `written`, `failed` where the database did not take them, `rejected` where the queue was full.",
+            kind: SampleKind::Counter,
+            labels: vec![("outcome", outcome.to_owned())],
+            value: count.load(Ordering::Relaxed) as f64,
+        };
+        let transactions = usize::try_from(self.counts.transactions.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        vec![
+            commits("written", &self.counts.written),
+            commits("failed", &self.counts.failed),
+            commits("rejected", &self.counts.rejected),
+            sample(
+                "mcp_ledger_transactions_total",
+                "Transactions in which commits were written, many in one; also those that failed.",
+                SampleKind::Counter,
+                transactions,
+            ),
+            sample(
+                "mcp_ledger_queued_commits",
+                "Commits that wait for the writer.",
+                SampleKind::Gauge,
+                QUEUE.saturating_sub(self.queue.capacity()),
+            ),
+            sample(
+                "mcp_ledger_queued_bytes",
+                "What the entries take that wait or are being written.",
+                SampleKind::Gauge,
+                (ROOM as usize).saturating_sub(self.room.available_permits()),
+            ),
+        ]
+    }
+}
