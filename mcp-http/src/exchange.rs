@@ -1,6 +1,7 @@
 //! The only file that sees both worlds: actix-web's requests and responses, and core's heads and answers.
 
 use std::net::IpAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -62,6 +63,16 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
         let message = format!("the body did not come within {BODY_TIME:?}; send it faster, or in smaller parts");
         Refusal { status: 408, message, challenge: None }
     };
+    // A body that came with its head is handed over when this future is polled again. It then needs no timer.
+    let mut polled = false;
+    std::future::poll_fn(|task| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
     tokio::time::timeout(BODY_TIME, collect(payload, announced, limit)).await.map_err(late)?
 }
 

@@ -188,7 +188,9 @@ impl<'a> Reader<'a> {
         Ok(key)
     }
 
-    /// Reads a string, whose opening quote comes next.
+    /// Reads a string, whose opening quote comes next. Inlined, since most strings are so short that the call itself would cost as
+    /// much as reading them.
+    #[inline(always)]
     fn quoted(&mut self) -> Result<Quoted<'a>, ReadError> {
         let (bytes, open) = (self.text.as_bytes(), self.at);
         let (mut at, mut escaped) = (open + 1, false);

@@ -1,6 +1,6 @@
 //! What is offered: the tools of all sources, found by name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -120,7 +120,7 @@ pub trait ToolSource: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct StaticTools {
     order: Vec<Arc<OfferedTool>>,
-    by_name: HashMap<String, Arc<OfferedTool>>,
+    by_name: BTreeMap<String, Arc<OfferedTool>>,
 }
 
 impl StaticTools {
