@@ -126,7 +126,7 @@ async fn write(sink: &impl Sink, batch: Vec<Commit>, counts: &Counts) {
         let result = if entries.is_empty() {
             Ok(())
         } else {
-            counts.transaction();
+            counts.begun();
             sink.write(entries).await
         };
         if matches!(result, Err(StoreError::Refused { .. })) && commits.len() > 1 {

@@ -28,7 +28,7 @@ impl Counts {
     }
 
     /// Counts a transaction that was begun.
-    pub(super) fn transaction(&self) {
+    pub(super) fn begun(&self) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
     }
 }
