@@ -23,9 +23,10 @@ impl Callgrind {
         valgrind.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let child = valgrind.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         child.map(Self).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                io::Error::new(error.kind(), "valgrind is not on the PATH; `scripts/tools valgrind` says where it is")
-            }
+            io::ErrorKind::NotFound => io::Error::new(
+                error.kind(),
+                "valgrind is not on the PATH; run `scripts/tools valgrind`, which installs it",
+            ),
             _ => error,
         })
     }

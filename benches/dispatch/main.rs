@@ -9,23 +9,23 @@ mod cases;
 
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use benches::callgrind::{self, Callgrind};
 use criterion::Criterion;
 
 use cases::Case;
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    benches::ended(match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--instructions"] => instructions(&mut io::stdout().lock()),
-        ["--repeat", times, name] => repeat(name, times.parse().map_err(io::Error::other)?),
+        ["--repeat", times, name] => times.parse().map_err(io::Error::other).and_then(|times| repeat(name, times)),
         _ => {
             times();
             Ok(())
         }
-    }
+    })
 }
 
 /// Times each case, by what the command line says to criterion.

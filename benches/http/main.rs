@@ -10,6 +10,7 @@ mod client;
 mod server;
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use benches::callgrind::{self, Callgrind};
 use benches::echo::{Echo, Era};
@@ -17,15 +18,15 @@ use benches::echo::{Echo, Era};
 use client::Client;
 use server::{Native, Program};
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let out = &mut io::stdout().lock();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    benches::ended(match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => instructions(out, f64::INFINITY),
-        ["--at-most", ratio] => instructions(out, ratio.parse().map_err(io::Error::other)?),
+        ["--at-most", ratio] => ratio.parse().map_err(io::Error::other).and_then(|ratio| instructions(out, ratio)),
         ["--native"] => native(out),
         _ => Err(io::Error::other("expected nothing, `--at-most RATIO` or `--native`")),
-    }
+    })
 }
 
 /// Counts the instructions of both servers, and holds the ratio for a short text against the limit.
@@ -34,7 +35,9 @@ fn instructions(out: &mut impl Write, at_most: f64) -> io::Result<()> {
     for era in [Era::Modern, Era::Legacy] {
         let ratio = compare(out, "44 bytes", &Echo::short(era), 500, 2500)?;
         if ratio > at_most {
-            return Err(io::Error::other(format!("the ratio is {ratio:.3}, and may be {at_most}")));
+            return Err(io::Error::other(format!(
+                "a call costs {ratio:.3} times the baseline, and may cost {at_most}"
+            )));
         }
     }
     compare(out, "64 KiB", &Echo::long(Era::Modern), 50, 250)?;
