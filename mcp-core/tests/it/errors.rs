@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use mcp_core::{Arguments, CallError, Server, Stores, ToolError, tool_fn};
 use serde_json::Value;
 
-use crate::support::local;
+use crate::support::{let_every_thread_log, local};
 
 /// What a subscriber wrote, a JSON object a line.
 #[derive(Clone, Default)]
@@ -24,6 +24,7 @@ impl Write for Log {
 
 /// Calls a tool on a runtime of one thread, and gives what it gave and what it logged.
 fn call(builder: mcp_core::ServerBuilder, tool: &str) -> (Result<mcp_core::ToolOutput, CallError>, Vec<Value>) {
+    let_every_thread_log();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();

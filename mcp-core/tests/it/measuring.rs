@@ -132,6 +132,7 @@ impl Write for Log {
 /// Also where the call goes on at the spawner, and after its client has left.
 #[test]
 fn what_a_call_logs_is_in_the_span_of_its_request_which_knows_the_call() {
+    crate::support::let_every_thread_log();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();

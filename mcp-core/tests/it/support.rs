@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use mcp_core::tool::function::{FunctionTool, NoInput, WithState};
 use mcp_core::{Context, Endpoint, Server, ServerBuilder, Stores, ToolError, ToolOutput, tool_with};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 pub(crate) const MODERN: &str = "2026-07-28";
 
@@ -364,4 +366,11 @@ pub(crate) fn puppet(name: &str) -> (Puppet, Strings) {
         .boxed()
     };
     (tool_with(name, "Does what it is told.", hands, dance), Strings { orders, diary })
+}
+
+/// To be called before a test listens to the log by a subscriber of its own. As long as there is one subscriber alone, a place
+/// that logs asks the thread that comes by first whether anyone listens, and the threads of other tests listen to nothing.
+pub fn let_every_thread_log() {
+    static TWO_MORE: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
+    LazyLock::force(&TWO_MORE);
 }
