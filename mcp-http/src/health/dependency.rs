@@ -142,7 +142,7 @@ impl Dependency {
         let dependency = self.check.name();
         match (before, after, result) {
             (State::Up, State::Down, Err(error)) => {
-                tracing::error!(dependency, error = chain(&error), "a dependency is down");
+                tracing::error!(dependency, error = &error as &dyn std::error::Error, "a dependency is down");
             }
             (State::Down, State::Up, _) => tracing::info!(dependency, "a dependency is up again"),
             _ => {}
@@ -152,12 +152,6 @@ impl Dependency {
     fn report(&self) -> Report {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// An error with its causes, for the log alone.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }
 
 impl Collector for Dependencies {

@@ -62,6 +62,11 @@ impl Visit for Fields {
         self.set(field.name(), value);
     }
 
+    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        self.set(field.name(), causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}")));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field.name(), format!("{value:?}"));
     }
@@ -174,7 +179,9 @@ mod tests {
             outer.record("tool", "second");
             tracing::warn!(level = "mine", n = 2, f = 0.5, yes = true, quoted = ?"a\n\"b\"", "two\nlines {}", 7);
             drop(inner);
-            tracing::info!(target: "elsewhere", i = -1);
+            let cause: std::num::ParseIntError = "x".parse::<i32>().unwrap_err();
+            let error = mcp_core::store::StoreError::Unavailable { store: "ledger", source: Some(Arc::new(cause)) };
+            tracing::info!(target: "elsewhere", i = -1, error = &error as &dyn std::error::Error);
         });
         let module = module_path!();
         assert_eq!(
@@ -185,7 +192,7 @@ mod tests {
                     "quoted": "\"a\\n\\\"b\\\"\"", "call": "inner", "request_id": "r", "tool": "second",
                 }),
                 json!({
-                    "level": "INFO", "target": "elsewhere", "message": "", "i": -1, "request_id": "r",
+                    "level": "INFO", "target": "elsewhere", "message": "", "i": -1, "error": "the ledger is unavailable: invalid digit found in string", "request_id": "r",
                     "tool": "second", "call": "outer",
                 }),
             ]

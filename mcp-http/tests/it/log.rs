@@ -78,11 +78,15 @@ fn each_line_of_a_request_has_its_id_and_says_no_secret() {
     let made = refused.header("x-request-id").unwrap().to_owned();
     let listed = server.send("GET", "/api/v1/tools?limit=1", &[], "");
     let lost = server.send("GET", "/hunter2-in-a-path", &[], "");
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "time.now")];
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"time.now","_meta":{
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    let over_mcp = server.send("POST", "/mcp", &headers, body);
     let mut ids = BTreeSet::from(["mine-1".to_owned(), made.clone()]);
-    for answer in [&listed, &lost] {
+    for answer in [&listed, &lost, &over_mcp] {
         ids.insert(answer.header("x-request-id").unwrap().to_owned());
     }
-    assert_eq!(ids.len(), 4, "each request has its own");
+    assert_eq!(ids.len(), 5, "each request has its own");
 
     let call = broken.body["instance"].as_str().unwrap().strip_prefix("urn:uuid:").unwrap().to_owned();
     let lines = stop(server);
@@ -109,12 +113,14 @@ fn each_line_of_a_request_has_its_id_and_says_no_secret() {
             ["DEBUG", "GET", "/api/v1/calls"],
             ["DEBUG", "GET", "/api/v1/tools"],
             ["DEBUG", "GET", "unmatched"],
+            ["DEBUG", "POST", "/mcp"],
         ]
     );
     let statuses: Vec<_> = requests.iter().map(|line| line["status"].as_u64().unwrap()).collect();
-    assert_eq!(statuses, [broken.status, refused.status, listed.status, lost.status].map(u64::from));
+    assert_eq!(statuses, [broken.status, refused.status, listed.status, lost.status, 200].map(u64::from));
     assert!(requests.iter().all(|line| line["duration_ms"].as_f64().is_some_and(|took| took > 0.0)));
     assert_eq!(requests[1]["request_id"], *made);
+    assert_eq!((&requests[4]["tool"], &requests[4]["caller"]), (&"time.now".into(), &"local".into()));
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod rest;
 mod rmcp;
 mod served;
 mod stop;
+mod telemetry;
