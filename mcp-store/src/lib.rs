@@ -26,6 +26,8 @@ mod cache;
 mod ledger;
 mod open;
 mod sql;
+#[cfg(any(test, feature = "test"))]
+pub mod test_servers;
 pub mod tool;
 
 pub use open::{OpenError, StoreConfig, migrate, open, pending_migrations};

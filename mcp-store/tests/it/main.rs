@@ -1,6 +1,7 @@
 //! The stores on SQLite, and the tools on them.
 
 mod opening;
+mod servers;
 mod tools;
 
 use std::sync::Arc;
