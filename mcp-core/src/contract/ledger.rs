@@ -22,6 +22,7 @@ macro_rules! ledger_contract {
             all_or_none,
             an_empty_commit_waits_for_all_before_it,
             the_same_id_twice_is_one_entry,
+            a_ledger_that_keeps_up_admits,
         }
     };
 }
@@ -91,4 +92,17 @@ pub async fn the_same_id_twice_is_one_entry(fresh: &Fresh) {
     fresh.commit([CallRecord { outcome: Outcome::Error, ..call(1) }, call(2)]).await;
     assert_eq!(fresh.calls(&tenant(), &all()).await, [call(2), call(1)]);
     assert_eq!(fresh.calls(&other.tenant, &all()).await, std::slice::from_ref(&other));
+}
+
+/// When all that was committed is written, work may begin.
+pub async fn a_ledger_that_keeps_up_admits(fresh: &Fresh) {
+    for round in 0..3 {
+        fresh.stores.ledger.admit().expect("a ledger that keeps up admits");
+        let commits: Vec<_> =
+            (0..1_000).map(|id| fresh.stores.ledger.commit(vec![Entry::Call(call(round * 1_000 + id))])).collect();
+        for commit in commits {
+            commit.await.expect("sound entries are committed");
+        }
+    }
+    fresh.stores.ledger.admit().expect("a ledger that keeps up admits");
 }

@@ -23,13 +23,23 @@ use crate::clock::Timestamp;
 /// - **an empty commit waits for all before it**: it is how to flush.
 /// - **the same id twice is one entry**: a commit whose answer was lost can be made again; the first entry stays. An id is a
 ///   tenant's own: that of another tenant is another one.
+/// - **a ledger that keeps up admits**: work may begin when all that was committed is written.
 pub trait Ledger: Send + Sync + 'static {
     /// Commits `entries`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the queue is full or the database gone; [`StoreError::Refused`] when an entry cannot
+    /// [`StoreError::Unavailable`] when far too much waits or the database is gone; [`StoreError::Refused`] when an entry cannot
     /// be stored. In both cases it is as if the commit had not been made, unless the database died while it answered.
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>>;
+
+    /// Whether work may begin that ends in a commit. It is asked before each call, so that a call whose record could not be
+    /// kept is not made; one that was admitted is committed even where the ledger has filled up meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when too much waits to be written, or the database was gone when it was last needed.
+    fn admit(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What can be committed.

@@ -42,13 +42,15 @@ pub(crate) fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> 
 }
 
 async fn recorded(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
-    let record = record::begin(&tool, &arguments, &cx);
-    let result = stages(&tool, arguments, &cx).await;
-    let result = match record {
-        Some(record) => record.end(result).await,
-        None => result,
+    let result = async {
+        let record = record::begin(&tool, &arguments, &cx)?;
+        let result = stages(&tool, arguments, &cx).await;
+        match record {
+            Some(record) => record.end(result).await,
+            None => result,
+        }
     };
-    result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, &tool, &cx) })
+    result.await.map_err(|error| Failure { id: cx.call_id(), error: logged(error, &tool, &cx) })
 }
 
 async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {

@@ -1,6 +1,7 @@
 //! What is kept of a call, and when it is answered.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use mcp_core::caller::Caller;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::{Entry, Ledger};
-use mcp_core::{Arguments, CallError, Endpoint, Progress, Server, Stores, ToolError, tool_fn};
+use mcp_core::{Arguments, CallError, Endpoint, Progress, Server, Stores, ToolError, tool_fn, tool_with};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -169,6 +170,36 @@ async fn a_client_that_leaves_while_its_record_is_written_leaves_one_record() {
         assert_eq!(ledger.taken(), 1);
         assert_eq!(house.outcomes().await, [("echo".to_owned(), "ok")]);
     }
+}
+
+/// Would take what it is given, but lets nothing begin.
+struct Full;
+
+impl Ledger for Full {
+    fn commit(&self, _: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable { store: "ledger", source: None })
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_admitted_does_not_run() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let touch = async |ran: Arc<AtomicUsize>| {
+        ran.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, ToolError>(())
+    };
+    let tool = tool_with("touch", "Counts.", ran.clone(), touch);
+    let full = |stores: Stores| Stores::new(Arc::new(Full), stores.history, stores.notes, stores.cache);
+    let house = House::with_stores(full, |builder| builder.tool(tool));
+    for request in [Request::call("touch", json!({})), Request::legacy("tools/call", json!({"name": "touch"}))] {
+        let reply = house.send(&request).await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.text);
+    }
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

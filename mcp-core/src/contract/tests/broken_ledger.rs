@@ -25,6 +25,7 @@ enum Flaw {
     KeepsBoth,
     TheLastStays,
     OneTenantAnId,
+    StaysFull,
     OldestFirst,
     BeforeIncludes,
     BeforeSkips,
@@ -85,6 +86,11 @@ impl State {
 }
 
 impl Ledger for Broken {
+    fn admit(&self) -> Result<(), StoreError> {
+        let full = self.flaw == Flaw::StaysFull && lock(&self.state).calls.len() >= 3_000;
+        if full { Err(StoreError::Unavailable { store: "ledger", source: None }) } else { Ok(()) }
+    }
+
     fn commit(&self, mut entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
         let (flaw, state) = (self.flaw, self.state.clone());
         match flaw {
@@ -183,6 +189,7 @@ mod ledger {
     all_or_none: [Flaw::InTwoSteps],
     an_empty_commit_waits_for_all_before_it: [Flaw::NothingToFlush],
     the_same_id_twice_is_one_entry: [Flaw::KeepsBoth, Flaw::TheLastStays, Flaw::OneTenantAnId],
+    a_ledger_that_keeps_up_admits: [Flaw::StaysFull],
     }
 }
 

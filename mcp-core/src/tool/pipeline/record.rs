@@ -13,13 +13,14 @@ use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
 use crate::tool::registry::OfferedTool;
 
-/// Begins a record, if the server keeps any.
-pub(super) fn begin(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Option<Recording> {
+/// Begins a record, if the server keeps any. A call whose record could not be kept is not begun.
+pub(super) fn begin(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Result<Option<Recording>, ToolError> {
     let server = &cx.inner().server;
-    server.ledger()?;
+    let Some(ledger) = server.ledger() else { return Ok(None) };
+    ledger.admit().map_err(|error| ToolError::Unavailable(Box::new(error)))?;
     let started = server.clock().monotonic();
     let (at, arguments) = (server.clock().now(), arguments.as_bytes().clone());
-    Some(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true })
+    Ok(Some(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true }))
 }
 
 /// A call that is being recorded. Dropped before its end, it records that the call was cancelled.
