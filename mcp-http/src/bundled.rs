@@ -9,7 +9,7 @@ use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
-use mcp_store::StoreConfig;
+use mcp_store::{OpenError, StoreConfig};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
@@ -44,9 +44,10 @@ pub struct Bundled {
 /// [`StartError`] when a key cannot be read or made, or the database cannot be opened.
 pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let clock = Arc::new(TokioClock::new());
-    let mut store = StoreConfig::new(config.database_url.clone(), clock.clone());
+    let bad = |error: OpenError| config.error("DATABASE_URL", error.to_string());
+    let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
-    let stores = mcp_store::open(&store).await.map_err(|error| config.error("DATABASE_URL", error.to_string()))?;
+    let stores = mcp_store::open(&store).await.map_err(bad)?;
     let secret_keys = SecretKeys::load(&config)?;
     if config.redis_url.is_some() {
         tracing::warn!("REDIS_URL is set, and not used by this version: the cache is in this process");

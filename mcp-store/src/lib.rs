@@ -1,7 +1,7 @@
 //! Storage for mcp-core on SQL databases, and the tools that work on it.
 //!
-//! [`open`] makes the [`Stores`](mcp_core::Stores) of a server out of a URL: SQLite in a file, for one process, with a cache in
-//! that process. [`tool::tools`] are tools on such stores: notes that each caller keeps, and a search in the caller's own
+//! [`open`] makes the [`Stores`](mcp_core::Stores) of a server out of a URL: SQLite in a file, for one process, or PostgreSQL, with a
+//! cache in the process. [`beside`] does the same in the database of a host that uses sea-orm. [`tool::tools`] are tools on such stores: notes that each caller keeps, and a search in the caller's own
 //! calls. What serves them is not here: see mcp-core for the server, and mcp-http for a shell.
 //!
 //! ```
@@ -15,7 +15,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let url = format!("sqlite:{}/data/mcp.db", folder.path().display());
 //! // let url = "sqlite:./data/mcp.db";
-//! let stores = mcp_store::open(&StoreConfig::new(url, Arc::new(TokioClock::new()))).await?;
+//! let stores = mcp_store::open(&StoreConfig::new(&url, Arc::new(TokioClock::new()))?).await?;
 //! let server = Server::builder("notes", "1.0.0").tools(mcp_store::tool::tools(&stores)).stores(stores).build()?;
 //! # let _ = server;
 //! # Ok(())
@@ -30,4 +30,4 @@ mod sql;
 pub mod test_servers;
 pub mod tool;
 
-pub use open::{OpenError, StoreConfig, migrate, open, pending_migrations};
+pub use open::{OpenError, StoreConfig, beside, migrate, open, pending_migrations};

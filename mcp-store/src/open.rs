@@ -5,45 +5,92 @@ use std::sync::Arc;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
+use mcp_core::tokio_runtime::TokioClock;
+use sea_orm::{DatabaseConnection, DbBackend};
 
 use crate::cache::LocalCache;
 use crate::ledger::QueuedLedger;
 use crate::sql::calls::SqlCalls;
-use crate::sql::check::SqliteCheck;
+use crate::sql::check::DatabaseCheck;
 use crate::sql::notes::SqlNotes;
+use crate::sql::postgres::PostgresDatabase;
 use crate::sql::sqlite::SqliteFile;
+use crate::sql::sqlite::writer::SqliteWriter;
 
 /// What to open.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct StoreConfig {
-    /// Where the data is: `sqlite:PATH`, such as `sqlite:./data/mcp.db` or `sqlite:///var/lib/mcp.db?mode=rw`.
-    pub url: String,
+    location: Location,
     /// Tells when a note was written and when a cached value is too old.
     pub clock: Arc<dyn Clock>,
     /// How many bytes the cache holds at the most (64 MiB).
     pub cache_bytes: u64,
 }
 
+#[derive(Clone)]
+enum Location {
+    Sqlite(SqliteFile),
+    Postgres(Box<PostgresDatabase>),
+}
+
 impl StoreConfig {
-    /// The stores behind `url`, with a cache of 64 MiB.
-    pub fn new(url: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { url: url.into(), clock, cache_bytes: 64 * 1024 * 1024 }
+    /// The stores behind `url`, with a cache of 64 MiB: `sqlite:PATH`, such as `sqlite:./data/mcp.db` or
+    /// `sqlite:///var/lib/mcp.db?mode=rw`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
+    ///
+    /// # Errors
+    /// [`OpenError::Unsupported`] and [`OpenError::Url`]; nothing is opened yet.
+    pub fn new(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let location = match url.split_once(':') {
+            Some(("sqlite", _)) => Location::Sqlite(SqliteFile::parse(url)?),
+            Some(("postgres" | "postgresql", _)) => Location::Postgres(Box::new(PostgresDatabase::parse(url)?)),
+            Some((scheme, _)) => return Err(OpenError::Unsupported { scheme: scheme.to_owned() }),
+            None => return Err(OpenError::Url { problem: "the database's URL has no scheme".to_owned() }),
+        };
+        Ok(Self::at(location, clock))
+    }
+
+    /// Stores in the database that a host has connected to, beside its own tables: all names begin with `mcp_`. They have
+    /// connections of their own, made with the host's options: a transaction that a host has dropped while it began would
+    /// otherwise take our rows with it.
+    ///
+    /// # Errors
+    /// [`OpenError::Unsupported`] where it is neither PostgreSQL nor SQLite.
+    pub fn beside(database: &DatabaseConnection) -> Result<Self, OpenError> {
+        let location = match database.get_database_backend() {
+            DbBackend::Postgres => {
+                let options = database.get_postgres_connection_pool().connect_options();
+                Location::Postgres(Box::new(PostgresDatabase::with(options.as_ref().clone())))
+            }
+            DbBackend::Sqlite => {
+                let options = database.get_sqlite_connection_pool().connect_options();
+                Location::Sqlite(SqliteFile::existing(options.get_filename()))
+            }
+            other => return Err(OpenError::Unsupported { scheme: format!("{other:?}") }),
+        };
+        Ok(Self::at(location, Arc::new(TokioClock::new())))
+    }
+
+    fn at(location: Location, clock: Arc<dyn Clock>) -> Self {
+        Self { location, clock, cache_bytes: 64 * 1024 * 1024 }
     }
 }
 
 impl fmt::Debug for StoreConfig {
-    /// Shows of the URL its scheme alone, since the rest may hold a password.
+    /// Without a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.url.split(':').next().filter(|scheme| scheme.len() < self.url.len()).unwrap_or_default();
+        let location = match &self.location {
+            Location::Sqlite(file) => file.to_string(),
+            Location::Postgres(postgres) => postgres.to_string(),
+        };
         f.debug_struct("StoreConfig")
-            .field("url", &format_args!("{scheme}:…"))
+            .field("location", &format_args!("{location}"))
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
 }
 
-/// Opens the stores, makes the file and its folder where they are missing, and brings the tables to this version.
+/// Opens the stores, makes what is missing (the file of SQLite and its folder, the tables), and brings the tables to this version.
 ///
 /// To be called on the tokio runtime that is to write: it stops writing when that runtime ends. An empty
 /// [`commit`](mcp_core::store::ledger::Ledger::commit) waits until all is written.
@@ -51,36 +98,65 @@ impl fmt::Debug for StoreConfig {
 /// # Errors
 /// [`OpenError`], in one line that names what is wrong and how to mend it.
 pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
-    let file = SqliteFile::parse(&config.url)?;
-    file.migrate().await?;
-    let database = file.connect().await?;
-    let calls = SqlCalls::new(database.clone());
-    let ledger = Arc::new(QueuedLedger::start(calls.clone()));
+    let (database, ledger) = match &config.location {
+        Location::Postgres(postgres) => {
+            postgres.migrate().await?;
+            (postgres.connect().await?, QueuedLedger::start(postgres.writer()))
+        }
+        Location::Sqlite(file) => {
+            file.migrate().await?;
+            let database = file.connect().await?;
+            (database.clone(), QueuedLedger::start(SqliteWriter::new(database)))
+        }
+    };
+    let ledger = Arc::new(ledger);
     let mut stores = Stores::new(
         ledger.clone(),
-        Arc::new(calls),
+        Arc::new(SqlCalls::new(database.clone())),
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
     );
-    stores.checks.push(Arc::new(SqliteCheck::new(database, ledger.clone())));
+    stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     Ok(stores)
 }
 
-/// Brings the tables behind `url` to this version, and tells which migrations that took.
+/// Opens stores in the database that a host has connected to, as [`StoreConfig::beside`] describes.
+///
+/// ```no_run
+/// # async fn open(db: sea_orm::DatabaseConnection) -> Result<(), mcp_store::OpenError> {
+/// let stores = mcp_store::beside(&db).await?;
+/// # let _ = stores;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`open`].
-pub async fn migrate(url: &str) -> Result<Vec<String>, OpenError> {
-    SqliteFile::parse(url)?.migrate().await
+pub async fn beside(database: &DatabaseConnection) -> Result<Stores, OpenError> {
+    open(&StoreConfig::beside(database)?).await
+}
+
+/// Brings the tables to this version, and tells which migrations that took. [`open`] does the same.
+///
+/// # Errors
+/// As [`open`].
+pub async fn migrate(config: &StoreConfig) -> Result<Vec<String>, OpenError> {
+    match &config.location {
+        Location::Postgres(postgres) => postgres.migrate().await,
+        Location::Sqlite(file) => file.migrate().await,
+    }
 }
 
 /// Which migrations [`migrate`] would run. It changes nothing, and makes no file.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn pending_migrations(url: &str) -> Result<Vec<String>, OpenError> {
-    SqliteFile::parse(url)?.pending_migrations().await
+pub async fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, OpenError> {
+    match &config.location {
+        Location::Postgres(postgres) => postgres.pending_migrations().await,
+        Location::Sqlite(file) => file.pending_migrations().await,
+    }
 }
 
 /// Why the stores cannot be opened. No message shows more of the URL than its scheme or a file's path.
@@ -88,15 +164,13 @@ pub async fn pending_migrations(url: &str) -> Result<Vec<String>, OpenError> {
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL names a database of a kind that this version does not know.
-    #[error(
-        "this version stores in SQLite, not in {scheme:?}: set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db"
-    )]
+    #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
     Unsupported {
         /// What stands before the colon.
         scheme: String,
     },
     /// The URL cannot be read.
-    #[error("{problem}: set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db")]
+    #[error("{problem}: {EXPECTED}")]
     Url {
         /// What is wrong with it.
         problem: String,
@@ -113,24 +187,50 @@ pub enum OpenError {
         /// What the system or the database said.
         source: Cause,
     },
-    /// The file is no database, or its tables are not what this version expects.
-    #[error("cannot bring {path} to this version: {source}; name another file in DATABASE_URL, or restore a backup")]
+    /// The server cannot be reached, or does not let us in.
+    #[error(
+        "cannot reach {place}: {source}; see that the server runs, and that DATABASE_URL names it, a user and a password"
+    )]
+    Unreachable {
+        /// The database and its server.
+        place: String,
+        /// What the system or the server said.
+        source: Cause,
+    },
+    /// The server acknowledges what it has not written yet.
+    #[error(
+        "{place} has synchronous_commit = off, so that a crash would take back what was acknowledged; run `ALTER DATABASE \"{database}\" SET synchronous_commit = on`"
+    )]
+    Forgetful {
+        /// The database and its server.
+        place: String,
+        /// The name of the database.
+        database: String,
+    },
+    /// It is no database, or its tables are not what this version expects.
+    #[error(
+        "cannot bring {place} to this version: {source}; name another database in DATABASE_URL, or restore a backup"
+    )]
     Migration {
-        /// The file.
-        path: String,
+        /// The file, or the database and its server.
+        place: String,
         /// What the database said.
         source: Cause,
     },
-    /// A newer version has changed the tables.
+    /// The tables were changed by another version, and not by all that this one needs: neither is the newer.
     #[error(
-        "{path} was written by a newer version, which made {migration:?}; start that version, or name another file in DATABASE_URL"
+        "{place} was changed by another version, which made {migration:?}; start that version, or name another database in DATABASE_URL"
     )]
-    Newer {
-        /// The file.
-        path: String,
+    Foreign {
+        /// The file, or the database and its server.
+        place: String,
         /// A migration that this version does not know.
         migration: String,
     },
 }
+
+/// What a URL looks like.
+const EXPECTED: &str =
+    "set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db, or to postgres://USER:PASSWORD@HOST:PORT/DATABASE";
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;

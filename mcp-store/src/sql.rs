@@ -4,16 +4,19 @@ pub(crate) mod calls;
 pub(crate) mod check;
 mod entity;
 mod error;
-mod insert;
 mod migration;
 pub(crate) mod notes;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::runtime::Handle;
 
@@ -29,6 +32,11 @@ impl Database {
     /// To be made on the runtime on which transactions are to run.
     fn new(writer: DatabaseConnection, readers: DatabaseConnection) -> Self {
         Self { runtime: Handle::current(), writer, readers }
+    }
+
+    /// Which kind it is.
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.writer.get_database_backend()
     }
 
     /// Where to read outside of a transaction.
@@ -54,10 +62,30 @@ impl Database {
         });
         done.await.unwrap_or_else(|ended| Err(DbErr::Custom(format!("the transaction did not end: {ended}"))))
     }
+
+    /// Finds out whether the database takes writes.
+    pub(crate) async fn probe(&self) -> Result<(), DbErr> {
+        if self.backend() == DbBackend::Postgres {
+            return postgres::probe(&self.writer).await;
+        }
+        // A write reaches the disk: SQLite keeps a number for its users in the file, which is written as it was read.
+        let write = self.transaction(|transaction| {
+            async move {
+                let read = Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version");
+                if let Some(row) = transaction.query_one_raw(read).await? {
+                    let number: i32 = row.try_get_by_index(0)?;
+                    transaction.execute_unprepared(&format!("PRAGMA user_version = {number}")).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        write.await
+    }
 }
 
-/// Takes the right to write at once: a transaction that reads first and then writes would be refused whenever another process
-/// has written in between.
+/// Takes the right to write at once: in SQLite, a transaction that reads first and then writes would be refused whenever another
+/// process has written in between.
 fn immediate() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -1,5 +1,9 @@
 //! `migrate`: brings the database to this version.
 
+use std::sync::Arc;
+
+use mcp_core::tokio_runtime::TokioClock;
+use mcp_store::StoreConfig;
 use serde_json::json;
 
 use super::failure::Failure;
@@ -8,12 +12,12 @@ use crate::config::Config;
 
 pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let url = &config.database_url;
     let bad = |error: mcp_store::OpenError| config.error("DATABASE_URL", error.to_string());
+    let store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new())).map_err(bad)?;
     let names = if dry_run {
-        runtime.block_on(mcp_store::pending_migrations(url)).map_err(bad)?
+        runtime.block_on(mcp_store::pending_migrations(&store)).map_err(bad)?
     } else {
-        runtime.block_on(mcp_store::migrate(url)).map_err(bad)?
+        runtime.block_on(mcp_store::migrate(&store)).map_err(bad)?
     };
     output.write(&json!({"applied": !dry_run, "migrations": names}), || match (names.as_slice(), dry_run) {
         ([], _) => "The database is up to date.".to_owned(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_core::measure::{Collector, Sample, SampleKind};
 
-use super::{QUEUE, QueuedLedger, ROOM};
+use super::QueuedLedger;
 
 /// How commits ended, and what they cost.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Counts {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a commit for which there was no room.
+    /// Counts a commit, or a call, for which there was no room.
     pub(super) fn rejected(&self) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
@@ -40,16 +40,17 @@ impl Collector for QueuedLedger {
             |name, help, kind, value: usize| Sample { name, help, kind, labels: Vec::new(), value: value as f64 };
         let commits = |outcome: &str, count: &AtomicU64| Sample {
             name: "mcp_ledger_commits_total",
-            help: "Commits by how they ended: `written`, `failed` where the database did not take them, `rejected` where the queue was full.",
+            help: "Commits by how they ended: `written`, `failed` where the database did not take them, `rejected` where too much waited or the database was gone, also before the call.",
             kind: SampleKind::Counter,
             labels: vec![("outcome", outcome.to_owned())],
             value: count.load(Ordering::Relaxed) as f64,
         };
-        let transactions = usize::try_from(self.counts.transactions.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        let transactions =
+            usize::try_from(self.state.counts.transactions.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         vec![
-            commits("written", &self.counts.written),
-            commits("failed", &self.counts.failed),
-            commits("rejected", &self.counts.rejected),
+            commits("written", &self.state.counts.written),
+            commits("failed", &self.state.counts.failed),
+            commits("rejected", &self.state.counts.rejected),
             sample(
                 "mcp_ledger_transactions_total",
                 "Transactions in which commits were written, many in one; also those that failed.",
@@ -58,15 +59,15 @@ impl Collector for QueuedLedger {
             ),
             sample(
                 "mcp_ledger_queued_commits",
-                "Commits that wait for the writer.",
+                "Commits that wait or are being written.",
                 SampleKind::Gauge,
-                QUEUE.saturating_sub(self.queue.capacity()),
+                self.state.waiting.load(Ordering::Relaxed),
             ),
             sample(
                 "mcp_ledger_queued_bytes",
                 "What the entries take that wait or are being written.",
                 SampleKind::Gauge,
-                (ROOM as usize).saturating_sub(self.room.available_permits()),
+                self.state.bytes.load(Ordering::Relaxed),
             ),
         ]
     }

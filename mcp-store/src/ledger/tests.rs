@@ -2,39 +2,45 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use mcp_core::measure::Collector;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{Entry, Ledger};
 use tokio::sync::oneshot;
 
-use super::{BATCH, QUEUE, QueuedLedger, ROOM, Sink};
+use super::{BATCH, QUEUE, QueuedLedger, ROOM, SLACK, Sink};
 use crate::sql::Database;
-use crate::sql::calls::SqlCalls;
+use crate::sql::sqlite::writer::SqliteWriter;
 use crate::sql::tests::{call, database, ids};
 
 /// Counts the transactions that it makes, and tells when its writer has ended.
 struct Counted {
-    calls: SqlCalls,
+    writer: SqliteWriter,
     transactions: Arc<AtomicUsize>,
     _ended: oneshot::Sender<()>,
 }
 
 impl Sink for Counted {
-    async fn write(&self, entries: Vec<&Entry>) -> Result<(), StoreError> {
+    const PATIENCE: Duration = Duration::ZERO;
+
+    async fn write(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.calls.write(entries).await
+        self.writer.write(entries).await
+    }
+
+    async fn probe(&mut self) -> Result<(), StoreError> {
+        self.writer.probe().await
     }
 }
 
 fn counted(database: &Database) -> (QueuedLedger, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let transactions = Arc::new(AtomicUsize::new(0));
     let (ended, end) = oneshot::channel();
-    let calls = SqlCalls::new(database.clone());
-    let ledger = QueuedLedger::start(Counted { calls, transactions: transactions.clone(), _ended: ended });
+    let writer = SqliteWriter::new(database.clone());
+    let ledger = QueuedLedger::start(Counted { writer, transactions: transactions.clone(), _ended: ended });
     (ledger, transactions, end)
 }
 
@@ -95,22 +101,26 @@ async fn what_is_bad_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_full_queue_takes_no_more_and_loses_nothing() {
+async fn a_full_queue_admits_nothing_and_takes_what_was_admitted() {
     let (_folder, database) = database().await;
     let (ledger, ..) = counted(&database);
     // On this thread the writer does not run before the first await.
-    let taken: Vec<_> = (0..QUEUE as u128).map(|id| ledger.commit(vec![call(id)])).collect();
-    let barrier = ledger.commit(vec![]);
-    let refused = ledger.commit(vec![call(u128::MAX)]).now_or_never().expect("it is refused at once");
+    let mut taken = Vec::new();
+    for id in 0..QUEUE as u128 {
+        ledger.admit().expect("there is room");
+        taken.push(ledger.commit(vec![call(id)]));
+    }
+    let refused = ledger.admit();
     assert!(is_unavailable(&refused), "{refused:?}");
-    barrier.await.expect("to flush is possible whenever there is something to flush");
-    assert_eq!(ids(&database).await.len(), QUEUE);
+    taken.push(ledger.commit(vec![call(QUEUE as u128)]));
+    ledger.commit(vec![]).await.expect("to flush is possible whenever there is something to flush");
+    assert_eq!(ids(&database).await.len(), QUEUE + 1);
     assert!(join_all(taken).await.iter().all(Result::is_ok));
-    ledger.commit(vec![call(u128::MAX)]).await.expect("there is room again");
+    ledger.admit().expect("there is room again");
 }
 
 #[tokio::test]
-async fn the_queue_is_bounded_in_bytes() {
+async fn what_waits_is_bounded_in_bytes() {
     let (_folder, database) = database().await;
     let (ledger, ..) = counted(&database);
     let large = |id, bytes| {
@@ -118,13 +128,27 @@ async fn the_queue_is_bounded_in_bytes() {
         call.result = Bytes::from(vec![0; bytes]);
         vec![Entry::Call(call)]
     };
-    let half = ROOM as usize / 2;
+    let half = ROOM / 2;
     let first = ledger.commit(large(1, half));
-    assert!(is_unavailable(&ledger.commit(large(2, half)).await), "both together are too large");
+    ledger.admit().expect("half of the room is left");
+    let second = ledger.commit(large(2, half));
+    assert!(is_unavailable(&ledger.admit()), "both together are too large");
     first.await.unwrap();
-    ledger.commit(large(3, half)).await.expect("there is room again");
-    assert!(is_refused(&ledger.commit(large(4, half * 2)).await), "it is never small enough");
-    assert_eq!(ids(&database).await, [3, 1]);
+    second.await.unwrap();
+    ledger.admit().expect("there is room again");
+    assert!(is_refused(&ledger.commit(large(3, ROOM)).await), "it is never small enough");
+    assert_eq!(ids(&database).await, [2, 1]);
+}
+
+/// Whoever does not ask whether there is room finds an end all the same.
+#[tokio::test]
+async fn far_too_much_is_not_taken() {
+    let (_folder, database) = database().await;
+    let (ledger, ..) = counted(&database);
+    let taken: Vec<_> = (0..(QUEUE * SLACK) as u128).map(|id| ledger.commit(vec![call(id)])).collect();
+    let refused = ledger.commit(vec![call(u128::MAX)]).await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    assert!(join_all(taken).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
@@ -141,15 +165,26 @@ async fn a_ledger_that_is_dropped_writes_what_it_took_and_ends() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_told_to_all_who_wait() {
+async fn a_database_that_is_gone_is_told_to_all_who_wait_and_nothing_is_admitted_until_it_is_back() {
     let (_folder, database) = database().await;
     let (ledger, transactions, _) = counted(&database);
-    database.run("ALTER TABLE mcp_calls RENAME TO elsewhere").await.unwrap();
+    database.run("PRAGMA query_only = 1").await.unwrap();
     let results = join_all((0..10).map(|id| ledger.commit(vec![call(id)]))).await;
     assert!(results.iter().all(is_unavailable), "{results:?}");
     assert_eq!(transactions.load(Ordering::Relaxed), 1, "nobody is tried alone");
-    database.run("ALTER TABLE elsewhere RENAME TO mcp_calls").await.unwrap();
+    assert!(is_unavailable(&ledger.admit()));
+    // What began before is tried, and shows that it is back before the writer has looked.
+    database.run("PRAGMA query_only = 0").await.unwrap();
     ledger.commit(vec![call(1)]).await.expect("it is back");
+    ledger.admit().expect("it is back");
+
+    database.run("PRAGMA query_only = 1").await.unwrap();
+    assert!(is_unavailable(&ledger.commit(vec![call(2)]).await));
+    database.run("PRAGMA query_only = 0").await.unwrap();
+    // Nobody may commit any more, so the writer looks by itself.
+    while ledger.admit().is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -172,9 +207,9 @@ async fn commits_are_counted_by_how_they_ended() {
     ledger.commit(Vec::new()).await.unwrap();
     let large = call(4);
     let Entry::Call(mut large) = large else { unreachable!("it is a call") };
-    large.result = Bytes::from(vec![b' '; ROOM as usize / 2]);
-    let _first = ledger.commit(vec![Entry::Call(large.clone())]);
-    assert!(is_unavailable(&ledger.commit(vec![Entry::Call(large)]).await));
+    large.result = Bytes::from(vec![b' '; ROOM / 2]);
+    let _both = [large.clone(), large].map(|large| ledger.commit(vec![Entry::Call(large)]));
+    assert!(is_unavailable(&ledger.admit()));
     let counted = figures(&ledger);
     assert_eq!(counted[..3], [of("written", 2.0), of("failed", 1.0), of("rejected", 1.0)]);
     #[expect(clippy::cast_precision_loss, reason = "a handful")]

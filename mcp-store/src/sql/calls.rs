@@ -1,20 +1,18 @@
 //! Calls in SQL.
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use mcp_core::caller::Tenant;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
+use super::Database;
 use super::entity::call::{Column, Entity, uuid};
 use super::error::store_error;
-use super::{Database, insert};
-use crate::ledger::Sink;
+use super::text::stored;
 
-/// [`History`] in SQL, and what the ledger writes into.
-#[derive(Clone)]
+/// [`History`] in SQL.
 pub(crate) struct SqlCalls {
     database: Database,
 }
@@ -22,29 +20,6 @@ pub(crate) struct SqlCalls {
 impl SqlCalls {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
-    }
-}
-
-impl Sink for SqlCalls {
-    async fn write(&self, entries: Vec<&Entry>) -> Result<(), StoreError> {
-        let mut calls = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let Entry::Call(call) = entry else {
-                return Err(StoreError::Refused { store: "ledger", source: None });
-            };
-            calls.push(call);
-        }
-        let statements = insert::calls(&calls);
-        let write = self.database.transaction(|transaction| {
-            async move {
-                for statement in statements {
-                    transaction.execute_raw(statement).await?;
-                }
-                Ok(())
-            }
-            .boxed()
-        });
-        write.await.map_err(store_error("ledger"))
     }
 }
 
@@ -56,17 +31,28 @@ impl History for SqlCalls {
     }
 
     async fn call(&self, tenant: &Tenant, id: CallId) -> Result<Option<CallRecord>, StoreError> {
-        let select = Entity::find_by_id((tenant.as_str().to_owned(), uuid(id)));
+        let select = Entity::find_by_id((stored(tenant.as_str()).into_owned(), uuid(id)));
         let row = select.one(self.database.readers()).await.map_err(store_error("history"))?;
         row.map(CallRecord::try_from).transpose().map_err(store_error("history"))
     }
 }
 
+/// The calls among `entries`, which are all that this version knows.
+pub(super) fn only_calls<'e>(entries: &[&'e Entry]) -> Result<Vec<&'e CallRecord>, StoreError> {
+    let call = |entry: &&'e Entry| match *entry {
+        Entry::Call(call) => Ok(call),
+        _ => Err(StoreError::Refused { store: "ledger", source: None }),
+    };
+    entries.iter().map(call).collect()
+}
+
 pub(super) fn select(tenant: &Tenant, query: &CallQuery) -> Select<Entity> {
     Entity::find()
-        .filter(Column::Tenant.eq(tenant.as_str()))
-        .apply_if(query.principal.as_ref(), |select, principal| select.filter(Column::Principal.eq(principal.as_str())))
-        .apply_if(query.tool.as_deref(), |select, tool| select.filter(Column::Tool.eq(tool)))
+        .filter(Column::Tenant.eq(&*stored(tenant.as_str())))
+        .apply_if(query.principal.as_ref(), |select, principal| {
+            select.filter(Column::Principal.eq(&*stored(principal.as_str())))
+        })
+        .apply_if(query.tool.as_deref(), |select, tool| select.filter(Column::Tool.eq(&*stored(tool))))
         .apply_if(query.outcome, |select, outcome| select.filter(Column::Outcome.eq(outcome.as_str())))
         .apply_if(query.from, |select, from| select.filter(Column::At.gte(from.as_micros())))
         .apply_if(query.to, |select, to| select.filter(Column::At.lt(to.as_micros())))

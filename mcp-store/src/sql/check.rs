@@ -3,28 +3,26 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use mcp_core::store::check::{Check, CheckError};
 use mcp_core::store::ledger::Ledger;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::Database;
 use super::error::store_error;
 
-/// [`Check`] of a SQLite file and of the writer in front of it.
-pub(crate) struct SqliteCheck {
+/// [`Check`] of a database and of the writer in front of it.
+pub(crate) struct DatabaseCheck {
     database: Database,
     ledger: Arc<dyn Ledger>,
 }
 
-impl SqliteCheck {
+impl DatabaseCheck {
     pub(crate) fn new(database: Database, ledger: Arc<dyn Ledger>) -> Self {
         Self { database, ledger }
     }
 }
 
 #[async_trait]
-impl Check for SqliteCheck {
+impl Check for DatabaseCheck {
     fn name(&self) -> &'static str {
         "database"
     }
@@ -32,35 +30,26 @@ impl Check for SqliteCheck {
     async fn check(&self) -> Result<(), CheckError> {
         // The writer moves on,
         self.ledger.commit(Vec::new()).await?;
-        // and a write reaches the disk: SQLite keeps a number for its users in the file, which is written as it was read.
-        let written = self.database.transaction(|transaction| {
-            async move {
-                let read = Statement::from_string(DbBackend::Sqlite, "PRAGMA user_version");
-                if let Some(row) = transaction.query_one_raw(read).await? {
-                    let number: i32 = row.try_get_by_index(0)?;
-                    transaction.execute_unprepared(&format!("PRAGMA user_version = {number}")).await?;
-                }
-                Ok(())
-            }
-            .boxed()
-        });
-        Ok(written.await.map_err(store_error("database"))?)
+        // and the database takes writes.
+        Ok(self.database.probe().await.map_err(store_error("database"))?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
     use super::*;
     use crate::ledger::QueuedLedger;
-    use crate::sql::calls::SqlCalls;
+    use crate::sql::sqlite::writer::SqliteWriter;
     use crate::sql::tests::database;
 
     #[tokio::test]
     async fn it_writes_to_the_file_and_changes_nothing() {
         let (folder, database) = database().await;
         database.run("PRAGMA user_version = 7").await.unwrap();
-        let ledger = Arc::new(QueuedLedger::start(SqlCalls::new(database.clone())));
-        let check = SqliteCheck::new(database.clone(), ledger);
+        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone())));
+        let check = DatabaseCheck::new(database.clone(), ledger);
         let log = || std::fs::metadata(folder.path().join("mcp.db-wal")).unwrap().len();
         let before = log();
         check.check().await.unwrap();
@@ -73,8 +62,8 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_takes_no_writes_is_down_and_says_no_more_than_that() {
         let (_folder, database) = database().await;
-        let ledger = Arc::new(QueuedLedger::start(SqlCalls::new(database.clone())));
-        let check = SqliteCheck::new(database.clone(), ledger);
+        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone())));
+        let check = DatabaseCheck::new(database.clone(), ledger);
         database.run("PRAGMA query_only = 1").await.unwrap();
         let error = check.check().await.unwrap_err();
         assert_eq!(error.to_string(), "the database is unavailable");

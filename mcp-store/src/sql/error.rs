@@ -2,17 +2,33 @@
 
 use std::sync::Arc;
 
-use mcp_core::store::StoreError;
+use mcp_core::store::{Cause, StoreError};
 use sea_orm::sqlx::Error;
+use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr};
 
 /// The error of `store`; the driver's stays as the cause, for the log.
 pub(super) fn store_error(store: &'static str) -> impl Fn(DbErr) -> StoreError {
     move |error| {
-        let refused = is_about_the_data(&error);
-        let source = Some(Arc::new(error) as _);
-        if refused { StoreError::Refused { store, source } } else { StoreError::Unavailable { store, source } }
+        let refused = match &error {
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+                is_about_the_data(error)
+            }
+            DbErr::Type(_) | DbErr::TryIntoErr { .. } => true,
+            _ => false,
+        };
+        of(store, refused, Arc::new(error))
     }
+}
+
+/// As [`store_error`], for an error that sea-orm has not seen.
+pub(super) fn sqlx_error(store: &'static str) -> impl Fn(Error) -> StoreError {
+    move |error| of(store, is_about_the_data(&error), Arc::new(error))
+}
+
+fn of(store: &'static str, refused: bool, cause: Cause) -> StoreError {
+    let source = Some(cause);
+    if refused { StoreError::Refused { store, source } } else { StoreError::Unavailable { store, source } }
 }
 
 /// What the database said, without the words that the layers around it add.
@@ -29,16 +45,24 @@ pub(super) fn message(error: &DbErr) -> String {
 }
 
 /// Whether the database works, and will say the same whenever it is given this data.
-fn is_about_the_data(error: &DbErr) -> bool {
+fn is_about_the_data(error: &Error) -> bool {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
-            Error::Database(error) => error.code().is_some_and(|code| is_sqlite_data_error(&code)),
-            Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) => true,
-            _ => false,
-        },
-        DbErr::Type(_) | DbErr::TryIntoErr { .. } => true,
+        Error::Database(error) => {
+            let is_data_error = match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(_) => is_postgres_data_error,
+                None => is_sqlite_data_error,
+            };
+            error.code().is_some_and(|code| is_data_error(&code))
+        }
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::Encode(_) => true,
         _ => false,
     }
+}
+
+/// The first two letters are the class (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): data exception, integrity
+/// constraint violation, program limit exceeded.
+fn is_postgres_data_error(code: &str) -> bool {
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
 }
 
 /// The lower byte of an extended code is the primary one: <https://sqlite.org/rescode.html>.

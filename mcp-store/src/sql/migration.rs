@@ -1,14 +1,23 @@
 //! The tables, one step a file. Their names, and that of the list of steps, begin with `mcp_`, so that they can live beside the
 //! tables and the migrations of a host.
+//!
+//! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
 mod calls;
 mod notes;
 
-use sea_orm::DynIden;
-use sea_orm::sea_query::{Alias, IntoIden};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use std::collections::BTreeSet;
 
-pub(super) struct Migrator;
+use sea_orm::sea_query::{ColumnDef, IntoIden, Query};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
+
+use crate::open::OpenError;
+
+struct Migrator;
+
+/// The list of the steps that were taken.
+const TABLE: &str = "mcp_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -16,6 +25,82 @@ impl MigratorTrait for Migrator {
     }
 
     fn migration_table_name() -> DynIden {
-        Alias::new("mcp_migrations").into_iden()
+        TABLE.into_iden()
     }
+}
+
+/// What is to be done about a database.
+pub(super) enum Plan {
+    /// These steps are missing; none, where a newer version has done them and more.
+    Run(Vec<String>),
+    /// This step was made by another version, which did not make all that this one needs.
+    Foreign(String),
+}
+
+impl Plan {
+    /// The names of the steps that are missing in `place`.
+    pub(super) fn into_names(self, place: &str) -> Result<Vec<String>, OpenError> {
+        match self {
+            Self::Run(missing) => Ok(missing),
+            Self::Foreign(migration) => Err(OpenError::Foreign { place: place.to_owned(), migration }),
+        }
+    }
+}
+
+/// Compares what was done to a database with what this version knows. It only reads.
+pub(super) async fn plan(schema: &SchemaManager<'_>) -> Result<Plan, DbErr> {
+    let mut done = done(schema).await?;
+    let missing = all().into_iter().filter(|name| !done.remove(name)).collect::<Vec<_>>();
+    match done.pop_first() {
+        Some(foreign) if !missing.is_empty() => Ok(Plan::Foreign(foreign)),
+        _ => Ok(Plan::Run(missing)),
+    }
+}
+
+/// The steps that were taken, by this version or another.
+async fn done(schema: &SchemaManager<'_>) -> Result<BTreeSet<String>, DbErr> {
+    if !schema.has_table(TABLE).await? {
+        return Ok(BTreeSet::new());
+    }
+    let mut versions = Query::select();
+    versions.column("version").from(TABLE);
+    let rows = schema.get_connection().query_all(&versions).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// The names of all steps.
+pub(super) fn all() -> Vec<String> {
+    Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// Runs the steps that are missing.
+pub(super) async fn run(transaction: &DatabaseTransaction) -> Result<Plan, DbErr> {
+    let plan = plan(&SchemaManager::new(transaction)).await?;
+    if let Plan::Run(missing) = &plan
+        && !missing.is_empty()
+    {
+        Migrator::up(transaction, None).await?;
+    }
+    Ok(plan)
+}
+
+/// A column of text. In PostgreSQL it is compared byte by byte: faster, and an index outlives a change of the system's rules.
+fn text(column: impl IntoIden, backend: DbBackend) -> ColumnDef {
+    let mut column = ColumnDef::new(column);
+    column.text().not_null();
+    if backend == DbBackend::Postgres {
+        column.extra("COLLATE \"C\"");
+    }
+    column
+}
+
+/// A column of 16 bytes that sort as the ids do.
+fn id(column: impl IntoIden, backend: DbBackend) -> ColumnDef {
+    let mut column = ColumnDef::new(column);
+    if backend == DbBackend::Postgres {
+        column.uuid()
+    } else {
+        column.blob()
+    };
+    column
 }

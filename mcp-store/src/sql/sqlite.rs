@@ -1,5 +1,8 @@
 //! SQLite in a file: one connection that writes, and a few that read.
 
+pub(crate) mod writer;
+
+use std::fmt;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,14 +12,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
-use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::SchemaManager;
 
 use super::Database;
 use super::error::message;
-use super::migration::Migrator;
+use super::migration::{self, Plan};
 use crate::open::OpenError;
 
 /// A file that is, or will be, a database.
+#[derive(Clone)]
 pub(crate) struct SqliteFile {
     path: PathBuf,
     create: bool,
@@ -33,10 +37,7 @@ impl SqliteFile {
     /// nothing, where it may be made.
     pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
         let bad = |problem: &str| OpenError::Url { problem: problem.to_owned() };
-        let (scheme, rest) = url.split_once(':').ok_or_else(|| bad("the database's URL has no scheme"))?;
-        if scheme != "sqlite" {
-            return Err(OpenError::Unsupported { scheme: scheme.to_owned() });
-        }
+        let (_, rest) = url.split_once(':').unwrap_or_default();
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let create = match query {
             None | Some("" | "mode=rwc") => true,
@@ -58,6 +59,11 @@ impl SqliteFile {
         }
     }
 
+    /// A database that is there.
+    pub(crate) fn existing(path: &Path) -> Self {
+        Self { path: path.to_owned(), create: false }
+    }
+
     /// Brings the tables to this version, in one transaction, so that of two processes that start at once one waits. Tells which
     /// migrations that took.
     pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
@@ -65,31 +71,25 @@ impl SqliteFile {
         // A connection of its own, closed again: migrations begin transactions as they like.
         let writer = self.writer().await?;
         let database = Database::new(writer.clone(), writer.clone());
-        let migrated = database.transaction(|transaction| {
-            async move {
-                let pending = Migrator::get_pending_migrations(transaction).await?;
-                Migrator::up(transaction, None).await?;
-                Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
-            }
-            .boxed()
-        });
-        let migrated = migrated.await.map_err(|error| self.migration_error(error));
+        let migrated = database.transaction(|transaction| migration::run(transaction).boxed()).await;
         // What was migrated is committed; that the connection does not close well changes nothing.
         let _ = writer.close().await;
-        migrated
+        self.names(migrated)
     }
 
     /// Which migrations [`SqliteFile::migrate`] would run.
     pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
-        let pending = if self.is_there()? {
-            let reader = self.reader(1).await?;
-            let pending = Migrator::get_pending_migrations_read_only(&reader).await;
-            let _ = reader.close().await;
-            pending.map_err(|error| self.migration_error(error))?
-        } else {
-            Migrator::get_migration_files()
-        };
-        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+        if !self.is_there()? {
+            return Ok(migration::all());
+        }
+        let reader = self.reader(1).await?;
+        let plan = migration::plan(&SchemaManager::new(&reader)).await;
+        let _ = reader.close().await;
+        self.names(plan)
+    }
+
+    fn names(&self, plan: Result<Plan, DbErr>) -> Result<Vec<String>, OpenError> {
+        plan.map_err(|error| self.migration_error(&error))?.into_names(&self.to_string())
     }
 
     /// Connects, once the tables are there.
@@ -178,15 +178,13 @@ impl SqliteFile {
         OpenError::File { action, path: path.display().to_string(), source: source.into() }
     }
 
-    fn migration_error(&self, error: DbErr) -> OpenError {
-        let path = self.path.display().to_string();
-        match &error {
-            // The only way in which sea-orm says that it met a migration that it does not know.
-            DbErr::Custom(message) if message.starts_with("Migration file of version") => {
-                let migration = message.split('\'').nth(1).unwrap_or_default().to_owned();
-                OpenError::Newer { path, migration }
-            }
-            _ => OpenError::Migration { path, source: message(&error).into() },
-        }
+    fn migration_error(&self, error: &DbErr) -> OpenError {
+        OpenError::Migration { place: self.to_string(), source: message(error).into() }
+    }
+}
+
+impl fmt::Display for SqliteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.path.display(), f)
     }
 }

@@ -15,8 +15,9 @@ use tempfile::TempDir;
 
 use super::Database;
 use super::calls::{SqlCalls, select};
-use super::notes::SEARCH;
+use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
+use super::sqlite::writer::{SqliteWriter, statements};
 use crate::ledger::Sink;
 
 /// A new database, which lives as long as the folder.
@@ -118,7 +119,7 @@ async fn a_transaction_that_is_left_is_done_and_so_is_the_next() {
 async fn insert(database: &Database, call: CallRecord) -> Result<(), DbErr> {
     let work = database.transaction(move |transaction| {
         async move {
-            for statement in super::insert::calls(&[&call]) {
+            for statement in statements(&[&call]) {
                 transaction.execute_raw(statement).await?;
             }
             Ok(())
@@ -168,7 +169,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
     let (_folder, database) = database().await;
     let failed = database.transaction(|transaction| {
         async move {
-            for statement in super::insert::calls(&[&record(1)]) {
+            for statement in statements(&[&record(1)]) {
                 transaction.execute_raw(statement).await?;
             }
             Err::<(), _>(DbErr::Custom("no".to_owned()))
@@ -176,7 +177,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
         .boxed()
     });
     assert!(failed.await.is_err());
-    SqlCalls::new(database.clone()).write(vec![&call(2)]).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&[&call(2)]).await.unwrap();
     assert_eq!(ids(&database).await, [2]);
 }
 
@@ -190,7 +191,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
     let (_folder, database) = database().await;
     // More than one statement takes, and no power of two.
     let entries: Vec<_> = (1..=5_001).map(call).collect();
-    SqlCalls::new(database.clone()).write(entries.iter().collect()).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&entries.iter().collect::<Vec<_>>()).await.unwrap();
     assert_eq!(ids(&database).await, (1..=5_001).rev().collect::<Vec<_>>());
 }
 
@@ -198,7 +199,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
 async fn a_row_of_another_format_is_refused_and_not_guessed_at() {
     let (_folder, database) = database().await;
     let calls = SqlCalls::new(database.clone());
-    calls.write(vec![&call(1)]).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&[&call(1)]).await.unwrap();
     for change in ["format = 2", "outcome = 'new'", "id = x'00'"] {
         database.run(&format!("UPDATE mcp_calls SET {change}")).await.unwrap();
         let read = calls.calls(&Tenant::from("a"), &CallQuery::default()).await;

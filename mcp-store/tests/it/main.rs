@@ -1,6 +1,7 @@
-//! The stores on SQLite, and the tools on them.
+//! The stores on SQLite and on PostgreSQL, and the tools on them.
 
 mod opening;
+mod postgres;
 mod servers;
 mod tools;
 
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 
 async fn fresh() -> Fresh {
     let (folder, clock) = (TempDir::new().unwrap(), SimulatedClock::new());
-    let mut config = StoreConfig::new(url(&folder), Arc::new(clock.clone()));
+    let mut config = StoreConfig::new(&url(&folder), Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
     let stores = mcp_store::open(&config).await.unwrap();
     Fresh::new(stores, clock).keeping(folder)

@@ -61,7 +61,7 @@ impl Notes for Counted {
 impl House {
     async fn new() -> Self {
         let (folder, clock) = (TempDir::new().unwrap(), SimulatedClock::new());
-        let config = StoreConfig::new(url(&folder), Arc::new(clock.clone()));
+        let config = StoreConfig::new(&url(&folder), Arc::new(clock.clone())).unwrap();
         let mut stores = mcp_store::open(&config).await.unwrap();
         let looks = Arc::new(AtomicUsize::new(0));
         stores.notes = Arc::new(Counted { notes: stores.notes, looks: looks.clone() });

@@ -8,6 +8,8 @@ use mcp_core::store::ledger::{CallId, CallRecord};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::text::{shown, stored};
+
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "mcp_calls")]
 pub(crate) struct Model {
@@ -38,20 +40,20 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// The format of the rows that this version writes, and the only one that it reads.
-const FORMAT: i16 = 1;
+pub(crate) const FORMAT: i16 = 1;
 
 impl From<&CallRecord> for Model {
     fn from(call: &CallRecord) -> Self {
         Self {
-            tenant: call.tenant.to_string(),
+            tenant: stored(call.tenant.as_str()).into_owned(),
             id: uuid(call.id),
             format: FORMAT,
             parent: call.parent.map(uuid),
-            principal: call.principal.to_string(),
-            tool: call.tool.clone(),
+            principal: stored(call.principal.as_str()).into_owned(),
+            tool: stored(&call.tool).into_owned(),
             outcome: call.outcome.as_str().to_owned(),
             at: call.at.as_micros(),
-            duration: i64::try_from(call.duration.as_micros()).unwrap_or(i64::MAX),
+            duration: micros(call.duration),
             arguments: call.arguments.to_vec(),
             result: call.result.to_vec(),
         }
@@ -70,15 +72,19 @@ impl TryFrom<Model> for CallRecord {
             id: CallId::from_u128(row.id.as_u128()),
             parent: row.parent.map(|parent| CallId::from_u128(parent.as_u128())),
             outcome: row.outcome.parse().map_err(|_| unreadable(format!("it ended {:?}", row.outcome)))?,
-            tenant: Tenant::from(row.tenant),
-            principal: Principal::from(row.principal),
-            tool: row.tool,
+            tenant: Tenant::from(shown(row.tenant)),
+            principal: Principal::from(shown(row.principal)),
+            tool: shown(row.tool),
             arguments: row.arguments.into(),
             result: row.result.into(),
             at: Timestamp::from_micros(row.at),
             duration: Duration::from_micros(u64::try_from(row.duration).unwrap_or(0)),
         })
     }
+}
+
+pub(crate) fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn uuid(id: CallId) -> Uuid {

@@ -4,6 +4,8 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::notes::Note;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::text::shown;
+
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "mcp_notes")]
 pub(crate) struct Model {
@@ -25,6 +27,6 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl From<Model> for Note {
     fn from(row: Model) -> Self {
-        Self { name: row.name, text: row.text, written: Timestamp::from_micros(row.written) }
+        Self { name: shown(row.name), text: shown(row.text), written: Timestamp::from_micros(row.written) }
     }
 }

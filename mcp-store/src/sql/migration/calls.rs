@@ -4,6 +4,7 @@ use sea_orm::DbErr;
 use sea_orm::sea_query::{ColumnDef, Index, Table};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
+use super::{id, text};
 use crate::sql::entity::call::{Column, Entity};
 
 pub(super) struct Calls;
@@ -17,16 +18,17 @@ impl MigrationName for Calls {
 #[async_trait::async_trait]
 impl MigrationTrait for Calls {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let backend = manager.get_database_backend();
         let mut table = Table::create();
         table
             .table(Entity)
-            .col(ColumnDef::new(Column::Tenant).text().not_null())
-            .col(ColumnDef::new(Column::Id).blob().not_null())
+            .col(text(Column::Tenant, backend))
+            .col(id(Column::Id, backend).not_null())
             .col(ColumnDef::new(Column::Format).small_integer().not_null())
-            .col(ColumnDef::new(Column::Parent).blob())
-            .col(ColumnDef::new(Column::Principal).text().not_null())
-            .col(ColumnDef::new(Column::Tool).text().not_null())
-            .col(ColumnDef::new(Column::Outcome).text().not_null())
+            .col(id(Column::Parent, backend))
+            .col(text(Column::Principal, backend))
+            .col(text(Column::Tool, backend))
+            .col(text(Column::Outcome, backend))
             .col(ColumnDef::new(Column::At).big_integer().not_null())
             .col(ColumnDef::new(Column::Duration).big_integer().not_null())
             .col(ColumnDef::new(Column::Arguments).blob().not_null())

@@ -1,12 +1,53 @@
 //! Many rows in few statements.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use mcp_core::store::ledger::CallRecord;
+use futures_util::FutureExt;
+use mcp_core::store::StoreError;
+use mcp_core::store::ledger::{CallRecord, Entry};
 use sea_orm::sea_query::{OnConflict, Query, SqliteQueryBuilder};
-use sea_orm::{DbBackend, Iterable, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Iterable, Statement, Value};
 
-use super::entity::call::{Column, Entity, Model};
+use crate::ledger::Sink;
+use crate::sql::Database;
+use crate::sql::calls::only_calls;
+use crate::sql::entity::call::{Column, Entity, Model};
+use crate::sql::error::store_error;
+
+/// Writes what is committed into SQLite.
+pub(crate) struct SqliteWriter {
+    database: Database,
+}
+
+impl SqliteWriter {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+impl Sink for SqliteWriter {
+    /// A file that cannot be written to now can hardly be written to in a second.
+    const PATIENCE: Duration = Duration::ZERO;
+
+    async fn write(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        let statements = statements(&only_calls(entries)?);
+        let write = self.database.transaction(|transaction| {
+            async move {
+                for statement in statements {
+                    transaction.execute_raw(statement).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        write.await.map_err(store_error("ledger"))
+    }
+
+    async fn probe(&mut self) -> Result<(), StoreError> {
+        self.database.probe().await.map_err(store_error("ledger"))
+    }
+}
 
 /// A statement is made for these numbers of rows alone, so that each is compiled once and stays compiled: 2 to the power of its
 /// place. The largest has fewer variables than SQLite takes (32,766).
@@ -22,7 +63,7 @@ fn statement(rows: usize) -> String {
 }
 
 /// The statements that write `calls`; one whose id is there already is left as it is.
-pub(super) fn calls(mut calls: &[&CallRecord]) -> Vec<Statement> {
+pub(in crate::sql) fn statements(mut calls: &[&CallRecord]) -> Vec<Statement> {
     let mut statements = Vec::new();
     while !calls.is_empty() {
         let power = (calls.len().ilog2() as usize).min(STATEMENTS.len() - 1);

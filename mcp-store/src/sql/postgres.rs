@@ -1,0 +1,201 @@
+//! PostgreSQL: a pool for reads and writes, and a connection of its own for what is committed.
+
+pub(crate) mod writer;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sea_orm::sqlx::{self, ConnectOptions, Connection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, Statement};
+use sea_orm_migration::SchemaManager;
+
+use super::Database;
+use super::error::message;
+use super::migration::{self, Plan};
+use crate::open::OpenError;
+
+/// A database on a PostgreSQL server.
+#[derive(Clone)]
+pub(crate) struct PostgresDatabase {
+    options: PgConnectOptions,
+}
+
+/// How many connections a process has at the most, beside that of the writer.
+const CONNECTIONS: u32 = 10;
+/// How long to wait for a connection.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a statement may take.
+const STATEMENT: Duration = Duration::from_secs(5);
+/// A connection that was not used for so long is tried before it is used: the server may have been started again.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a server that starts with this one may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A number that nobody else's locks have: `mcp_` and a random rest.
+const MIGRATION_LOCK: i64 = 0x6d63_705f_91c4_0b3e;
+
+impl PostgresDatabase {
+    /// Reads a URL: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with the parameters of libpq, such as `?sslmode=verify-full`, and
+    /// `?statement-cache-capacity=0` for a pooler between here and there that knows no prepared statements.
+    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url { problem: "the database's URL cannot be read".to_owned() })?;
+        Ok(Self::with(options))
+    }
+
+    /// The database to which `options` lead.
+    pub(crate) fn with(options: PgConnectOptions) -> Self {
+        Self { options: options.disable_statement_logging().application_name("mcp") }
+    }
+
+    /// Brings the tables to this version, in one transaction, and under a lock, so that of several processes that start at once
+    /// the others wait. Tells which migrations that took.
+    pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
+        drop(self.first().await?);
+        // A pool of its own, closed again: migrations begin transactions as they like, and take as long as they take.
+        let connection = Self::pool(1, self.options.clone());
+        let plan = migration::plan(&SchemaManager::new(&connection)).await;
+        let migrated = match plan {
+            Ok(Plan::Run(missing)) if !missing.is_empty() => {
+                let database = Database::new(connection.clone(), connection.clone());
+                let migrated = database.transaction(|transaction| {
+                    async move {
+                        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+                        transaction.execute_unprepared(&lock).await?;
+                        migration::run(transaction).await
+                    }
+                    .boxed()
+                });
+                migrated.await
+            }
+            done => done,
+        };
+        // What was migrated is committed; that the connection does not close well changes nothing.
+        let _ = connection.close().await;
+        self.names(migrated)
+    }
+
+    /// Which migrations [`PostgresDatabase::migrate`] would run.
+    pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
+        drop(self.first().await?);
+        let connection = Self::pool(1, self.options.clone());
+        let plan = migration::plan(&SchemaManager::new(&connection)).await;
+        let _ = connection.close().await;
+        self.names(plan)
+    }
+
+    /// Connects, once the tables are there.
+    pub(crate) async fn connect(&self) -> Result<Database, OpenError> {
+        self.check().await?;
+        let pool = Self::pool(CONNECTIONS, self.bounded());
+        Ok(Database::new(pool.clone(), pool))
+    }
+
+    /// Where what is committed is written.
+    pub(crate) fn writer(&self) -> writer::PostgresWriter {
+        writer::PostgresWriter::new(self.bounded())
+    }
+
+    /// Refuses a server that forgets what it has acknowledged.
+    async fn check(&self) -> Result<(), OpenError> {
+        let mut connection = self.first().await?;
+        let setting = "SELECT current_setting('synchronous_commit')";
+        let setting: String =
+            sqlx::query_scalar(setting).fetch_one(&mut connection).await.map_err(|error| self.unreachable(&error))?;
+        let _ = connection.close().await;
+        if setting == "off" {
+            return Err(OpenError::Forgetful {
+                place: self.to_string(),
+                database: self.options.get_database().unwrap_or("the database").to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The first connection of all: waits for a server that is starting.
+    async fn first(&self) -> Result<PgConnection, OpenError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let error = match tokio::time::timeout(ACQUIRE, self.options.connect()).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::PoolTimedOut,
+            };
+            if begun.elapsed() > PATIENCE || !is_starting(&error) {
+                return Err(self.unreachable(&error));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn pool(connections: u32, options: PgConnectOptions) -> DatabaseConnection {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
+        SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
+    }
+
+    /// Options under which nothing takes for ever, neither a statement nor a transaction that somebody forgot.
+    fn bounded(&self) -> PgConnectOptions {
+        let millis = |time: Duration| time.as_millis().to_string();
+        let times = [("statement_timeout", STATEMENT), ("idle_in_transaction_session_timeout", STATEMENT * 2)];
+        self.options.clone().options(times.map(|(name, time)| (name, millis(time))))
+    }
+
+    fn names(&self, plan: Result<Plan, DbErr>) -> Result<Vec<String>, OpenError> {
+        let plan =
+            plan.map_err(|error| OpenError::Migration { place: self.to_string(), source: message(&error).into() });
+        plan?.into_names(&self.to_string())
+    }
+
+    fn unreachable(&self, error: &sqlx::Error) -> OpenError {
+        let said = error.as_database_error().map(|error| error.message().to_owned());
+        OpenError::Unreachable { place: self.to_string(), source: said.unwrap_or_else(|| error.to_string()).into() }
+    }
+}
+
+impl fmt::Display for PostgresDatabase {
+    /// Where it is, without a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        match self.options.get_database() {
+            Some(database) => write!(f, "the database {database} on {host}:{port}"),
+            None => write!(f, "the database on {host}:{port}"),
+        }
+    }
+}
+
+/// Whether it is worth trying again: the server does not listen yet, or says that it is starting.
+fn is_starting(error: &sqlx::Error) -> bool {
+    const CANNOT_CONNECT_NOW: &str = "57P03";
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == CANNOT_CONNECT_NOW),
+        _ => false,
+    }
+}
+
+/// Finds out whether the server takes writes: one that only follows another does not.
+pub(super) async fn probe(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    let read_only = Statement::from_string(DbBackend::Postgres, READ_ONLY);
+    let row = connection.query_one_raw(read_only).await?;
+    let read_only = row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?;
+    if read_only == Some(false) {
+        Ok(())
+    } else {
+        Err(DbErr::Conn(RuntimeErr::Internal("the server only reads".to_owned())))
+    }
+}
+
+const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::bool";

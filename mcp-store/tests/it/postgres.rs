@@ -1,0 +1,100 @@
+//! The stores on PostgreSQL.
+
+use std::sync::Arc;
+
+use mcp_core::Stores;
+use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::contract::Fresh;
+use mcp_store::test_servers::PostgresServer;
+use mcp_store::{OpenError, StoreConfig};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+
+async fn fresh() -> Fresh {
+    let clock = SimulatedClock::new();
+    let url = PostgresServer::shared().database();
+    let mut config = StoreConfig::new(&url, Arc::new(clock.clone())).unwrap();
+    config.cache_bytes = 1024 * 1024;
+    Fresh::new(mcp_store::open(&config).await.unwrap(), clock)
+}
+
+mcp_core::ledger_contract!(fresh);
+mcp_core::history_contract!(fresh);
+mcp_core::notes_contract!(fresh);
+
+async fn open(url: &str) -> Result<Stores, OpenError> {
+    mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await
+}
+
+/// The error's text, which a person reads.
+async fn refusal(url: &str) -> String {
+    let text = open(url).await.err().expect("it is refused").to_string();
+    assert!(!text.contains('\n'), "{text}");
+    assert!(!text.contains("S3CRET"), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_what_it_acknowledged_is_refused() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    server.query("postgres", &format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    let text = refusal(&url).await;
+    assert!(text.contains(&format!("`ALTER DATABASE \"{name}\" SET synchronous_commit = on`")), "{text}");
+    let mend = text.split('`').nth(1).unwrap();
+    server.query("postgres", mend);
+    open(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_refused_in_one_line_without_the_password() {
+    let url = PostgresServer::shared().database();
+    let with = |user: &str, database: &str| {
+        let address = url.split(['@', '/']).nth(3).unwrap();
+        format!("postgres://{user}:S3CRET@{address}/{database}")
+    };
+    let text = refusal(&with("nobody", "mcp")).await;
+    assert!(text.contains("DATABASE_URL") && text.contains("nobody"), "{text}");
+    let text = refusal(&with("mcp", "elsewhere")).await;
+    assert!(text.contains("database elsewhere on 127.0.0.1:"), "{text}");
+    let text = refusal("postgres://mcp:S3CRET@127.0.0.1:99999/mcp").await;
+    assert!(text.contains("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "{text}");
+}
+
+/// A host's pool, tables, migrations and search path stay as they are.
+#[tokio::test]
+async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_the_hosts() {
+    let url = PostgresServer::shared().database();
+    let mut options = sea_orm::ConnectOptions::new(&url);
+    options.max_connections(1);
+    let host: DatabaseConnection = sea_orm::Database::connect(options).await.unwrap();
+    host.execute_unprepared("CREATE TABLE seaql_migrations (version text); CREATE TABLE notes (n int)").await.unwrap();
+    let pending = mcp_store::pending_migrations(&StoreConfig::beside(&host).unwrap()).await.unwrap();
+    assert_eq!(pending, ["0001_calls", "0002_notes"]);
+
+    // The host's only connection is in the middle of something.
+    let held = host.get_postgres_connection_pool().acquire().await.unwrap();
+    let stores = mcp_store::beside(&host).await.unwrap();
+    stores.notes.write(&Tenant::from("a"), &Principal::from("p"), "n", "text").await.unwrap();
+    drop(held);
+    let (tables, database) = (
+        "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'",
+        url.rsplit('/').next().unwrap(),
+    );
+    let found = PostgresServer::shared().query(database, tables);
+    assert_eq!(found, "mcp_calls mcp_migrations mcp_notes notes seaql_migrations");
+}
+
+/// Also where the host writes into a file.
+#[tokio::test]
+async fn beside_a_host_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/host.db?mode=rwc", folder.path().display());
+    let host = sea_orm::Database::connect(&url).await.unwrap();
+    host.execute_unprepared("CREATE TABLE notes (n int)").await.unwrap();
+    let stores = mcp_store::beside(&host).await.unwrap();
+    let (tenant, owner) = (Tenant::from("a"), Principal::from("p"));
+    stores.notes.write(&tenant, &owner, "n", "text").await.unwrap();
+    assert!(stores.notes.read(&tenant, &owner, "n").await.unwrap().is_some());
+}
