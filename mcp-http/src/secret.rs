@@ -1,6 +1,6 @@
 //! The keys under which the server seals what leaves it and comes back.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl SecretKeys {
             _ => config.secret_keys.clone(),
         };
         if keys.is_empty() {
-            return Err(config.error("SECRET_KEYS", "it is needed; `openssl rand -base64 32` makes a key"));
+            return Err(config.error("SECRET_KEYS", "PostgreSQL is for replicas, which must share a key: run `export SECRET_KEYS=\"$(openssl rand -base64 32)\"`, once, and give each replica the same"));
         }
         let decode =
             |key: &SecretString| STANDARD.decode(key.expose_secret().trim()).ok().filter(|key| key.len() >= 32);
@@ -77,7 +77,11 @@ fn make(path: &Path) -> io::Result<SecretString> {
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let text = STANDARD.encode(key);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        let mut private = DirBuilder::new();
+        private.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+        private.create(folder)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -124,6 +128,7 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt;
             let path = data.join(FILE);
+            assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
             let error = SecretKeys::load(&config(&data, "")).map(drop).unwrap_err().to_string();

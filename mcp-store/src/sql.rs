@@ -7,6 +7,7 @@ mod error;
 mod migration;
 pub(crate) mod notes;
 pub(crate) mod postgres;
+mod repeating;
 pub(crate) mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,18 +21,20 @@ use sea_orm::{
 };
 use tokio::runtime::Handle;
 
+use repeating::Repeating;
+
 /// A database: the connections that write, and those that only read.
 #[derive(Clone)]
 pub(crate) struct Database {
     runtime: Handle,
-    writer: DatabaseConnection,
-    readers: DatabaseConnection,
+    writer: Repeating,
+    readers: Repeating,
 }
 
 impl Database {
     /// To be made on the runtime on which transactions are to run.
     fn new(writer: DatabaseConnection, readers: DatabaseConnection) -> Self {
-        Self { runtime: Handle::current(), writer, readers }
+        Self { runtime: Handle::current(), writer: Repeating(writer), readers: Repeating(readers) }
     }
 
     /// Which kind it is.
@@ -40,8 +43,13 @@ impl Database {
     }
 
     /// Where to read outside of a transaction.
-    pub(crate) fn readers(&self) -> &DatabaseConnection {
+    pub(crate) fn readers(&self) -> &Repeating {
         &self.readers
+    }
+
+    /// Where to write by one statement, outside of a transaction.
+    pub(crate) fn writer(&self) -> &Repeating {
+        &self.writer
     }
 
     /// Does `work` in a transaction, which is rolled back if it fails.
@@ -53,7 +61,7 @@ impl Database {
         &self,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
-        let writer = self.writer.clone();
+        let writer = self.writer.0.clone();
         let done = self.runtime.spawn(async move {
             let transaction = writer.begin_with_options(immediate()).await?;
             let result = work(&transaction).await?;
@@ -66,7 +74,7 @@ impl Database {
     /// Finds out whether the database takes writes.
     pub(crate) async fn probe(&self) -> Result<(), DbErr> {
         if self.backend() == DbBackend::Postgres {
-            return postgres::probe(&self.writer).await;
+            return postgres::probe(self.writer()).await;
         }
         // A write reaches the disk: SQLite keeps a number for its users in the file, which is written as it was read.
         let write = self.transaction(|transaction| {

@@ -56,6 +56,11 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
         (&[("DATABASE_URL", "sqlite:./file/mcp.db")], &[], &["DATABASE_URL", "from the environment"]),
         (&[("DATABASE_URL", "mysql://user:hunter2@h/d")], &[], &["DATABASE_URL", "sqlite"]),
         (&[("SECRET_KEYS", "short")], &[], &["SECRET_KEYS", "openssl rand"]),
+        (
+            &[("DATABASE_URL", "postgres://user:hunter2@h/d")],
+            &[],
+            &["`export SECRET_KEYS=\"$(openssl rand -base64 32)\"`"],
+        ),
         (&[], &["--config", "typo.json"], &["PROT", "typo.json", "did you mean PORT?"]),
         (&[], &["--config", "none.json"], &["--config", "none.json"]),
     ];

@@ -8,6 +8,7 @@ mod health;
 mod log;
 mod metrics;
 mod openapi;
+mod outages;
 mod readme;
 mod rest;
 mod rmcp;

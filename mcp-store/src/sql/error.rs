@@ -44,6 +44,23 @@ pub(super) fn message(error: &DbErr) -> String {
     }
 }
 
+/// Whether the server has closed the connection, so that another one may work.
+pub(super) fn is_about_the_connection(error: &DbErr) -> bool {
+    // The server is stopped, or has killed this connection, or is ending because another one crashed.
+    const CLOSED: [&str; 2] = ["57P01", "57P02"];
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    match &**error {
+        Error::Io(_) => true,
+        Error::Database(error) => error.code().is_some_and(|code| CLOSED.contains(&&*code)),
+        _ => false,
+    }
+}
+
 /// Whether the database works, and will say the same whenever it is given this data.
 fn is_about_the_data(error: &Error) -> bool {
     match error {

@@ -1,5 +1,7 @@
 //! PostgreSQL: a pool for reads and writes, and a connection of its own for what is committed.
 
+#[cfg(test)]
+pub(super) mod tests;
 pub(crate) mod writer;
 
 use std::fmt;
@@ -24,7 +26,7 @@ pub(crate) struct PostgresDatabase {
 }
 
 /// How many connections a process has at the most, beside that of the writer.
-const CONNECTIONS: u32 = 10;
+pub(super) const CONNECTIONS: u32 = 10;
 /// How long to wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a statement may take.
@@ -187,9 +189,8 @@ fn is_starting(error: &sqlx::Error) -> bool {
 }
 
 /// Finds out whether the server takes writes: one that only follows another does not.
-pub(super) async fn probe(connection: &DatabaseConnection) -> Result<(), DbErr> {
-    let read_only = Statement::from_string(DbBackend::Postgres, READ_ONLY);
-    let row = connection.query_one_raw(read_only).await?;
+pub(super) async fn probe(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let row = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, READ_ONLY)).await?;
     let read_only = row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?;
     if read_only == Some(false) {
         Ok(())

@@ -10,14 +10,15 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveModel, QueryTrait, Statement};
 use tempfile::TempDir;
 
-use super::Database;
 use super::calls::{SqlCalls, select};
+use super::entity::call::Model;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
 use super::sqlite::writer::{SqliteWriter, statements};
+use super::{Database, postgres};
 use crate::ledger::Sink;
 
 /// A new database, which lives as long as the folder.
@@ -54,7 +55,7 @@ pub(crate) async fn ids(database: &Database) -> Vec<u128> {
 impl Database {
     /// Runs a statement on the writer, outside of a transaction of ours.
     pub(crate) async fn run(&self, sql: &str) -> Result<(), DbErr> {
-        self.writer.execute_unprepared(sql).await.map(drop)
+        self.writer().execute_unprepared(sql).await.map(drop)
     }
 
     async fn pragma(&self, connection: &impl ConnectionTrait, name: &str) -> String {
@@ -98,35 +99,30 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
 /// There is one connection, so the next transaction has the one that was left.
 #[tokio::test]
 async fn a_transaction_that_is_left_is_done_and_so_is_the_next() {
-    let (_folder, database) = database().await;
-    for polls in 1..=100 {
-        let (left, next) = (record(polls * 2), record(polls * 2 + 1));
-        {
-            let mut left = pin!(insert(&database, left));
-            for _ in 0..polls {
-                if futures_util::poll!(&mut left).is_ready() {
-                    break;
+    let (_folder, sqlite) = database().await;
+    let postgres = postgres::tests::database(1).await;
+    for database in [sqlite, postgres] {
+        for polls in 1..=100 {
+            let (left, next) = (record(polls * 2), record(polls * 2 + 1));
+            {
+                let mut left = pin!(insert(&database, left));
+                for _ in 0..polls {
+                    if futures_util::poll!(&mut left).is_ready() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
                 }
-                tokio::task::yield_now().await;
             }
+            insert(&database, next).await.unwrap();
+            let expected: Vec<_> = (2..=polls * 2 + 1).rev().collect();
+            assert_eq!(ids(&database).await, expected, "left after {polls} polls");
         }
-        insert(&database, next).await.unwrap();
-        let expected: Vec<_> = (2..=polls * 2 + 1).rev().collect();
-        assert_eq!(ids(&database).await, expected, "left after {polls} polls");
     }
 }
 
 async fn insert(database: &Database, call: CallRecord) -> Result<(), DbErr> {
-    let work = database.transaction(move |transaction| {
-        async move {
-            for statement in statements(&[&call]) {
-                transaction.execute_raw(statement).await?;
-            }
-            Ok(())
-        }
-        .boxed()
-    });
-    work.await
+    let row = Model::from(&call).into_active_model();
+    database.transaction(|transaction| async move { row.insert(transaction).await.map(drop) }.boxed()).await
 }
 
 #[tokio::test]

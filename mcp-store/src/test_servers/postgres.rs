@@ -1,7 +1,8 @@
 //! A PostgreSQL.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -56,10 +57,24 @@ impl PostgresServer {
 
     /// Runs SQL as the superuser, on a connection of its own; gives the rows, a line each, `|` between the columns.
     pub fn query(&self, database: &str, sql: &str) -> String {
+        run(self.psql(database).args(["-c", sql]))
+    }
+
+    fn psql(&self, database: &str) -> Command {
         let port = self.port.to_string();
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-h", "127.0.0.1", "-U", "mcp", "-p", &port, "-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1"]);
-        run(psql.args(["-c", sql]))
+        psql
+    }
+
+    /// Runs SQL in a transaction that stays open until what is returned is dropped, and then ends well.
+    pub fn hold(&self, database: &str, sql: &str) -> impl Drop + use<> {
+        let mut child = self.psql(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
+        let mut input = child.stdin.take().expect("it is piped");
+        writeln!(input, "BEGIN; {sql}; SELECT 'held';").expect("psql reads");
+        let mut said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        assert!(said.any(|line| line.is_ok_and(|line| line == "held")), "{sql}: it is not held");
+        Held { child, input: Some(input) }
     }
 
     /// Ends it as its operator does: connections are closed, and what was committed is kept.
@@ -94,6 +109,22 @@ impl PostgresServer {
             let mut ready = Command::new(self.programs.join("pg_isready"));
             ready.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
         });
+    }
+}
+
+/// A transaction that is open.
+struct Held {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(mut input) = self.input.take() {
+            // Where psql has ended, so has the transaction.
+            let _ = writeln!(input, "COMMIT;");
+        }
+        let _ = self.child.wait();
     }
 }
 

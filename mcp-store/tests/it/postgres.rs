@@ -1,11 +1,17 @@
 //! The stores on PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use mcp_core::Stores;
 use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::Timestamp;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::contract::Fresh;
+use mcp_core::store::StoreError;
+use mcp_core::store::history::CallQuery;
+use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
 use mcp_store::test_servers::PostgresServer;
 use mcp_store::{OpenError, StoreConfig};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
@@ -97,4 +103,82 @@ async fn beside_a_host_on_sqlite() {
     let (tenant, owner) = (Tenant::from("a"), Principal::from("p"));
     stores.notes.write(&tenant, &owner, "n", "text").await.unwrap();
     assert!(stores.notes.read(&tenant, &owner, "n").await.unwrap().is_some());
+}
+
+/// A name so long and so odd that no index takes it.
+fn too_long_for_an_index() -> String {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + u8::try_from(state >> 33 & 0x3f).unwrap())
+    };
+    (0..20_000).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn what_is_bad_fails_alone() {
+    let stores = open(&PostgresServer::shared().database()).await.unwrap();
+    let long = too_long_for_an_index();
+    let bad = [13, 60, 61];
+    let commits: Vec<_> = (1..=100)
+        .map(|id| stores.ledger.commit(vec![Entry::Call(call(id, if bad.contains(&id) { &long } else { "t" }))]))
+        .collect();
+    for (id, commit) in (1..).zip(commits) {
+        let result = commit.await;
+        let is_refused = matches!(result, Err(StoreError::Refused { store: "ledger", .. }));
+        assert_eq!((is_refused, result.is_ok()), (bad.contains(&id), !bad.contains(&id)), "{id}: {result:?}");
+    }
+    let query = CallQuery { limit: 200, ..CallQuery::default() };
+    let kept = stores.history.calls(&Tenant::from("a"), &query).await.unwrap();
+    assert_eq!(kept.len(), 97);
+}
+
+fn call(id: u128, tool: &str) -> CallRecord {
+    CallRecord {
+        id: CallId::from_u128(id),
+        parent: None,
+        tenant: Tenant::from("a"),
+        principal: Principal::from("p"),
+        tool: tool.to_owned(),
+        arguments: Bytes::from_static(b"{}"),
+        outcome: Outcome::Ok,
+        result: Bytes::from_static(b"{}"),
+        at: Timestamp::default(),
+        duration: Duration::ZERO,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_full_queue_no_call_begins_and_all_that_began_are_kept() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let stores = open(&url).await.unwrap();
+    let locked = server.hold(url.rsplit('/').next().unwrap(), "LOCK TABLE mcp_calls");
+    let mut commits = Vec::new();
+    while stores.ledger.admit().is_ok() {
+        assert!(commits.len() < 10_000, "the queue has no end");
+        commits.push(stores.ledger.commit(vec![Entry::Call(call(commits.len() as u128, "t"))]));
+    }
+    let waiting = commits.len();
+    assert!(waiting > 1_000, "only {waiting} wait");
+    // Begun before the queue was full.
+    commits.push(stores.ledger.commit(vec![Entry::Call(call(waiting as u128, "t"))]));
+    drop(locked);
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    stores.ledger.admit().expect("there is room again");
+    let query = CallQuery { limit: u16::MAX, ..CallQuery::default() };
+    assert_eq!(stores.history.calls(&Tenant::from("a"), &query).await.unwrap().len(), waiting + 1);
+}
+
+/// For a pooler between here and there, which gives each transaction another connection.
+#[tokio::test]
+async fn the_url_may_switch_prepared_statements_off() {
+    let server = PostgresServer::shared();
+    let url = format!("{}?statement-cache-capacity=0", server.database());
+    let stores = open(&url).await.unwrap();
+    let (tenant, owner) = (Tenant::from("a"), Principal::from("p"));
+    stores.notes.write(&tenant, &owner, "n", "text").await.unwrap();
+    assert_eq!(stores.notes.search(&tenant, &owner, "text", 1).await.unwrap().len(), 1);
 }

@@ -18,7 +18,7 @@ pub(super) async fn write(database: &Database, row: Model, tokens: Vec<String>) 
     let Model { id: _, tenant, owner, name, text, written } = row;
     let values = [tenant.into(), owner.into(), name.into(), text.into(), written.into(), array(tokens)];
     let write = Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values);
-    database.writer.execute_raw(write).await.map(drop)
+    database.writer().execute_raw(write).await.map(drop)
 }
 
 /// The rows that have all of `tokens`.

@@ -1,0 +1,48 @@
+//! Connections to a server that may be started again.
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+
+use super::error::is_about_the_connection;
+use super::postgres::CONNECTIONS;
+
+/// Runs each statement, outside of a transaction, and again on the next connection if it met one that the server has closed: for
+/// reads, and for writes that do no harm when they are run twice.
+#[derive(Clone)]
+pub(crate) struct Repeating(pub(super) DatabaseConnection);
+
+/// Gives up after as many as can have waited in the pool, all of which a server that was started again has closed.
+macro_rules! repeat {
+    ($run:expr) => {{
+        for _ in 0..CONNECTIONS {
+            match $run.await {
+                Err(error) if is_about_the_connection(&error) => {}
+                done => return done,
+            }
+        }
+        $run.await
+    }};
+}
+
+#[async_trait]
+impl ConnectionTrait for Repeating {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        repeat!(self.0.execute_raw(statement.clone()))
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        repeat!(self.0.execute_unprepared(sql))
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        repeat!(self.0.query_one_raw(statement.clone()))
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        repeat!(self.0.query_all_raw(statement.clone()))
+    }
+}
