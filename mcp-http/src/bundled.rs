@@ -47,8 +47,9 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let bad = |error: OpenError| config.error("DATABASE_URL", error.to_string());
     let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
-    let secret_keys = SecretKeys::load(&config)?;
+    SecretKeys::check(&config)?;
     let stores = mcp_store::open(&store).await.map_err(bad)?;
+    let secret_keys = SecretKeys::load(&config)?;
     if config.redis_url.is_some() {
         tracing::warn!("REDIS_URL is set, and not used by this version: the cache is in this process");
     }

@@ -20,12 +20,25 @@ pub struct SecretKeys(Vec<SecretBox<[u8]>>);
 const FILE: &str = "secret.key";
 
 impl SecretKeys {
+    /// Refuses what [`SecretKeys::load`] would refuse for want of a key, before anything is touched.
+    pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
+        if config.secret_keys.is_empty() && config.data_folder().is_none() {
+            return Err(config.error(
+                "SECRET_KEYS",
+                "PostgreSQL is for replicas, which must share a key: run `export SECRET_KEYS=\"$(openssl rand -base64 32)\"`, \
+                 once, and give each replica the same",
+            ));
+        }
+        Ok(())
+    }
+
     /// The keys of `SECRET_KEYS`; without it, and with SQLite, the key in the database's folder, made at the first start and
     /// readable by its owner only.
     ///
     /// # Errors
     /// [`ConfigError`] when the file cannot be read or made, or when others may read it.
     pub fn load(config: &Config) -> Result<Self, ConfigError> {
+        Self::check(config)?;
         let keys = match config.data_folder() {
             Some(folder) if config.secret_keys.is_empty() => {
                 let path = folder.join(FILE);
@@ -35,9 +48,6 @@ impl SecretKeys {
             }
             _ => config.secret_keys.clone(),
         };
-        if keys.is_empty() {
-            return Err(config.error("SECRET_KEYS", "PostgreSQL is for replicas, which must share a key: run `export SECRET_KEYS=\"$(openssl rand -base64 32)\"`, once, and give each replica the same"));
-        }
         let decode =
             |key: &SecretString| STANDARD.decode(key.expose_secret().trim()).ok().filter(|key| key.len() >= 32);
         let keys: Option<Vec<_>> = keys.iter().map(|key| decode(key).map(|key| SecretBox::new(key.into()))).collect();

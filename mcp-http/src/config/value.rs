@@ -148,9 +148,16 @@ fn split_unit(text: &str) -> (&str, &str) {
 
 /// A URL without the password that it may hold.
 pub(super) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, place)) => format!("{scheme}://{}:***@{place}", user.split(':').next().unwrap_or_default()),
+    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+    let mut shown = match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (user, place))) => {
+            format!("{scheme}://{}:***@{place}", user.split(':').next().unwrap_or_default())
+        }
         None => url.to_owned(),
+    };
+    for (n, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if n == 0 { '?' } else { '&' });
+        shown.push_str(if parameter.starts_with("password=") { "password=***" } else { parameter });
     }
+    shown
 }

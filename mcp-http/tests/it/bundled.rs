@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use mcp_store::test_servers::PostgresServer;
 use serde_json::json;
 
+use crate::outages::SECRET_KEYS;
 use crate::served::{Served, binary, text};
 
 #[test]
@@ -38,6 +40,19 @@ fn what_was_written_is_there_after_a_restart() {
     let note = server.post("/api/v1/tools/notes.read/call", r#"{"name": "a"}"#).body;
     assert_eq!(note["structuredContent"]["text"], "remember me", "{note}");
     assert_eq!(server.get("/api/v1/calls?tool=notes.write").body["calls"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn on_postgres_it_starts_as_well_and_shows_no_password() {
+    let url = PostgresServer::shared().database().replace("mcp@", "mcp:hunter2@");
+    let settings = [("DATABASE_URL", &*format!("{url}?password=hunter2")), ("SECRET_KEYS", SECRET_KEYS)];
+    let server = Served::start(&settings);
+    assert!(server.said[3].contains("postgres://mcp:***@127.0.0.1:"), "{:?}", server.said);
+    assert!(!server.said.join("\n").contains("hunter2"), "{:?}", server.said);
+    assert_eq!(server.get("/health").body["checks"]["database"]["state"], "up");
+    let shown = text(&binary(server.folder(), &settings).arg("config").output().unwrap().stdout);
+    assert!(shown.contains("password=***") && !shown.contains("hunter2"), "{shown}");
+    assert!(!server.folder().join("data").exists(), "nothing is kept beside it");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line: what it prints, and its exit codes.
 
+use mcp_store::test_servers::PostgresServer;
 use serde_json::Value;
 
 use crate::served::{Served, binary, text};
@@ -73,11 +74,14 @@ fn a_server_that_wants_a_key_is_told_it() {
 #[test]
 fn migrate_shows_and_applies() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |words: &[&str]| text(&binary(folder.path(), &[]).args(words).output().unwrap().stdout);
-    assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"));
-    assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"), "a dry run applies nothing");
-    assert!(run(&["migrate"]).starts_with("Applied:"));
-    assert_eq!(run(&["migrate"]), "The database is up to date.\n");
+    let postgres = PostgresServer::shared().database();
+    for settings in [&[][..], &[("DATABASE_URL", postgres.as_str())]] {
+        let run = |words: &[&str]| text(&binary(folder.path(), settings).args(words).output().unwrap().stdout);
+        assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"));
+        assert!(run(&["migrate", "--dry-run"]).starts_with("Pending:"), "a dry run applies nothing");
+        assert!(run(&["migrate"]).starts_with("Applied:"));
+        assert_eq!(run(&["migrate"]), "The database is up to date.\n");
+    }
 }
 
 #[test]

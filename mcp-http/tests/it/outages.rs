@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::served::{Reply, Served};
 
-const SECRET_KEYS: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const SECRET_KEYS: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 fn serve(url: &str) -> Served {
     Served::start(&[("DATABASE_URL", url), ("SECRET_KEYS", SECRET_KEYS), ("STREAM_AFTER", "60s")])
