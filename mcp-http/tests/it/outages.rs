@@ -176,7 +176,10 @@ fn a_slow_postgres_is_waited_for_and_one_that_hangs_is_not() {
         postgres.thaw();
         assert_eq!(waiting.join().unwrap().status, 200);
     });
+    // The connection was used just now, and nobody knows yet that it leads nowhere.
+    assert_eq!(server.get("/api/v1/calls").status, 200);
     postgres.freeze();
+    assert!(is_refused(&server.get("/api/v1/calls")));
     assert!(is_refused(&call(&server)));
     is_degraded(&server);
     postgres.thaw();

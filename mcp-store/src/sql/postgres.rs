@@ -49,7 +49,9 @@ impl PostgresDatabase {
 
     /// The database to which `options` lead.
     pub(crate) fn with(options: PgConnectOptions) -> Self {
-        Self { options: options.disable_statement_logging().application_name("mcp") }
+        let options = options.disable_statement_logging();
+        let is_named = options.get_application_name().is_some();
+        Self { options: if is_named { options } else { options.application_name("mcp") } }
     }
 
     /// Brings the tables to this version, in one transaction, and under a lock, so that of several processes that start at once

@@ -1,7 +1,9 @@
 //! Connections to a server that may be started again.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 
 use super::error::is_about_the_connection;
 use super::postgres::CONNECTIONS;
@@ -11,16 +13,23 @@ use super::postgres::CONNECTIONS;
 #[derive(Clone)]
 pub(crate) struct Repeating(pub(super) DatabaseConnection);
 
+/// How long a statement may take, with all that it meets. A server that is cut off says nothing.
+const DEADLINE: Duration = Duration::from_secs(6);
+
 /// Gives up after as many as can have waited in the pool, all of which a server that was started again has closed.
 macro_rules! repeat {
     ($run:expr) => {{
-        for _ in 0..CONNECTIONS {
-            match $run.await {
-                Err(error) if is_about_the_connection(&error) => {}
-                done => return done,
+        let repeated = async {
+            for _ in 0..CONNECTIONS {
+                match $run.await {
+                    Err(error) if is_about_the_connection(&error) => {}
+                    done => return done,
+                }
             }
-        }
-        $run.await
+            $run.await
+        };
+        let late = |_| Err(DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())));
+        tokio::time::timeout(DEADLINE, repeated).await.unwrap_or_else(late)
     }};
 }
 
