@@ -44,13 +44,21 @@ use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
 pub struct Fresh {
     stores: Stores,
     clock: SimulatedClock,
+    age: Box<dyn Fn(Duration) + Send + Sync>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Fresh {
     /// Stores whose time is that of `clock`.
     pub fn new(stores: Stores, clock: SimulatedClock) -> Self {
-        Self { stores, clock, _keep: Box::new(()) }
+        Self { stores, clock, age: Box::new(|_| ()), _keep: Box::new(()) }
+    }
+
+    /// Calls `age` whenever time passes, before the clock moves: for what is kept elsewhere, by a clock that is not `clock`, and
+    /// must be made to look so much older.
+    #[must_use]
+    pub fn aging(self, age: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { age: Box::new(age), ..self }
     }
 
     /// Keeps something until the case is over, such as the folder in which the stores are.
@@ -61,6 +69,7 @@ impl Fresh {
 
     /// Lets time pass for the stores.
     fn pass(&self, time: Duration) {
+        (self.age)(time);
         self.clock.advance(time);
     }
 

@@ -25,6 +25,7 @@
 mod cache;
 mod ledger;
 mod open;
+mod redis;
 mod sql;
 #[cfg(any(test, feature = "test"))]
 pub mod test_servers;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
@@ -10,6 +11,7 @@ use sea_orm::{DatabaseConnection, DbBackend};
 
 use crate::cache::LocalCache;
 use crate::ledger::QueuedLedger;
+use crate::redis;
 use crate::sql::calls::SqlCalls;
 use crate::sql::check::DatabaseCheck;
 use crate::sql::notes::SqlNotes;
@@ -22,6 +24,10 @@ use crate::sql::sqlite::writer::SqliteWriter;
 #[non_exhaustive]
 pub struct StoreConfig {
     location: Location,
+    /// Where replicas share results: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`. Without it the cache is this process's own.
+    pub redis_url: Option<String>,
+    /// How long Redis may take to answer (150 ms); what takes longer is done without it.
+    pub redis_deadline: Duration,
     /// Tells when a note was written and when a cached value is too old.
     pub clock: Arc<dyn Clock>,
     /// How many bytes the cache holds at the most (64 MiB).
@@ -72,7 +78,8 @@ impl StoreConfig {
     }
 
     fn at(location: Location, clock: Arc<dyn Clock>) -> Self {
-        Self { location, clock, cache_bytes: 64 * 1024 * 1024 }
+        let redis_deadline = Duration::from_millis(150);
+        Self { location, redis_url: None, redis_deadline, clock, cache_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -85,6 +92,8 @@ impl fmt::Debug for StoreConfig {
         };
         f.debug_struct("StoreConfig")
             .field("location", &format_args!("{location}"))
+            .field("redis_url", &self.redis_url.as_ref().map(|_| format_args!("…")))
+            .field("redis_deadline", &self.redis_deadline)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
@@ -118,6 +127,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     );
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
+    if let Some(url) = &config.redis_url {
+        redis::share(&mut stores, url, config).await?;
+    }
     Ok(stores)
 }
 
@@ -163,6 +175,12 @@ pub async fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, Ope
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// The URL of Redis cannot be used.
+    #[error("{problem}: set REDIS_URL to redis://HOST:PORT, such as redis://127.0.0.1:6379, or leave it out")]
+    Redis {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The URL names a database of a kind that this version does not know.
     #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
     Unsupported {

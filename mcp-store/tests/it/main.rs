@@ -2,6 +2,7 @@
 
 mod opening;
 mod postgres;
+mod redis;
 mod servers;
 mod tools;
 

@@ -1,0 +1,243 @@
+//! What replicas share for a short while, on one Redis.
+//!
+//! Every command goes through [`Redis::run`]: a connection of the pool, a deadline around all of it, and a breaker that is open
+//! while Redis does not answer, so that nobody waits for what will not come. A beat in the background opens and closes it. Only
+//! what listens for events has a connection of its own.
+//!
+//! Redis may be stopped, frozen, restarted, emptied or replaced at any time, and everything heals by itself. Replicas share one
+//! server: of a cluster's nodes only one would be asked, and of what a primary acknowledged and its successor never had, nothing
+//! is trusted, since a successor is another server.
+//!
+//! Its memory is bounded by its operator: `maxmemory` with a policy `volatile-*` (or `allkeys-*`). Every key that is written here
+//! begins with `mcp:`, and ends by itself after a while.
+
+mod breaker;
+mod cache;
+mod check;
+mod connection;
+mod counts;
+mod key;
+mod versions;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mcp_core::Stores;
+use mcp_core::clock::Clock;
+use mcp_core::store::{Cause, StoreError};
+use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
+use tokio::time::{Instant, timeout_at};
+
+use breaker::Breaker;
+use connection::{Connection, Connections, Failure};
+use counts::Counts;
+
+use cache::SharedCache;
+use check::RedisCheck;
+
+use crate::cache::LocalCache;
+use crate::open::{OpenError, StoreConfig};
+
+/// A Redis, through a pool of connections that several commands use at once. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Redis(Arc<Inner>);
+
+struct Inner {
+    pool: bb8::Pool<Connections>,
+    connecting: Arc<Failure>,
+    breaker: Breaker,
+    counts: Counts,
+    clock: Arc<dyn Clock>,
+    deadline: Duration,
+}
+
+/// Puts the Redis behind `url` behind the cache. It need not be there yet.
+pub(crate) async fn share(stores: &mut Stores, url: &str, config: &StoreConfig) -> Result<(), OpenError> {
+    let redis = Redis::open(url, config.redis_deadline, config.clock.clone()).await;
+    let redis = redis.map_err(|problem| OpenError::Redis { problem: problem.to_string() })?;
+    let local = LocalCache::new(config.clock.clone(), config.cache_bytes);
+    let cache = SharedCache::start(local, redis.clone(), config.clock.clone());
+    stores.checks.push(Arc::new(RedisCheck::new(redis)));
+    stores.collectors.push(Arc::new(cache.measures()));
+    stores.cache = Arc::new(cache);
+    Ok(())
+}
+
+/// How many connections there are. What comes after a large value on one of them is overtaken on another.
+const CONNECTIONS: u32 = 2;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_millis(500);
+/// How long after a beat the next one begins.
+const BEAT: Duration = Duration::from_millis(200);
+/// How much longer than a command a beat may take, so that a moment's delay is no outage.
+const BEAT_GRACE: Duration = Duration::from_millis(100);
+
+/// What Redis replied.
+struct Reply<T> {
+    value: T,
+    /// Which run of the server it was: another one after each restart.
+    incarnation: u64,
+}
+
+/// Why there is no reply that can be used.
+enum Fault {
+    /// Redis answered that it will not do this; it does other things.
+    Refused(Cause),
+    /// It did not answer, or answered that it does nothing at the moment.
+    Missed(Cause),
+}
+
+impl Redis {
+    /// The Redis behind `url`, whose commands may take `deadline`. It is asked for the first time before this returns, on the
+    /// current tokio runtime, and need not be there.
+    ///
+    /// # Errors
+    /// A URL that cannot be read, in words that do not show it.
+    pub(crate) async fn open(url: &str, deadline: Duration, clock: Arc<dyn Clock>) -> Result<Self, BadUrl> {
+        let (manager, connecting) =
+            Connections::new(parse(url)?).map_err(|error| BadUrl(error.category().to_owned()))?;
+        let pool = bb8::Pool::builder()
+            .max_size(CONNECTIONS)
+            .min_idle(CONNECTIONS)
+            .test_on_check_out(false)
+            .retry_connection(false)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connection_timeout(CONNECT)
+            .build_unchecked(manager);
+        let (breaker, counts) = (Breaker::new(), Counts::default());
+        let redis = Self(Arc::new(Inner { pool, connecting, breaker, counts, clock, deadline }));
+        redis.beat().await;
+        tokio::spawn(beat(Arc::downgrade(&redis.0)));
+        Ok(redis)
+    }
+
+    /// Runs commands in one round trip. They are made anew for each connection on which they are tried, since one that broke may
+    /// yet have carried them.
+    ///
+    /// Cancel safe, as far as the commands are.
+    async fn run<T: FromRedisValue>(&self, commands: impl Fn() -> Pipeline) -> Result<Reply<T>, StoreError> {
+        if self.0.breaker.is_open() {
+            self.0.counts.skipped();
+            return Err(unavailable(None));
+        }
+        let result = self.exchange(&commands, self.0.deadline).await;
+        match &result {
+            Ok(_) | Err(Fault::Refused(_)) => self.0.breaker.served(),
+            Err(Fault::Missed(cause)) => self.0.breaker.missed(cause),
+        }
+        result.map_err(|(Fault::Refused(cause) | Fault::Missed(cause))| unavailable(Some(cause)))
+    }
+
+    /// Tries commands until `deadline`, on as many connections as turn out to be broken.
+    async fn exchange<T: FromRedisValue>(
+        &self,
+        commands: &impl Fn() -> Pipeline,
+        deadline: Duration,
+    ) -> Result<Reply<T>, Fault> {
+        let until = Instant::now() + deadline;
+        let mut broke = None;
+        let result = loop {
+            let Ok(mut connection) = timeout_at(until, self.connection()).await else {
+                let cause = broke.or_else(|| self.0.connecting.last()).unwrap_or_else(|| Arc::new(Late));
+                break Err(Fault::Missed(cause));
+            };
+            let pipeline = commands();
+            match timeout_at(until, pipeline.query_async(&mut connection.wire)).await {
+                Ok(Ok(value)) => break Ok(Reply { value, incarnation: connection.incarnation }),
+                Ok(Err(error)) if is_refusal(&error) => break Err(Fault::Refused(Arc::new(error))),
+                Ok(Err(error)) => {
+                    connection.set_broken();
+                    let closed = error.is_unrecoverable_error();
+                    let cause: Cause = Arc::new(error);
+                    if !closed {
+                        break Err(Fault::Missed(cause));
+                    }
+                    broke = Some(cause);
+                }
+                Err(_) => {
+                    connection.set_broken();
+                    break Err(Fault::Missed(Arc::new(Late)));
+                }
+            }
+        };
+        self.0.counts.ended(&result);
+        result
+    }
+
+    /// A connection that nothing bad is known of. Others may use it at the same time.
+    async fn connection(&self) -> Connection {
+        loop {
+            // The pool gives up after a while, and then it is asked again: whoever waits has a deadline.
+            if let Ok(connection) = self.0.pool.get().await
+                && !connection.is_broken()
+            {
+                return connection.clone();
+            }
+        }
+    }
+
+    /// Finds out whether Redis is there. One that takes no writes might as well not be: no change would get through it.
+    async fn beat(&self) {
+        match self.exchange::<()>(&write, self.0.deadline + BEAT_GRACE).await {
+            Ok(_) => self.0.breaker.beat(self.0.clock.monotonic()),
+            Err(Fault::Refused(cause) | Fault::Missed(cause)) => self.0.breaker.open(&cause),
+        }
+    }
+
+    /// How long after this replica found Redis to be back the others have found it as well, and have delivered what they owed.
+    fn settling(&self) -> Duration {
+        CONNECT + BEAT + (self.0.deadline + BEAT_GRACE) * 4
+    }
+}
+
+/// The smallest write.
+fn write() -> Pipeline {
+    let mut write = redis::pipe();
+    write.cmd("SET").arg(key::BEAT).arg(1).arg("PX").arg(1_000).ignore();
+    write
+}
+
+/// Beats until the Redis is dropped.
+async fn beat(redis: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let Some(redis) = redis.upgrade() else { return };
+        Redis(redis).beat().await;
+    }
+}
+
+/// Whether Redis did not like these commands, and would do others.
+fn is_refusal(error: &RedisError) -> bool {
+    /// What a server says that serves nobody, or takes no writes.
+    const DOES_NOTHING: [&str; 9] =
+        ["BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "READONLY"];
+    match error.clone().into_server_errors() {
+        Some(errors) => !errors.iter().any(|(_, error)| DOES_NOTHING.contains(&error.code())),
+        None => matches!(error.kind(), redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType),
+    }
+}
+
+fn unavailable(source: Option<Cause>) -> StoreError {
+    StoreError::Unavailable { store: "shared cache", source }
+}
+
+/// The connection that a URL describes.
+fn parse(url: &str) -> Result<ConnectionInfo, BadUrl> {
+    if url.starts_with("rediss:") || url.starts_with("valkeys:") {
+        return Err(BadUrl("this version speaks to Redis without TLS only".to_owned()));
+    }
+    let info = url.into_connection_info().map_err(|_| BadUrl("it cannot be read".to_owned()))?;
+    let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+    Ok(info.set_tcp_settings(tcp))
+}
+
+/// What is wrong with a URL.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadUrl(String);
+
+/// It took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer in time")]
+struct Late;
