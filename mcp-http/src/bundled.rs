@@ -41,18 +41,20 @@ pub struct Bundled {
 /// Opens what the configuration names. To be called on a multi-thread tokio runtime, which also runs the calls.
 ///
 /// # Errors
-/// [`StartError`] when a key cannot be read or made, or the database cannot be opened.
+/// [`StartError`] when a key cannot be read or made, or the database cannot be opened. A Redis that does not answer is waited for
+/// while the server serves.
 pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let clock = Arc::new(TokioClock::new());
-    let bad = |error: OpenError| config.error("DATABASE_URL", error.to_string());
+    let bad = |error: OpenError| {
+        let key = if matches!(error, OpenError::Redis { .. }) { "REDIS_URL" } else { "DATABASE_URL" };
+        config.error(key, error.to_string())
+    };
     let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
+    store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     SecretKeys::check(&config)?;
     let stores = mcp_store::open(&store).await.map_err(bad)?;
     let secret_keys = SecretKeys::load(&config)?;
-    if config.redis_url.is_some() {
-        tracing::warn!("REDIS_URL is set, and not used by this version: the cache is in this process");
-    }
     let builder = Server::builder("mcp-http", env!("CARGO_PKG_VERSION"))
         .clock(clock)
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))
@@ -194,7 +196,7 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
         "listening  http://{address}\n\
          mcp        http://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
          tools      {}\n\
-         storage    {}, cache in this process\n\
+         storage    {}, cache {}\n\
          docs       http://{address}/docs\n\
          next       curl -s http://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
@@ -203,6 +205,7 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
             .find(|(setting, ..)| setting.key == "DATABASE_URL")
             .map(|(_, url, _)| url)
             .unwrap_or_default(),
+        if config.redis_url.is_some() { "shared through Redis" } else { "in this process" },
     );
 }
 

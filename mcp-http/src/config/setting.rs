@@ -31,7 +31,10 @@ pub static SETTINGS: &[Setting] = &[
     setting("HOST", "127.0.0.1", "the address to listen on; one that others can reach needs API_KEY"),
     setting("PORT", "8000", "the port to listen on; 0 takes a free one"),
     setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
-    secret("REDIS_URL", "where replicas share what is short-lived; not used yet"),
+    secret(
+        "REDIS_URL",
+        "where replicas share cached results, such as redis://127.0.0.1:6379; without it each has its own",
+    ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
     secret(
         "SECRET_KEYS",

@@ -56,6 +56,23 @@ fn on_postgres_it_starts_as_well_and_shows_no_password() {
 }
 
 #[test]
+fn it_starts_without_the_redis_that_it_is_told_of() {
+    let server = Served::start(&[("REDIS_URL", "redis://:hunter2@127.0.0.1:1")]);
+    assert!(server.said[3].ends_with("cache shared through Redis"), "{}", server.said[3]);
+    let health = server.get("/health");
+    assert_eq!((health.status, &health.body["status"]), (200, &json!("degraded")));
+    let redis = &health.body["checks"]["redis"];
+    assert_eq!(
+        (&redis["state"], &redis["last_error"]["message"]),
+        (&json!("down"), &json!("the shared cache is unavailable"))
+    );
+    assert_eq!(server.post("/api/v1/tools/time.now/call", "{}").status, 200);
+    let (code, more, _) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(!more.contains("hunter2"), "{more}");
+}
+
+#[test]
 fn a_start_that_cannot_be_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
@@ -70,6 +87,7 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
         (&[("PORT", taken.as_str())], &[], &["PORT", "another PORT"]),
         (&[("DATABASE_URL", "sqlite:./file/mcp.db")], &[], &["DATABASE_URL", "from the environment"]),
         (&[("DATABASE_URL", "mysql://user:hunter2@h/d")], &[], &["DATABASE_URL", "sqlite"]),
+        (&[("REDIS_URL", "http://:hunter2@cache")], &[], &["REDIS_URL", "redis://127.0.0.1:6379"]),
         (&[("SECRET_KEYS", "short")], &[], &["SECRET_KEYS", "openssl rand"]),
         (
             &[("DATABASE_URL", "postgres://user:hunter2@h/d")],

@@ -1,6 +1,6 @@
 //! Whether it is worth asking.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use mcp_core::store::Cause;
@@ -10,6 +10,8 @@ use tokio::sync::watch;
 /// answered closes it, and nothing else does.
 pub(super) struct Breaker {
     misses: AtomicU32,
+    /// Whether the log says that contact is lost.
+    is_told: AtomicBool,
     contact: watch::Sender<Contact>,
 }
 
@@ -27,7 +29,7 @@ const MISSES: u32 = 3;
 impl Breaker {
     /// Open, until the first beat.
     pub(super) fn new() -> Self {
-        Self { misses: AtomicU32::new(0), contact: watch::Sender::new(Contact::Lost) }
+        Self { misses: AtomicU32::new(0), is_told: AtomicBool::new(false), contact: watch::Sender::new(Contact::Lost) }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -60,23 +62,22 @@ impl Breaker {
     /// A beat was not answered.
     pub(super) fn open(&self, cause: &Cause) {
         self.misses.store(0, Ordering::Relaxed);
-        if self.contact.send_replace(Contact::Lost) != Contact::Lost {
+        self.contact.send_replace(Contact::Lost);
+        if !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(%cause, "Redis does not answer: results are not cached until it does");
         }
     }
 
     /// A beat was answered at the moment `now`.
     pub(super) fn beat(&self, now: Duration) {
-        let mut is_back = false;
         self.contact.send_modify(|contact| {
             if *contact == Contact::Lost {
-                is_back = true;
+                self.misses.store(0, Ordering::Relaxed);
                 *contact = Contact::Since(now);
             }
         });
-        if is_back {
-            self.misses.store(0, Ordering::Relaxed);
-            tracing::info!("Redis answers");
+        if self.is_told.swap(false, Ordering::Relaxed) {
+            tracing::info!("Redis answers again");
         }
     }
 }
