@@ -19,9 +19,11 @@
 //! mcp_core::history_contract!(fresh);
 //! mcp_core::notes_contract!(fresh);
 //! mcp_core::cache_contract!(fresh);
+//! mcp_core::events_contract!(fresh);
 //! ```
 
 pub mod cache;
+pub mod events;
 pub mod history;
 pub mod ledger;
 pub mod notes;

@@ -2,6 +2,7 @@
 
 mod cache;
 mod calls;
+mod events;
 mod notes;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
@@ -13,6 +14,7 @@ use calls::Calls;
 use notes::Shelf;
 
 pub use cache::MemoryCache;
+pub use events::MemoryEvents;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
 /// [`Notes`](crate::store::notes::Notes) in memory.

@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod check;
+pub mod events;
 pub mod history;
 pub mod ledger;
 pub mod notes;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
-use crate::memory::{MemoryCache, MemoryStore};
+use crate::memory::{MemoryCache, MemoryEvents, MemoryStore};
 use cache::Cache;
 use check::Check;
+use events::Events;
 use history::History;
 use ledger::Ledger;
 use notes::Notes;
@@ -31,6 +33,8 @@ pub struct Stores {
     pub notes: Arc<dyn Notes>,
     /// Results that may be used again.
     pub cache: Arc<dyn Cache>,
+    /// Who is told that something happened.
+    pub events: Arc<dyn Events>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -38,14 +42,15 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Bundles one of each, with nothing that checks or counts.
+    /// Bundles one of each, with events in this process, and nothing that checks or counts.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         history: Arc<dyn History>,
         notes: Arc<dyn Notes>,
         cache: Arc<dyn Cache>,
     ) -> Self {
-        Self { ledger, history, notes, cache, checks: Vec::new(), collectors: Vec::new() }
+        let events = Arc::new(MemoryEvents::default());
+        Self { ledger, history, notes, cache, events, checks: Vec::new(), collectors: Vec::new() }
     }
 
     /// Keeps everything in this process, bounded, and loses it with the process.

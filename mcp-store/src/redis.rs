@@ -16,6 +16,7 @@ mod cache;
 mod check;
 mod connection;
 mod counts;
+mod events;
 mod key;
 mod versions;
 
@@ -29,8 +30,9 @@ use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisE
 use tokio::time::{Instant, timeout_at};
 
 use breaker::Breaker;
-use connection::{Connection, Connections, Failure};
+use connection::{Connection, Connections, Failure, Listening};
 use counts::Counts;
+use events::RedisEvents;
 
 use cache::SharedCache;
 use check::RedisCheck;
@@ -44,6 +46,8 @@ pub(crate) struct Redis(Arc<Inner>);
 
 struct Inner {
     pool: bb8::Pool<Connections>,
+    /// Its number.
+    database: i64,
     connecting: Arc<Failure>,
     breaker: Breaker,
     counts: Counts,
@@ -53,13 +57,17 @@ struct Inner {
 
 /// Puts the Redis behind `url` behind the cache. It need not be there yet.
 pub(crate) async fn share(stores: &mut Stores, url: &str, config: &StoreConfig) -> Result<(), OpenError> {
-    let redis = Redis::open(url, config.redis_deadline, config.clock.clone()).await;
-    let redis = redis.map_err(|problem| OpenError::Redis { problem: problem.to_string() })?;
+    let bad = |BadUrl(problem)| OpenError::Redis { problem };
+    let info = parse(url).map_err(bad)?;
+    let listening = Listening::new(info.clone()).map_err(unusable).map_err(bad)?;
+    let redis = Redis::open(info, config.redis_deadline, config.clock.clone()).await.map_err(bad)?;
+    let events = RedisEvents::start(redis.clone(), listening).await;
     let local = LocalCache::new(config.clock.clone(), config.cache_bytes);
-    let cache = SharedCache::start(local, redis.clone(), config.clock.clone());
+    let cache = SharedCache::start(local, redis.clone(), &events, config.clock.clone());
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
     stores.collectors.push(Arc::new(cache.measures()));
     stores.cache = Arc::new(cache);
+    stores.events = Arc::new(events);
     Ok(())
 }
 
@@ -88,14 +96,14 @@ enum Fault {
 }
 
 impl Redis {
-    /// The Redis behind `url`, whose commands may take `deadline`. It is asked for the first time before this returns, on the
+    /// The Redis that `info` describes, whose commands may take `deadline`. It is asked for the first time before this returns, on the
     /// current tokio runtime, and need not be there.
     ///
     /// # Errors
     /// A URL that cannot be read, in words that do not show it.
-    pub(crate) async fn open(url: &str, deadline: Duration, clock: Arc<dyn Clock>) -> Result<Self, BadUrl> {
-        let (manager, connecting) =
-            Connections::new(parse(url)?).map_err(|error| BadUrl(error.category().to_owned()))?;
+    async fn open(info: ConnectionInfo, deadline: Duration, clock: Arc<dyn Clock>) -> Result<Self, BadUrl> {
+        let database = info.redis_settings().db();
+        let (manager, connecting) = Connections::new(info).map_err(unusable)?;
         let pool = bb8::Pool::builder()
             .max_size(CONNECTIONS)
             .min_idle(CONNECTIONS)
@@ -106,7 +114,7 @@ impl Redis {
             .connection_timeout(CONNECT)
             .build_unchecked(manager);
         let (breaker, counts) = (Breaker::new(), Counts::default());
-        let redis = Self(Arc::new(Inner { pool, connecting, breaker, counts, clock, deadline }));
+        let redis = Self(Arc::new(Inner { pool, database, connecting, breaker, counts, clock, deadline }));
         redis.beat().await;
         tokio::spawn(beat(Arc::downgrade(&redis.0)));
         Ok(redis)
@@ -230,6 +238,10 @@ fn parse(url: &str) -> Result<ConnectionInfo, BadUrl> {
     let info = url.into_connection_info().map_err(|_| BadUrl("it cannot be read".to_owned()))?;
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
     Ok(info.set_tcp_settings(tcp))
+}
+
+fn unusable(error: RedisError) -> BadUrl {
+    BadUrl(error.category().to_owned())
 }
 
 /// What is wrong with a URL.

@@ -1,6 +1,7 @@
 //! The suites are tested as well: each promise has a case, and each case fails on a store that breaks its promise.
 
 mod broken_cache;
+mod broken_events;
 mod broken_ledger;
 mod broken_notes;
 
@@ -34,6 +35,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
+        (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

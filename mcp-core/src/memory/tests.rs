@@ -25,6 +25,7 @@ crate::ledger_contract!(fresh);
 crate::history_contract!(fresh);
 crate::notes_contract!(fresh);
 crate::cache_contract!(fresh);
+crate::events_contract!(fresh);
 
 fn tenant() -> Tenant {
     Tenant::from("a")

@@ -87,7 +87,7 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
         (&[("PORT", taken.as_str())], &[], &["PORT", "another PORT"]),
         (&[("DATABASE_URL", "sqlite:./file/mcp.db")], &[], &["DATABASE_URL", "from the environment"]),
         (&[("DATABASE_URL", "mysql://user:hunter2@h/d")], &[], &["DATABASE_URL", "sqlite"]),
-        (&[("REDIS_URL", "http://:hunter2@cache")], &[], &["REDIS_URL", "redis://127.0.0.1:6379"]),
+        (&[("REDIS_URL", "cache://:hunter2@host")], &[], &["REDIS_URL", "redis://127.0.0.1:6379"]),
         (&[("SECRET_KEYS", "short")], &[], &["SECRET_KEYS", "openssl rand"]),
         (
             &[("DATABASE_URL", "postgres://user:hunter2@h/d")],

@@ -12,6 +12,7 @@ use mcp_core::store::StoreError;
 use mcp_core::store::cache::Cache;
 
 use super::counts::RedisMeasures;
+use super::events::RedisEvents;
 use super::versions::Versions;
 use super::{Redis, key};
 use crate::cache::LocalCache;
@@ -35,9 +36,10 @@ const LARGEST: usize = 1024 * 1024;
 const FORMAT: u8 = 1;
 
 impl SharedCache {
-    /// A cache in front of which `local` answers. Starts on the current tokio runtime what delivers late invalidations.
-    pub(crate) fn start(local: LocalCache, redis: Redis, clock: Arc<dyn Clock>) -> Self {
-        let versions = Versions::start(redis.clone(), clock);
+    /// A cache in front of which `local` answers. Starts on the current tokio runtime what hears of invalidations and
+    /// delivers late ones.
+    pub(super) fn start(local: LocalCache, redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Self {
+        let versions = Versions::start(redis.clone(), events, clock);
         Self { local, redis, versions }
     }
 

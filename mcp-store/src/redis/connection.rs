@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bb8_redis::RedisConnectionManager;
 use mcp_core::store::Cause;
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, ErrorKind, RedisError};
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError};
 
 use super::{CONNECT, Late};
 
@@ -26,6 +26,9 @@ pub(super) struct Connection {
     pub(super) incarnation: u64,
     broken: Arc<AtomicBool>,
 }
+
+/// Makes connections that only listen.
+pub(super) struct Listening(Client);
 
 /// Why the last connection that was tried could not be made.
 #[derive(Default)]
@@ -81,6 +84,19 @@ impl Connection {
     /// A command on it has failed: the pool replaces it.
     pub(super) fn set_broken(&self) {
         self.broken.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Listening {
+    pub(super) fn new(info: ConnectionInfo) -> Result<Self, RedisError> {
+        Client::open(info).map(Self)
+    }
+
+    /// A connection that listens to all channels whose names match.
+    pub(super) async fn connect(&self, channels: &str) -> Result<PubSub, RedisError> {
+        let mut connection = self.0.get_async_pubsub().await?;
+        connection.psubscribe(channels).await?;
+        Ok(connection)
     }
 }
 

@@ -1,11 +1,27 @@
 //! The names of keys.
 
 use mcp_core::caller::Tenant;
+use mcp_core::store::events::Topic;
 
 /// What is written to find out whether anything can be.
 pub(super) const BEAT: &str = "mcp:beat";
 /// A part of the version of every tag.
 pub(super) const EPOCH: &str = "mcp:cache:epoch";
+
+/// The channels of all events, as a pattern. Channels know nothing of the databases of a server, so that its number is in them.
+pub(super) fn events(database: i64) -> String {
+    format!("mcp:event:{database}:*")
+}
+
+/// The channel of a topic.
+pub(super) fn event(database: i64, topic: &Topic) -> String {
+    let kind = format!("mcp:event:{database}");
+    match topic.tenant() {
+        Some(tenant) => of(&kind, tenant, topic.name()),
+        // No length begins with a letter.
+        None => format!("{kind}:house:{}", topic.name()),
+    }
+}
 
 /// The key of a cached value.
 pub(super) fn value(tenant: &Tenant, name: &str) -> String {

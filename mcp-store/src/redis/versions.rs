@@ -5,14 +5,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, StreamExt};
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
+use mcp_core::store::events::{Event, Listener, Topic};
 use redis::Pipeline;
 use tokio::sync::watch;
 
 use super::breaker::Contact;
+use super::events::{self, RedisEvents};
 use super::{Redis, key, unavailable};
 
 /// The versions of tags. Redis has them; each replica uses what it read for [`LEASE`], counted from before it asked.
@@ -20,7 +22,9 @@ use super::{Redis, key, unavailable};
 /// A version is made of random numbers, and so never comes back: the tag's own, that of the epoch, and that of the run of the
 /// server that told it, which is another one after a restart, whatever data the server came back with.
 ///
-/// An invalidation is owed from its first moment until Redis has acknowledged it. What is owed has no version here. It is
+/// An invalidation is told to the others, who read again at once; the lease is for those who do not hear it.
+///
+/// It is owed from its first moment until Redis has acknowledged it. What is owed has no version here. It is
 /// delivered again with each beat; when more is owed than can be remembered, everything is, and a new epoch pays for it.
 ///
 /// A replica that cannot ask has no versions as soon as its leases are over, and none for a while after that, until all others
@@ -63,11 +67,12 @@ const BATCH: usize = 500;
 const KEPT: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 impl Versions {
-    /// Starts delivering, on the current tokio runtime and until it is dropped.
-    pub(super) fn start(redis: Redis, clock: Arc<dyn Clock>) -> Arc<Self> {
+    /// Starts to deliver and to listen, on the current tokio runtime and until it is dropped.
+    pub(super) fn start(redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Arc<Self> {
         let beats = redis.0.breaker.watch();
         let versions = Arc::new(Self { redis, clock, state: Mutex::default() });
         tokio::spawn(deliver(Arc::downgrade(&versions), beats));
+        tokio::spawn(listen(Arc::downgrade(&versions), events.listen(&topic())));
         versions
     }
 
@@ -166,6 +171,7 @@ impl Versions {
             let mut pipeline = redis::pipe();
             for key in keys.clone() {
                 pipeline.cmd("SET").arg(key).arg(random()).arg("PX").arg(KEPT).ignore();
+                events::publish(&self.redis, &mut pipeline, &topic(), key.as_bytes());
             }
             pipeline
         };
@@ -214,15 +220,40 @@ async fn lease(redis: Redis, clock: Arc<dyn Clock>, tag: String) -> Result<Lease
         read_or_make(&mut pipeline, &tag);
         pipeline
     };
-    let reply = redis.run::<(Option<u64>, Option<u64>)>(commands).await?;
-    // One that is missing was put out for want of room before it could be read.
-    let (Some(epoch), Some(own)) = reply.value else { return Err(unavailable(None)) };
-    Ok(Lease { version: own ^ epoch ^ reply.incarnation, until })
+    // A server that has no room may put a new one out before it is read.
+    for _ in 0..3 {
+        let reply = redis.run::<(Option<u64>, Option<u64>)>(&commands).await?;
+        if let (Some(epoch), Some(own)) = reply.value {
+            return Ok(Lease { version: own ^ epoch ^ reply.incarnation, until });
+        }
+    }
+    Err(unavailable(None))
 }
 
 fn read_or_make(pipeline: &mut Pipeline, key: &str) {
     pipeline.cmd("SET").arg(key).arg(random()).arg("NX").arg("PX").arg(KEPT).ignore();
     pipeline.cmd("GET").arg(key);
+}
+
+/// Where replicas tell each other of invalidations.
+fn topic() -> Topic {
+    Topic::of_the_house("cache")
+}
+
+/// Forgets what others have invalidated, long before its lease is over.
+async fn listen(versions: Weak<Versions>, mut invalidations: Listener) {
+    while let Some(event) = invalidations.next().await {
+        let Some(versions) = versions.upgrade() else { return };
+        let mut state = versions.state();
+        match event {
+            Event::Told(key) if key != key::EPOCH => {
+                if let Ok(key) = std::str::from_utf8(&key) {
+                    state.reads.remove(key);
+                }
+            }
+            Event::Told(_) | Event::Missed => state.reads.clear(),
+        }
+    }
 }
 
 /// Delivers what is owed with each beat.

@@ -30,3 +30,4 @@ mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::cache_contract!(fresh);
+mcp_core::events_contract!(fresh);

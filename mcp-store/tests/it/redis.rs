@@ -2,6 +2,7 @@
 
 mod outages;
 mod shared;
+mod told;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -103,3 +104,4 @@ async fn fresh() -> Fresh {
 }
 
 mcp_core::cache_contract!(fresh);
+mcp_core::events_contract!(fresh);
