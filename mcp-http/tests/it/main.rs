@@ -10,6 +10,7 @@ mod metrics;
 mod openapi;
 mod outages;
 mod readme;
+mod replicas;
 mod rest;
 mod rmcp;
 mod served;
