@@ -3,6 +3,8 @@
 //! [`decode`] reads the envelope and the union of the methods' parameters in one pass, and leaves each parameter as the
 //! text that came.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod judge;
 pub(crate) mod reader;
 #[cfg(test)]
 mod tests;
@@ -178,7 +180,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
         return Err(invalid(None, "`id` must be a string or an integer; leave it out to send a notification"));
     }
     let id = id.flatten();
-    if envelope.jsonrpc.is_none_or(|version| version.get() != "\"2.0\"") {
+    if envelope.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
         return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
     }
     let Some(method) = envelope.method else {

@@ -57,6 +57,9 @@ pub mod tokio_runtime;
 
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use jsonrpc::judge;
 #[cfg(feature = "test")]
 pub mod test_client;
 

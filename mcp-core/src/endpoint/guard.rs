@@ -63,10 +63,11 @@ impl Guard {
 
     /// A page may come from a listed origin, from the server itself, or from wherever requests may be addressed.
     fn origin_is_allowed(&self, origin: &str, host: Option<&str>) -> bool {
-        let Some((_, authority)) = origin.split_once("://") else { return false };
+        let Some((scheme, authority)) = origin.split_once("://") else { return false };
+        let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
         self.origins.iter().any(|allowed| origin.eq_ignore_ascii_case(allowed))
-            || host.is_some_and(|host| authority.eq_ignore_ascii_case(host))
-            || (self.hosts.is_some() && self.host_is_allowed(authority))
+            || (is_scheme && host.is_some_and(|host| authority.eq_ignore_ascii_case(host)))
+            || (is_scheme && self.hosts.is_some() && self.host_is_allowed(authority))
     }
 }
 

@@ -357,6 +357,8 @@ async fn the_door_is_as_wide_as_it_was_opened() {
         ("localhost", Some("https://APP.example.com"), [false, true, false]),
         ("localhost", Some("https://app.example.com:444"), [false, false, false]),
         ("localhost", Some("https://app.example.com.evil"), [false, false, false]),
+        // By the rules of URLs the host of this one is nobody.
+        ("localhost", Some("evil:x://localhost"), [false, false, false]),
         ("evil.example.com", None, [false, false, true]),
     ];
     for (host, origin, expected) in cases {
