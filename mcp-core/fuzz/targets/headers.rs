@@ -88,17 +88,17 @@ impl Door {
         }
         let Some(origin) = origin else { return Some(true) };
         let Ok(url) = Url::parse(origin) else { return None };
-        // What a browser would say that it asks.
-        let authority = &url[Position::BeforeHost..Position::AfterPort];
+        // Whom a browser would ask, by either header.
+        let authority = |url: &Url| url[Position::BeforeHost..Position::AfterPort].to_owned();
+        let is_same = |host: &str| {
+            let host = Url::parse(&format!("{}://{host}", url.scheme()));
+            host.is_ok_and(|host| authority(&host) == authority(&url))
+        };
         let allowed = self.origins.contains(&origin.to_lowercase().as_str())
-            || host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
+            || host.is_some_and(is_same)
             || (self.hosts.is_some() && self.serves(url.host_str().unwrap_or_default()));
-        match url.origin().ascii_serialization() == origin {
-            true => Some(allowed),
-            false if allowed => None,
-            // However an origin is written, its host is what a browser would find.
-            false => Some(false),
-        }
+        // However an origin is written, its host is what a browser would find.
+        (url.origin().ascii_serialization() == origin || !allowed).then_some(allowed)
     }
 
     fn serves(&self, name: &str) -> bool {
