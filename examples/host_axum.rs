@@ -19,15 +19,17 @@ use mcp_core::{Endpoint, Server, ToolError, tool_fn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 /// axum drops the handler, and the body that it gave, when the client leaves: the call is cancelled then.
 async fn mcp(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let head = AxumHead(&parts);
     let answer = match endpoint.admit(&head).await {
-        Ok(caller) => match read(body, endpoint.max_body()).await {
-            Ok(body) => endpoint.answer(&head, caller, body).await,
-            Err(refusal) => refusal.into_answer(),
+        Ok(caller) => match timeout(endpoint.body_timeout(), read(body, endpoint.max_body())).await {
+            Ok(Ok(body)) => endpoint.answer(&head, caller, body).await,
+            Ok(Err(refusal)) => refusal.into_answer(),
+            Err(_) => Refusal::too_slow(endpoint.body_timeout()).into_answer(),
         },
         Err(refusal) => refusal.into_answer(),
     };

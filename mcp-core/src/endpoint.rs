@@ -27,7 +27,7 @@ use head::Head;
 /// A [`Server`] behind the Streamable HTTP transport, in every era of the protocol. Cheap to clone.
 ///
 /// A shell does three things: it asks [`Endpoint::admit`] with the head of the request, reads the body up to
-/// [`Endpoint::max_body`], and sends what [`Endpoint::answer`] gives.
+/// [`Endpoint::max_body`] and for [`Endpoint::body_timeout`] at the most, and sends what [`Endpoint::answer`] gives.
 #[derive(Clone)]
 pub struct Endpoint {
     server: Server,
@@ -35,6 +35,7 @@ pub struct Endpoint {
     authenticate: Arc<dyn Authenticate>,
     pacing: Pacing,
     max_body: usize,
+    body_timeout: Duration,
 }
 
 /// When a call that has not ended is heard of.
@@ -55,6 +56,7 @@ impl Endpoint {
             authenticate: Arc::new(KeyOrLoopback::loopback_only()),
             pacing: Pacing { silence: Duration::from_secs(10), keep_alive: Duration::from_secs(15) },
             max_body: 4 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
         }
     }
 
@@ -111,6 +113,18 @@ impl Endpoint {
     /// The largest body in bytes: a shell reads no further, and answers [`Refusal::too_large`].
     pub fn max_body(&self) -> usize {
         self.max_body
+    }
+
+    /// How long a body may take to come (30 s).
+    #[must_use]
+    pub fn limit_body_time(mut self, time: Duration) -> Self {
+        self.body_timeout = time;
+        self
+    }
+
+    /// How long a body may take to come: a shell waits no longer, and answers [`Refusal::too_slow`].
+    pub fn body_timeout(&self) -> Duration {
+        self.body_timeout
     }
 
     /// The server behind it.

@@ -167,7 +167,10 @@ fn endpoint(config: &Config, server: Server) -> Endpoint {
     if let Some(key) = &config.api_key {
         access = access.or_key(key.expose_secret());
     }
-    let mut endpoint = Endpoint::new(server).silence(config.stream_after).limit_body(config.max_body);
+    let mut endpoint = Endpoint::new(server)
+        .silence(config.stream_after)
+        .limit_body(config.max_body)
+        .limit_body_time(config.body_timeout);
     if !config.is_loopback() {
         access = access.everyone_needs_it();
         if config.allowed_hosts.is_empty() {

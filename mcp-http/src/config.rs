@@ -47,6 +47,8 @@ pub struct Config {
     pub workers: usize,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// How long a request body may take to come.
+    pub body_timeout: Duration,
     /// How long a call may take, where its tool does not say.
     pub call_timeout: Duration,
     /// How long a call may say nothing before its answer becomes a stream.
@@ -127,6 +129,7 @@ impl Config {
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
             workers: layers.get("WORKERS", value::workers)?,
             max_body: layers.get("MAX_BODY", value::bytes)?,
+            body_timeout: layers.get("BODY_TIMEOUT", value::duration)?,
             call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
             stream_after: layers.get("STREAM_AFTER", value::duration)?,
             stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,

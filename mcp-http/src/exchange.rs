@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::task::Poll;
-use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
@@ -20,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 /// One request at the MCP endpoint.
 pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: web::Data<Endpoint>) -> HttpResponse {
     let answer = match admit(&request, &endpoint).await {
-        Ok(caller) => match read(&request, payload, endpoint.max_body()).await {
+        Ok(caller) => match read(&request, payload, &endpoint).await {
             Ok(body) => endpoint.answer(&ActixHead::of(&request), caller, body).await,
             Err(refusal) => refusal.into_answer(),
         },
@@ -50,20 +49,15 @@ pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<
     Ok(caller)
 }
 
-/// How long a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Refusal> {
+/// Reads a body, as large as the endpoint takes and for as long as it waits.
+pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, endpoint: &Endpoint) -> Result<Bytes, Refusal> {
+    let (limit, timeout) = (endpoint.max_body(), endpoint.body_timeout());
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit));
     }
-    let late = |_| {
-        let message = format!("the body did not come within {BODY_TIME:?}; send it faster, or in smaller parts");
-        Refusal { status: 408, message, challenge: None }
-    };
-    // A body that came with its head is handed over when this future is polled again. It then needs no timer.
+    // Actix polls a handler with the head alone, then decodes what came with it, then polls again. A body that is not waited for
+    // until then needs no timer, which would be set and taken back with every request.
     let mut polled = false;
     std::future::poll_fn(|task| {
         if std::mem::replace(&mut polled, true) {
@@ -73,7 +67,7 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, limit: us
         Poll::Pending
     })
     .await;
-    tokio::time::timeout(BODY_TIME, collect(payload, announced, limit)).await.map_err(late)?
+    tokio::time::timeout(timeout, collect(payload, announced, limit)).await.map_err(|_| Refusal::too_slow(timeout))?
 }
 
 async fn collect(mut payload: web::Payload, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {

@@ -1,6 +1,7 @@
 //! What a shell sends back.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -92,6 +93,12 @@ impl Refusal {
     /// The body has more than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         Self { status: 413, message: format!("the body has more than the {limit} bytes allowed"), challenge: None }
+    }
+
+    /// The body did not come within `limit`.
+    pub fn too_slow(limit: Duration) -> Self {
+        let message = format!("the body did not come within {limit:?}; send it faster, or in smaller parts");
+        Self { status: 408, message, challenge: None }
     }
 
     /// The answer of the MCP endpoint: an error without an id, since no message has been read.

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use mcp_core::endpoint::answer::Refusal;
 use mcp_core::{Endpoint, Server, ToolError, tool_fn};
 use serde_json::{Value, json};
 
-use crate::support::{MODERN, Request, send};
+use crate::support::{MODERN, Reply, Request, send};
 
 /// A call in which nothing is wrong, still as a value.
 #[derive(Clone)]
@@ -320,16 +321,20 @@ async fn only_a_post_carries_messages() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_or_foreign_is_told_before_the_body_is_read() {
-    let refusal = mcp_core::endpoint::answer::Refusal::too_large(endpoint().max_body());
-    let answer = crate::support::Reply::of(refusal.into_answer()).await;
-    assert_eq!(
-        (answer.status, answer.text.as_str()),
+async fn a_body_that_is_too_large_or_too_slow_is_told_of_by_a_message() {
+    let endpoint = endpoint();
+    for (refusal, status, message) in [
+        (Refusal::too_large(endpoint.max_body()), 413, "the body has more than the 4194304 bytes allowed"),
         (
-            413,
-            r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"the body has more than the 4194304 bytes allowed"}}"#
-        )
-    );
+            Refusal::too_slow(endpoint.body_timeout()),
+            408,
+            "the body did not come within 30s; send it faster, or in smaller parts",
+        ),
+    ] {
+        let answer = Reply::of(refusal.into_answer()).await;
+        let text = format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32600,"message":"{message}"}}}}"#);
+        assert_eq!((answer.status, answer.text), (status, text));
+    }
 }
 
 #[tokio::test]

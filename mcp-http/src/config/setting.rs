@@ -47,6 +47,7 @@ pub static SETTINGS: &[Setting] = &[
     unset("ALLOWED_ORIGINS", "web pages that may call it, such as https://app.example.com, separated by commas"),
     setting("WORKERS", "0", "threads that speak HTTP; 0 is one for each processor"),
     setting("MAX_BODY", "4MiB", "the largest request body"),
+    setting("BODY_TIMEOUT", "30s", "how long a request body may take to come"),
     setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
     setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),
     setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),

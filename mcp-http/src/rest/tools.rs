@@ -63,7 +63,7 @@ pub(super) async fn call(
     endpoint: web::Data<Endpoint>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, endpoint.max_body()).await?;
+    let body = exchange::read(&request, payload, &endpoint).await?;
     let arguments = if body.is_empty() {
         Arguments::none()
     } else {
