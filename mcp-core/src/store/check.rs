@@ -12,7 +12,7 @@ use super::{Cause, StoreError};
 /// - **it is small**: it may be asked every second without being noticed.
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
-    /// What is checked, in one word, such as `database`.
+    /// What is checked, in one word, such as `database`. No other check of the server has the same.
     fn name(&self) -> &'static str;
 
     /// Whether calls fail without it; otherwise they only go slower.

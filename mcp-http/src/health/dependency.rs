@@ -1,8 +1,10 @@
 //! What the server leans on: each is checked in the background, and what was found last is kept.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
 use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::measure::{Collector, Sample, SampleKind};
@@ -120,8 +122,11 @@ impl Dependency {
     /// Checks once, for as long as the deadline allows.
     async fn look(&self) {
         let begun = self.clock.monotonic();
-        let result = match select(self.check.check(), self.clock.sleep(DEADLINE)).await {
-            Either::Left((result, _)) => result,
+        // One that panics is asked again like every other: without it, what was found before would be told for ever.
+        let check = AssertUnwindSafe(async { self.check.check().await }).catch_unwind();
+        let result = match select(std::pin::pin!(check), self.clock.sleep(DEADLINE)).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(_), _)) => Err(CheckError::new("the check itself panicked")),
             Either::Right(_) => Err(CheckError::new(format!("no answer within {DEADLINE:?}"))),
         };
         let took = self.clock.monotonic().saturating_sub(begun);

@@ -6,6 +6,7 @@ use actix_web::{App, test};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::measure::Collector;
 use mcp_core::store::check::CheckError;
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ enum Mood {
     Up,
     Down,
     Hanging,
+    Panicking,
 }
 
 impl Puppet {
@@ -55,6 +57,7 @@ impl Check for Puppet {
                 Err(CheckError::new("the database is unavailable").because(Arc::new(cause)))
             }
             Mood::Hanging => pending().await,
+            Mood::Panicking => panic!("as the test wants"),
         }
     }
 }
@@ -146,6 +149,41 @@ async fn a_dependency_that_hangs_is_down_and_holds_nobody_up() {
     database.set(Mood::Up);
     pass(&clock, PERIOD).await;
     assert_eq!(get(&health, "/health").await.0, 200, "it heals by itself");
+}
+
+#[actix_web::test]
+async fn each_dependency_is_a_figure_in_seconds() {
+    let puppets = [Puppet::new("database", true, Mood::Hanging), Puppet::new("redis", false, Mood::Up)];
+    let health = watch(&puppets, &SimulatedClock::new()).await;
+    let samples = health.dependencies().collect();
+    let figures: Vec<_> =
+        samples.iter().map(|sample| (sample.name, sample.labels[0].1.as_str(), sample.value)).collect();
+    assert_eq!(
+        figures,
+        [
+            ("mcp_dependency_up", "database", 0.0),
+            ("mcp_dependency_up", "redis", 1.0),
+            ("mcp_dependency_check_seconds", "database", 2.0),
+            ("mcp_dependency_check_seconds", "redis", 0.0),
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_check_that_panics_counts_as_down_and_is_made_again() {
+    let clock = SimulatedClock::new();
+    for first in [Mood::Panicking, Mood::Up] {
+        let database = Puppet::new("database", true, first);
+        let health = watch(std::slice::from_ref(&database), &clock).await;
+        database.set(Mood::Panicking);
+        pass(&clock, PERIOD).await;
+        let (status, answer) = get(&health, "/health").await;
+        let message = &answer["checks"]["database"]["last_error"]["message"];
+        assert_eq!((status, message), (503, &json!("the check itself panicked")));
+        database.set(Mood::Up);
+        pass(&clock, PERIOD).await;
+        assert_eq!(get(&health, "/health").await.0, 200, "it heals by itself");
+    }
 }
 
 #[actix_web::test]

@@ -1,6 +1,7 @@
 //! `/metrics`, as a Prometheus reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use actix_web::test::{TestRequest, call_and_read_body, call_service, init_service};
 use actix_web::{App, web};
@@ -124,7 +125,15 @@ fn a_call_is_counted_when_its_answer_is_there() {
     let now = read(&server);
     assert_eq!(value(&now, "mcp_http_requests_in_flight"), Some(1.0), "that for the metrics");
     assert_eq!(value(&now, "mcp_dependency_up{dependency=\"database\"}"), Some(1.0));
-    assert!(value(&now, "process_resident_memory_bytes").is_none_or(|bytes| bytes > 1e6));
+    if cfg!(target_os = "linux") {
+        // Each is in its own measure, so that few of them can pass for another one.
+        let of = |series: &str| value(&now, series).unwrap();
+        let (opened, may_be_open) = (of("process_open_fds"), of("process_max_fds"));
+        assert!(opened > 3.0 && may_be_open > opened, "{opened} {may_be_open}");
+        let (bytes, used) = (of("process_resident_memory_bytes"), of("process_cpu_seconds_total"));
+        assert!(bytes > 1e6 && bytes % 4096.0 == 0.0, "{bytes}");
+        assert!(used < 600.0 && of("process_start_time_seconds") > 1.7e9, "{used}");
+    }
 }
 
 #[test]
@@ -139,8 +148,12 @@ fn nothing_that_a_client_sends_becomes_a_label() {
     server.post("/api/v1/tools/hunter2-0/call", "{}");
     server.send("HUNTER2-0", "/api/v1/tools", &[], "");
     server.send("HUNTER2-0", "/hunter2-0", &[], "");
+    server.get("/api/v1/hunter2-0");
+    server.get("/mcp/hunter2-0");
     let before = series(&server);
     for n in 1..50 {
+        server.get(&format!("/api/v1/hunter2-{n}"));
+        server.get(&format!("/mcp/hunter2-{n}"));
         server.get(&format!("/hunter2-{n}?hunter2={n}"));
         server.get(&format!("/api/v1/tools/hunter2-{n}"));
         server.post(&format!("/api/v1/tools/hunter2-{n}/call"), "{}");
@@ -151,7 +164,7 @@ fn nothing_that_a_client_sends_becomes_a_label() {
     assert_eq!(after, before);
     assert!(!after.iter().any(|series| series.to_lowercase().contains("hunter2")), "{after:#?}");
     let now = read(&server);
-    assert_eq!(value(&now, "mcp_http_requests_total{route=\"unmatched\",method=\"GET\",status=\"4xx\"}"), Some(50.0));
+    assert_eq!(value(&now, "mcp_http_requests_total{route=\"unmatched\",method=\"GET\",status=\"4xx\"}"), Some(150.0));
     assert_eq!(value(&now, "mcp_http_requests_total{route=\"unmatched\",method=\"other\",status=\"4xx\"}"), Some(50.0));
 }
 
@@ -171,9 +184,9 @@ async fn two_apps_of_ones_own_count_each_for_itself() {
         Ok("Hello!".to_owned())
     }
     let mut texts = Vec::new();
-    for (name, calls) in [("one", 1), ("two", 2)] {
-        let server =
-            Server::builder(name, "1.0.0").tool(tool_fn("hello", "Greets.", hello)).measured().build().unwrap();
+    for (name, calls) in [("one", 1), ("two", 3)] {
+        let hello = tool_fn("hello", "Greets.", hello).read_only().cached(Duration::from_secs(60), "greetings");
+        let server = Server::builder(name, "1.0.0").tool(hello).measured().build().unwrap();
         let endpoint = Endpoint::new(server);
         let metrics = Metrics::new(endpoint.clone());
         let app = App::new()
@@ -195,6 +208,8 @@ async fn two_apps_of_ones_own_count_each_for_itself() {
         let families = parse(&text);
         let of = |series: &str| value(&families, series);
         assert_eq!(of("mcp_tool_calls_total{tool=\"hello\",outcome=\"ok\"}"), Some(f64::from(calls)));
+        let cache = |from: &str| of(&format!("mcp_tool_cache_total{{tool=\"hello\",result=\"{from}\"}}")).unwrap();
+        assert_eq!(["miss", "hit", "shared"].map(cache), [1.0, f64::from(calls - 1), 0.0]);
         let route = "route=\"/rest/tools/{name}/call\",method=\"POST\",status=\"2xx\"";
         assert_eq!(of(&format!("mcp_http_requests_total{{{route}}}")), Some(f64::from(calls)));
         assert_eq!(of(&format!("mcp_build_info{{server=\"{name}\",version=\"1.0.0\"}}")), Some(1.0));

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServerHandle, Service, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::test::{TestRequest, init_service, try_call_service};
-use actix_web::{App, Error, HttpServer, error, web};
+use actix_web::test::{TestRequest, call_and_read_body, init_service, try_call_service};
+use actix_web::{App, Error, HttpMessage, HttpRequest, HttpResponse, HttpServer, error, web};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use mcp_core::tokio_runtime::TokioSpawner;
 use mcp_core::tool::function::NoInput;
 use mcp_core::{Endpoint, Server, ToolError, tool_with};
 use mcp_http::{Metrics, rest, telemetry};
 use tokio::sync::Notify;
+use tracing::Span;
 
 /// A tool that waits until it is told to go on.
 async fn wait(go: Arc<Notify>, _: NoInput) -> Result<String, ToolError> {
@@ -123,6 +126,29 @@ async fn a_stream_is_answered_at_its_head_and_under_way_to_its_end() {
     .await
     .unwrap();
     handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn what_is_logged_from_the_first_middleware_to_the_end_of_the_body_belongs_to_the_request() {
+    fn span() -> &'static str {
+        Span::current().metadata().map_or("none", |metadata| metadata.name())
+    }
+    async fn streamed(request: HttpRequest) -> HttpResponse {
+        let first = *request.extensions().get::<&str>().unwrap();
+        let places = [first, " ", span(), " "].map(|text| Ok::<_, Error>(Bytes::from_static(text.as_bytes())));
+        let last = stream::once(async { Ok(Bytes::from_static(span().as_bytes())) });
+        HttpResponse::Ok().streaming(stream::iter(places).chain(last))
+    }
+    let first = |request: ServiceRequest, next: &_| {
+        request.extensions_mut().insert(span());
+        Service::call(next, request)
+    };
+    let _logging = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let (_, metrics) = metrics(&Arc::new(Notify::new()));
+    let app = App::new().route("/", web::get().to(streamed)).wrap_fn(first).wrap(telemetry(&metrics));
+    let app = init_service(app).await;
+    let body = call_and_read_body(&app, TestRequest::get().uri("/").to_request()).await;
+    assert_eq!(body, "request request request");
 }
 
 #[actix_web::test]
