@@ -10,10 +10,11 @@ use mcp_core::clock::Clock;
 use mcp_core::measure::Collector;
 use mcp_core::store::StoreError;
 use mcp_core::store::cache::Cache;
+use tokio::task::JoinSet;
 
 use super::counts::RedisMeasures;
 use super::events::RedisEvents;
-use super::versions::Versions;
+use super::versions::{self, Versions};
 use super::{Redis, key};
 use crate::cache::LocalCache;
 
@@ -28,6 +29,8 @@ pub(crate) struct SharedCache {
     local: LocalCache,
     redis: Redis,
     versions: Arc<Versions>,
+    /// Ends when this is dropped.
+    _beside: JoinSet<()>,
 }
 
 /// How many bytes a value has at the most that Redis is given.
@@ -39,8 +42,11 @@ impl SharedCache {
     /// A cache in front of which `local` answers. Starts on the current tokio runtime what hears of invalidations and
     /// delivers late ones.
     pub(super) fn start(local: LocalCache, redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Self {
-        let versions = Versions::start(redis.clone(), events, clock);
-        Self { local, redis, versions }
+        let versions = Arc::new(Versions::new(redis.clone(), clock));
+        let mut beside = JoinSet::new();
+        beside.spawn(versions.clone().deliver());
+        beside.spawn(versions.clone().listen(events.listen(&versions::topic())));
+        Self { local, redis, versions, _beside: beside }
     }
 
     /// What is counted of it, and of the Redis that it is on.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared};
@@ -11,10 +11,9 @@ use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Event, Listener, Topic};
 use redis::Pipeline;
-use tokio::sync::watch;
 
 use super::breaker::Contact;
-use super::events::{self, RedisEvents};
+use super::events;
 use super::{Redis, key, unavailable};
 
 /// The versions of tags. Redis has them; each replica uses what it read for [`LEASE`], counted from before it asked.
@@ -24,8 +23,8 @@ use super::{Redis, key, unavailable};
 ///
 /// An invalidation is told to the others, who read again at once; the lease is for those who do not hear it.
 ///
-/// It is owed from its first moment until Redis has acknowledged it. What is owed has no version here. It is
-/// delivered again with each beat; when more is owed than can be remembered, everything is, and a new epoch pays for it.
+/// It is owed from its first moment until Redis has acknowledged it. What is owed has no version here. It is delivered again with
+/// each beat; when more is owed than can be remembered, everything is, and a new epoch pays for it.
 ///
 /// A replica that cannot ask has no versions as soon as its leases are over, and none for a while after that, until all others
 /// have had the time to deliver what they owe. What is lost is what a replica owes when it ends while Redis is away; a lifetime
@@ -62,18 +61,39 @@ const LEASE: Duration = Duration::from_millis(300);
 const TAGS: usize = 10_000;
 /// How many invalidations are delivered at once.
 const BATCH: usize = 500;
-/// How long Redis keeps a version that nobody invalidates; the next one only makes results be computed again.
-/// In milliseconds.
+/// For how many milliseconds Redis keeps a version that nobody invalidates. The next one only makes results be computed again.
 const KEPT: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 impl Versions {
-    /// Starts to deliver and to listen, on the current tokio runtime and until it is dropped.
-    pub(super) fn start(redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let beats = redis.0.breaker.watch();
-        let versions = Arc::new(Self { redis, clock, state: Mutex::default() });
-        tokio::spawn(deliver(Arc::downgrade(&versions), beats));
-        tokio::spawn(listen(Arc::downgrade(&versions), events.listen(&topic())));
-        versions
+    /// Nothing is known yet. [`Versions::deliver`] and [`Versions::listen`] must run beside.
+    pub(super) fn new(redis: Redis, clock: Arc<dyn Clock>) -> Self {
+        Self { redis, clock, state: Mutex::default() }
+    }
+
+    /// Delivers what is owed with each beat.
+    pub(super) async fn deliver(self: Arc<Self>) {
+        let mut beats = self.redis.0.breaker.watch();
+        while beats.changed().await.is_ok() {
+            let is_there = *beats.borrow_and_update() != Contact::Lost;
+            if is_there {
+                self.pay_all().await;
+            }
+        }
+    }
+
+    /// Forgets what others have invalidated, long before its lease is over.
+    pub(super) async fn listen(self: Arc<Self>, mut invalidations: Listener) {
+        while let Some(event) = invalidations.next().await {
+            let mut state = self.state();
+            match event {
+                Event::Told(key) if key != key::EPOCH => {
+                    if let Ok(key) = std::str::from_utf8(&key) {
+                        state.reads.remove(key);
+                    }
+                }
+                Event::Told(_) | Event::Missed => state.reads.clear(),
+            }
+        }
     }
 
     /// The version of the tag under `key`.
@@ -147,12 +167,7 @@ impl Versions {
 
     async fn pay(&self, owed: &[(String, u64)]) -> Result<(), StoreError> {
         self.set(owed.iter().map(|(key, _)| key.as_str())).await?;
-        let mut state = self.state();
-        for (key, number) in owed {
-            if state.owed.get(key) == Some(number) {
-                state.owed.remove(key);
-            }
-        }
+        self.state().paid(owed);
         Ok(())
     }
 
@@ -205,6 +220,15 @@ impl State {
         Some(self.last)
     }
 
+    /// Redis has acknowledged these; those that were invalidated again meanwhile are still owed.
+    fn paid(&mut self, owed: &[(String, u64)]) {
+        for (key, number) in owed {
+            if self.owed.get(key) == Some(number) {
+                self.owed.remove(key);
+            }
+        }
+    }
+
     /// Whether everything is owed, and if not, some of what is.
     fn owed(&self) -> (Option<u64>, Vec<(String, u64)>) {
         (self.owes_all, self.owed.iter().take(BATCH).map(|(key, number)| (key.clone(), *number)).collect())
@@ -236,39 +260,33 @@ fn read_or_make(pipeline: &mut Pipeline, key: &str) {
 }
 
 /// Where replicas tell each other of invalidations.
-fn topic() -> Topic {
+pub(super) fn topic() -> Topic {
     Topic::of_the_house("cache")
-}
-
-/// Forgets what others have invalidated, long before its lease is over.
-async fn listen(versions: Weak<Versions>, mut invalidations: Listener) {
-    while let Some(event) = invalidations.next().await {
-        let Some(versions) = versions.upgrade() else { return };
-        let mut state = versions.state();
-        match event {
-            Event::Told(key) if key != key::EPOCH => {
-                if let Ok(key) = std::str::from_utf8(&key) {
-                    state.reads.remove(key);
-                }
-            }
-            Event::Told(_) | Event::Missed => state.reads.clear(),
-        }
-    }
-}
-
-/// Delivers what is owed with each beat.
-async fn deliver(versions: Weak<Versions>, mut beats: watch::Receiver<Contact>) {
-    while beats.changed().await.is_ok() {
-        let is_there = *beats.borrow_and_update() != Contact::Lost;
-        let Some(versions) = versions.upgrade() else { return };
-        if is_there {
-            versions.pay_all().await;
-        }
-    }
 }
 
 /// A number that was never there before. The keys of the standard library's hasher are random for each thread, and are not used
 /// twice.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_invalidated_again_before_it_is_paid_is_still_owed() {
+        let mut state = State::default();
+        let number = |owed: Option<u64>| vec![("tag".to_owned(), owed.unwrap())];
+        let first = number(state.owe("tag".to_owned()));
+        let second = number(state.owe("tag".to_owned()));
+        state.paid(&first);
+        assert_eq!(
+            state.owed(),
+            (None, second.clone()),
+            "what the first has set may be what was there before the second"
+        );
+        state.paid(&second);
+        assert_eq!(state.owed(), (None, Vec::new()));
+    }
 }
