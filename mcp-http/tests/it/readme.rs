@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use mcp_store::test_servers::{PostgresServer, RedisServer};
 use serde_json::Value;
 
 use crate::served::{Served, text};
@@ -28,16 +29,20 @@ fn commands(block: &str) -> Vec<String> {
     commands
 }
 
+/// Where `mcp-http` is found as well.
+fn path() -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_mcp-http")).parent().unwrap();
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
 fn run(server: &Served, command: &str) -> Output {
     let port = server.url.rsplit(':').next().unwrap();
-    let folder = Path::new(env!("CARGO_BIN_EXE_mcp-http")).parent().unwrap();
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let command = command.replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
     Command::new("sh")
         .arg("-c")
         .arg(command)
         .current_dir(server.folder())
-        .env("PATH", path)
+        .env("PATH", path())
         .env("PORT", port)
         .output()
         .unwrap()
@@ -82,4 +87,23 @@ fn every_setting_is_in_the_table() {
         let row = format!("| `{}` | {default} | {} |", setting.key, setting.about);
         assert!(README.contains(&row), "README.md lacks this row:\n{row}");
     }
+}
+
+#[test]
+fn the_lines_for_replicas_start_one() {
+    let (postgres, redis) = (PostgresServer::shared().database(), RedisServer::shared().url());
+    let lines = block("Several replicas", "sh", 0)
+        .replace("postgres://mcp:PASSWORD@db.example.com/mcp", &postgres)
+        .replace("redis://cache.example.com", &redis)
+        .replace("mcp-http serve", "exec mcp-http serve");
+    assert!(lines.contains(&postgres) && lines.contains(&redis), "{lines}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &lines]).current_dir(folder.path()).env("PATH", path()).env("PORT", "0");
+    let server = Served::run(command, folder);
+    let health = server.get("/health").body;
+    assert_eq!(
+        (&health["checks"]["database"]["state"], &health["checks"]["redis"]["state"]),
+        (&"up".into(), &"up".into())
+    );
 }
