@@ -1,10 +1,12 @@
 //! Events between replicas.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::select;
 use mcp_core::memory::MemoryEvents;
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, LARGEST, Listener, Topic};
@@ -75,10 +77,8 @@ async fn hear(
                 // Who started it may not have waited for so long.
                 let _ = hears.send(());
             }
-            tokio::select! {
-                _ = share_out(connection, &here) => {}
-                _ = contact.wait_for(|contact| *contact == Contact::Lost) => {}
-            }
+            let lost = contact.wait_for(|contact| *contact == Contact::Lost);
+            select(pin!(share_out(connection, &here)), pin!(lost)).await;
         }
         tokio::time::sleep(BEAT).await;
     }
