@@ -23,6 +23,7 @@
 //! ```
 
 mod cache;
+mod error;
 mod ledger;
 mod open;
 mod redis;
@@ -31,4 +32,5 @@ mod sql;
 pub mod test_servers;
 pub mod tool;
 
-pub use open::{OpenError, StoreConfig, beside, migrate, open, pending_migrations};
+pub use error::OpenError;
+pub use open::{StoreConfig, beside, migrate, open, pending_migrations};

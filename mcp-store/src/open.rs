@@ -10,6 +10,7 @@ use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend};
 
 use crate::cache::LocalCache;
+use crate::error::OpenError;
 use crate::ledger::QueuedLedger;
 use crate::redis;
 use crate::sql::calls::SqlCalls;
@@ -128,7 +129,8 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
-        redis::share(&mut stores, url, config).await?;
+        let local = LocalCache::new(config.clock.clone(), config.cache_bytes);
+        redis::share(&mut stores, url, config.redis_deadline, local, &config.clock).await?;
     }
     Ok(stores)
 }
@@ -170,85 +172,3 @@ pub async fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, Ope
         Location::Sqlite(file) => file.pending_migrations().await,
     }
 }
-
-/// Why the stores cannot be opened. No message shows more of the URL than its scheme or a file's path.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The URL of Redis cannot be used.
-    #[error("{problem}: set REDIS_URL to redis://HOST:PORT, such as redis://127.0.0.1:6379, or leave it out")]
-    Redis {
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The URL names a database of a kind that this version does not know.
-    #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
-    Unsupported {
-        /// What stands before the colon.
-        scheme: String,
-    },
-    /// The URL cannot be read.
-    #[error("{problem}: {EXPECTED}")]
-    Url {
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The folder or the file cannot be made, read or written.
-    #[error(
-        "cannot {action} {path}: {source}; see that the folder may be written to, or name another file in DATABASE_URL"
-    )]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// On which folder or file.
-        path: String,
-        /// What the system or the database said.
-        source: Cause,
-    },
-    /// The server cannot be reached, or does not let us in.
-    #[error(
-        "cannot reach {place}: {source}; see that the server runs, and that DATABASE_URL names it, a user and a password"
-    )]
-    Unreachable {
-        /// The database and its server.
-        place: String,
-        /// What the system or the server said.
-        source: Cause,
-    },
-    /// The server acknowledges what it has not written yet.
-    #[error(
-        "{place} has synchronous_commit = off, so that a crash would take back what was acknowledged; run `ALTER DATABASE \"{database}\" SET synchronous_commit = on`"
-    )]
-    Forgetful {
-        /// The database and its server.
-        place: String,
-        /// The name of the database.
-        database: String,
-    },
-    /// It is no database, or its tables are not what this version expects.
-    #[error(
-        "cannot bring {place} to this version: {source}; name another database in DATABASE_URL, or restore a backup"
-    )]
-    Migration {
-        /// The file, or the database and its server.
-        place: String,
-        /// What the database said.
-        source: Cause,
-    },
-    /// The tables were changed by another version, and not by all that this one needs: neither is the newer.
-    #[error(
-        "{place} was changed by another version, which made {migration:?}; start that version, or name another database in DATABASE_URL"
-    )]
-    Foreign {
-        /// The file, or the database and its server.
-        place: String,
-        /// A migration that this version does not know.
-        migration: String,
-    },
-}
-
-/// What a URL looks like.
-const EXPECTED: &str =
-    "set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db, or to postgres://USER:PASSWORD@HOST:PORT/DATABASE";
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -38,7 +38,7 @@ use cache::SharedCache;
 use check::RedisCheck;
 
 use crate::cache::LocalCache;
-use crate::open::{OpenError, StoreConfig};
+use crate::error::OpenError;
 
 /// A Redis, through a pool of connections that several commands use at once. Cheap to clone.
 #[derive(Clone)]
@@ -55,15 +55,20 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Puts the Redis behind `url` behind the cache. It need not be there yet.
-pub(crate) async fn share(stores: &mut Stores, url: &str, config: &StoreConfig) -> Result<(), OpenError> {
+/// Puts the Redis behind `url` behind the cache, in front of which `local` answers. It need not be there yet.
+pub(crate) async fn share(
+    stores: &mut Stores,
+    url: &str,
+    deadline: Duration,
+    local: LocalCache,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), OpenError> {
     let bad = |BadUrl(problem)| OpenError::Redis { problem };
     let info = parse(url).map_err(bad)?;
     let listening = Listening::new(info.clone()).map_err(unusable).map_err(bad)?;
-    let redis = Redis::open(info, config.redis_deadline, config.clock.clone()).await.map_err(bad)?;
+    let redis = Redis::open(info, deadline, clock.clone()).await.map_err(bad)?;
     let events = RedisEvents::start(redis.clone(), listening).await;
-    let local = LocalCache::new(config.clock.clone(), config.cache_bytes);
-    let cache = SharedCache::start(local, redis.clone(), &events, config.clock.clone());
+    let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
     stores.collectors.push(Arc::new(cache.measures()));
     stores.cache = Arc::new(cache);

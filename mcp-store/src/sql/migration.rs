@@ -12,7 +12,7 @@ use sea_orm::sea_query::{ColumnDef, IntoIden, Query};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
-use crate::open::OpenError;
+use crate::error::OpenError;
 
 struct Migrator;
 

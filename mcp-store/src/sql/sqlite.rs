@@ -17,7 +17,7 @@ use sea_orm_migration::SchemaManager;
 use super::Database;
 use super::error::message;
 use super::migration::{self, Plan};
-use crate::open::OpenError;
+use crate::error::OpenError;
 
 /// A file that is, or will be, a database.
 #[derive(Clone)]
