@@ -3,6 +3,9 @@
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde::Deserialize;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Deserialize)]
 struct Request<'a> {
     id: u64,

@@ -5,6 +5,9 @@ use mcp_core::{Endpoint, Server, ToolError, tool_fn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Deserialize, JsonSchema)]
 struct Echo {
     /// What to say.
