@@ -20,11 +20,13 @@
 //! mcp_core::notes_contract!(fresh);
 //! mcp_core::cache_contract!(fresh);
 //! mcp_core::events_contract!(fresh);
+//! mcp_core::leases_contract!(fresh);
 //! ```
 
 pub mod cache;
 pub mod events;
 pub mod history;
+pub mod leases;
 pub mod ledger;
 pub mod notes;
 #[cfg(test)]

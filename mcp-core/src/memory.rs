@@ -3,6 +3,7 @@
 mod cache;
 mod calls;
 mod events;
+mod leases;
 mod notes;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
@@ -15,6 +16,7 @@ use notes::Shelf;
 
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
+pub use leases::MemoryLeases;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
 /// [`Notes`](crate::store::notes::Notes) in memory.

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod check;
 pub mod events;
 pub mod history;
+pub mod leases;
 pub mod ledger;
 pub mod notes;
 
@@ -13,11 +14,12 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
-use crate::memory::{MemoryCache, MemoryEvents, MemoryStore};
+use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemoryStore};
 use cache::Cache;
 use check::Check;
 use events::Events;
 use history::History;
+use leases::Leases;
 use ledger::Ledger;
 use notes::Notes;
 
@@ -35,6 +37,8 @@ pub struct Stores {
     pub cache: Arc<dyn Cache>,
     /// Who is told that something happened.
     pub events: Arc<dyn Events>,
+    /// Who does the house's own work.
+    pub leases: Arc<dyn Leases>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -42,21 +46,31 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Bundles one of each, with events in this process, and nothing that checks or counts.
+    /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         history: Arc<dyn History>,
         notes: Arc<dyn Notes>,
         cache: Arc<dyn Cache>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        let events = Arc::new(MemoryEvents::default());
-        Self { ledger, history, notes, cache, events, checks: Vec::new(), collectors: Vec::new() }
+        Self {
+            ledger,
+            history,
+            notes,
+            cache,
+            events: Arc::new(MemoryEvents::default()),
+            leases: Arc::new(MemoryLeases::new(clock)),
+            checks: Vec::new(),
+            collectors: Vec::new(),
+        }
     }
 
     /// Keeps everything in this process, bounded, and loses it with the process.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(MemoryStore::new(clock.clone()));
-        Self::new(store.clone(), store.clone(), store, Arc::new(MemoryCache::new(clock)))
+        let cache = Arc::new(MemoryCache::new(clock.clone()));
+        Self::new(store.clone(), store.clone(), store, cache, clock)
     }
 }
 

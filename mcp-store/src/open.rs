@@ -15,6 +15,7 @@ use crate::ledger::QueuedLedger;
 use crate::redis;
 use crate::sql::calls::SqlCalls;
 use crate::sql::check::DatabaseCheck;
+use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
 use crate::sql::sqlite::SqliteFile;
@@ -125,7 +126,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(SqlCalls::new(database.clone())),
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
+        config.clock.clone(),
     );
+    stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {

@@ -4,6 +4,7 @@ pub(crate) mod calls;
 pub(crate) mod check;
 mod entity;
 mod error;
+pub(crate) mod leases;
 mod migration;
 pub(crate) mod notes;
 pub(crate) mod postgres;

@@ -2,6 +2,7 @@
 
 mod broken_cache;
 mod broken_events;
+mod broken_leases;
 mod broken_ledger;
 mod broken_notes;
 
@@ -36,6 +37,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
+        (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{MemoryCache, MemoryStore};
+use super::{MemoryCache, MemoryLeases, MemoryStore};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
-use crate::store::Stores;
 use crate::store::cache::Cache;
 use crate::store::history::{CallQuery, History};
+use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
 use crate::store::notes::Notes;
+use crate::store::{StoreError, Stores};
 
 async fn fresh() -> Fresh {
     let clock = SimulatedClock::new();
@@ -26,6 +27,7 @@ crate::history_contract!(fresh);
 crate::notes_contract!(fresh);
 crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
+crate::leases_contract!(fresh);
 
 fn tenant() -> Tenant {
     Tenant::from("a")
@@ -109,4 +111,18 @@ async fn a_cache_is_bounded_in_bytes() {
     for key in ["a", "b", "d"] {
         assert_eq!(cache.load(&tenant(), key).await.unwrap(), None, "{key}");
     }
+}
+
+#[tokio::test]
+async fn too_many_leases_are_not_given_and_those_that_ended_make_room() {
+    let clock = SimulatedClock::new();
+    let (leases, time) = (MemoryLeases::new(Arc::new(clock.clone())), Duration::from_secs(1));
+    for n in 0..MemoryLeases::CAPACITY {
+        assert!(leases.acquire(&n.to_string(), time).await.unwrap().is_some());
+    }
+    let refused = leases.acquire("one more", time).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    clock.advance(time);
+    let lease = leases.acquire("one more", time).await.unwrap().unwrap();
+    assert!(leases.renew(&lease, time).await.unwrap());
 }

@@ -383,9 +383,9 @@ impl Cache for Broken {
 async fn a_cache_that_fails_is_a_cache_that_is_empty() {
     for method in ["version", "load", "store", "nonsense"] {
         let tool = tool_with("count", "Counts.", Arc::new(AtomicU64::new(0)), count).cached(LIFETIME, "t");
-        let broken = |stores: Stores| {
-            let cache = Arc::new(Broken { inner: stores.cache, method });
-            Stores::new(stores.ledger, stores.history, stores.notes, cache)
+        let broken = |mut stores: Stores| {
+            stores.cache = Arc::new(Broken { inner: stores.cache, method });
+            stores
         };
         let house = House::with_stores(broken, |builder| builder.tool(tool));
         for expected in ["1", "2"] {
@@ -396,9 +396,9 @@ async fn a_cache_that_fails_is_a_cache_that_is_empty() {
 
 #[tokio::test]
 async fn callers_are_apart_though_their_tags_have_equal_versions() {
-    let broken = |stores: Stores| {
-        let cache = Arc::new(Broken { inner: stores.cache, method: "equal versions" });
-        Stores::new(stores.ledger, stores.history, stores.notes, cache)
+    let broken = |mut stores: Stores| {
+        stores.cache = Arc::new(Broken { inner: stores.cache, method: "equal versions" });
+        stores
     };
     let calls = Arc::new(AtomicU64::new(0));
     let counter = |name: &str| tool_with(name, "Counts.", calls.clone(), count).cached(LIFETIME, "t");
@@ -416,9 +416,9 @@ async fn callers_are_apart_though_their_tags_have_equal_versions() {
 
 #[tokio::test]
 async fn a_write_is_answered_even_if_the_cache_cannot_be_told() {
-    let broken = |stores: Stores| {
-        let cache = Arc::new(Broken { inner: stores.cache, method: "invalidate" });
-        Stores::new(stores.ledger, stores.history, stores.notes, cache)
+    let broken = |mut stores: Stores| {
+        stores.cache = Arc::new(Broken { inner: stores.cache, method: "invalidate" });
+        stores
     };
     let tool = tool_fn("write", "Writes.", nothing).invalidates("t");
     let house = House::with_stores(broken, |builder| builder.tool(tool));

@@ -117,8 +117,8 @@ fn a_record_that_cannot_be_kept_is_logged() {
     async fn nothing() -> Result<(), ToolError> {
         Ok(())
     }
-    let memory = Stores::in_memory(Arc::new(mcp_core::clock::simulated::SimulatedClock::new()));
-    let stores = Stores::new(Arc::new(Gone), memory.history, memory.notes, memory.cache);
+    let mut stores = Stores::in_memory(Arc::new(mcp_core::clock::simulated::SimulatedClock::new()));
+    stores.ledger = Arc::new(Gone);
     let builder = Server::builder("house", "1.0.0").stores(stores).tool(tool_fn("nothing", "", nothing));
     let (result, log) = call(builder, "nothing");
     assert!(!result.unwrap_err().to_string().contains("disk"));

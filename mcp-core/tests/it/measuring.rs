@@ -84,7 +84,10 @@ async fn a_call_that_cannot_be_recorded_is_counted_as_the_failure_that_its_clien
         }
     }
     let (tool, strings) = puppet("puppet");
-    let gone = |stores: Stores| Stores::new(Arc::new(Gone), stores.history, stores.notes, stores.cache);
+    let gone = |mut stores: Stores| {
+        stores.ledger = Arc::new(Gone);
+        stores
+    };
     let house = House::with_stores(gone, |builder| builder.tool(tool).measured());
     strings.finish("done");
     house.send(&Request::call("puppet", json!({}))).await;

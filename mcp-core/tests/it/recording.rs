@@ -35,10 +35,11 @@ struct Held {
 }
 
 impl Held {
-    fn before(stores: Stores) -> (Arc<Self>, Stores) {
+    fn before(mut stores: Stores) -> (Arc<Self>, Stores) {
         let held = Self { inner: stores.ledger.clone(), taken: Mutex::default(), let_go: Arc::new(Semaphore::new(0)) };
         let held = Arc::new(held);
-        (held.clone(), Stores::new(held, stores.history, stores.notes, stores.cache))
+        stores.ledger = held.clone();
+        (held, stores)
     }
 
     fn taken(&self) -> usize {
@@ -68,7 +69,12 @@ impl Ledger for Gone {
 }
 
 fn without_ledger(stores: Stores) -> Stores {
-    Stores::new(Arc::new(Gone), stores.history, stores.notes, stores.cache)
+    with_ledger(Gone, stores)
+}
+
+fn with_ledger(ledger: impl Ledger, mut stores: Stores) -> Stores {
+    stores.ledger = Arc::new(ledger);
+    stores
 }
 
 #[tokio::test]
@@ -193,8 +199,7 @@ async fn a_call_that_is_not_admitted_does_not_run() {
         Ok::<_, ToolError>(())
     };
     let tool = tool_with("touch", "Counts.", ran.clone(), touch);
-    let full = |stores: Stores| Stores::new(Arc::new(Full), stores.history, stores.notes, stores.cache);
-    let house = House::with_stores(full, |builder| builder.tool(tool));
+    let house = House::with_stores(|stores| with_ledger(Full, stores), |builder| builder.tool(tool));
     for request in [Request::call("touch", json!({})), Request::legacy("tools/call", json!({"name": "touch"}))] {
         let reply = house.send(&request).await;
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.text);

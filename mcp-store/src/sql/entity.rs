@@ -1,4 +1,5 @@
 //! The rows.
 
 pub(super) mod call;
+pub(super) mod lease;
 pub(super) mod note;

@@ -4,6 +4,7 @@
 //! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
 mod calls;
+mod leases;
 mod notes;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ const TABLE: &str = "mcp_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(calls::Calls), Box::new(notes::Notes)]
+        vec![Box::new(calls::Calls), Box::new(notes::Notes), Box::new(leases::Leases)]
     }
 
     fn migration_table_name() -> DynIden {

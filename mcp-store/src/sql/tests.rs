@@ -85,7 +85,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     let text = |row: &sea_orm::QueryResult, column| row.try_get::<String>("", column).unwrap();
     let made: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "sql"))).collect();
     let names: Vec<_> = made.iter().map(|(name, _)| name.as_str()).filter(|name| !name.contains("words_")).collect();
-    let expected = ["calls", "calls_principal", "calls_tool", "migrations", "note_words", "notes", "notes_name"];
+    let expected =
+        ["calls", "calls_principal", "calls_tool", "leases", "migrations", "note_words", "notes", "notes_name"];
     let mut sorted = names.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, expected.map(|name| format!("mcp_{name}")));

@@ -31,3 +31,4 @@ mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
+mcp_core::leases_contract!(fresh);

@@ -1,6 +1,7 @@
 //! From a URL to stores, and back again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::caller::{Principal, Tenant};
@@ -131,7 +132,7 @@ async fn a_file_that_cannot_be_had_is_named() {
 async fn migrations_are_told_before_they_run() {
     let folder = TempDir::new().unwrap();
     let config = config(&url(&folder)).unwrap();
-    let all = ["0001_calls", "0002_notes"];
+    let all = ["0001_calls", "0002_notes", "0003_leases"];
     assert_eq!(pending_migrations(&config).await.unwrap(), all);
     assert!(!folder.path().join("data").exists(), "to look changes nothing");
     assert_eq!(migrate(&config).await.unwrap(), all);
@@ -165,7 +166,7 @@ async fn start_at_once(replicas: usize, url: &str) {
     for start in starts {
         ran.extend(start.await.unwrap().unwrap());
     }
-    assert_eq!(ran, ["0001_calls", "0002_notes"], "each migration runs once");
+    assert_eq!(ran, ["0001_calls", "0002_notes", "0003_leases"], "each migration runs once");
     open(url).await.unwrap();
 }
 
@@ -203,4 +204,16 @@ async fn two_processes_may_share_a_file_for_a_while() {
     let written = futures_util::future::join_all(writes).await;
     assert!(written.iter().all(Result::is_ok), "{written:?}");
     assert_eq!(one.notes.search(&tenant, &owner, "shared", 100).await.unwrap().len(), 40);
+}
+
+#[tokio::test]
+async fn a_process_that_starts_again_finds_its_leases_and_counts_on() {
+    let (folder, clock, hour) = (TempDir::new().unwrap(), SimulatedClock::new(), Duration::from_secs(60 * 60));
+    let config = StoreConfig::new(&url(&folder), Arc::new(clock.clone())).unwrap();
+    let before = mcp_store::open(&config).await.unwrap().leases.acquire("work", hour).await.unwrap().unwrap();
+    let leases = mcp_store::open(&config).await.unwrap().leases;
+    assert_eq!(leases.acquire("work", hour).await.unwrap(), None);
+    clock.advance(hour);
+    let after = leases.acquire("work", hour).await.unwrap().unwrap();
+    assert!(after.epoch > before.epoch);
 }

@@ -21,12 +21,18 @@ async fn fresh() -> Fresh {
     let url = PostgresServer::shared().database();
     let mut config = StoreConfig::new(&url, Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
-    Fresh::new(mcp_store::open(&config).await.unwrap(), clock)
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let age = move |time: Duration| {
+        let earlier = format!("UPDATE mcp_leases SET until = until - {}", time.as_micros());
+        PostgresServer::shared().query(&database, &earlier);
+    };
+    Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age)
 }
 
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
+mcp_core::leases_contract!(fresh);
 
 async fn open(url: &str) -> Result<Stores, OpenError> {
     mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await
@@ -77,7 +83,7 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
     let host: DatabaseConnection = sea_orm::Database::connect(options).await.unwrap();
     host.execute_unprepared("CREATE TABLE seaql_migrations (version text); CREATE TABLE notes (n int)").await.unwrap();
     let pending = mcp_store::pending_migrations(&StoreConfig::beside(&host).unwrap()).await.unwrap();
-    assert_eq!(pending, ["0001_calls", "0002_notes"]);
+    assert_eq!(pending, ["0001_calls", "0002_notes", "0003_leases"]);
 
     // The host's only connection is in the middle of something.
     let held = host.get_postgres_connection_pool().acquire().await.unwrap();
@@ -89,7 +95,7 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
         url.rsplit('/').next().unwrap(),
     );
     let found = PostgresServer::shared().query(database, tables);
-    assert_eq!(found, "mcp_calls mcp_migrations mcp_notes notes seaql_migrations");
+    assert_eq!(found, "mcp_calls mcp_leases mcp_migrations mcp_notes notes seaql_migrations");
 }
 
 /// Also where the host writes into a file.
@@ -181,4 +187,20 @@ async fn the_url_may_switch_prepared_statements_off() {
     let (tenant, owner) = (Tenant::from("a"), Principal::from("p"));
     stores.notes.write(&tenant, &owner, "n", "text").await.unwrap();
     assert_eq!(stores.notes.search(&tenant, &owner, "text", 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_is_held_against_every_replica_whatever_its_clock_says() {
+    let (url, hour) = (PostgresServer::shared().database(), Duration::from_secs(60 * 60));
+    let one = open(&url).await.unwrap().leases;
+    let fast = SimulatedClock::new();
+    let other = mcp_store::open(&StoreConfig::new(&url, Arc::new(fast.clone())).unwrap()).await.unwrap().leases;
+    let lease = one.acquire("work", hour).await.unwrap().unwrap();
+    fast.advance(hour * 24 * 365 * 100);
+    assert_eq!(other.acquire("work", hour).await.unwrap(), None);
+    assert!(other.renew(&lease, hour).await.unwrap(), "a lease is its own proof");
+    one.release(lease.clone()).await.unwrap();
+    let next = other.acquire("work", hour).await.unwrap().unwrap();
+    assert!(next.epoch > lease.epoch);
+    assert!(!one.renew(&lease, hour).await.unwrap());
 }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use crate::caller::{Principal, Tenant};
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
-use crate::memory::{MemoryCache, MemoryStore, lock};
+use crate::memory::lock;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 use crate::store::{StoreError, Stores};
@@ -57,9 +57,9 @@ struct State {
 fn broken(flaw: Flaw) -> Fresh {
     let clock = SimulatedClock::new();
     let broken = Arc::new(Broken { flaw, state: Arc::default() });
-    let notes = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
-    let cache = Arc::new(MemoryCache::new(Arc::new(clock.clone())));
-    Fresh::new(Stores::new(broken.clone(), broken, notes, cache), clock)
+    let mut stores = Stores::in_memory(Arc::new(clock.clone()));
+    (stores.ledger, stores.history) = (broken.clone(), broken);
+    Fresh::new(stores, clock)
 }
 
 impl State {
