@@ -21,6 +21,7 @@
 //! mcp_core::cache_contract!(fresh);
 //! mcp_core::events_contract!(fresh);
 //! mcp_core::leases_contract!(fresh);
+//! mcp_core::settings_contract!(fresh);
 //! ```
 
 pub mod cache;
@@ -29,6 +30,7 @@ pub mod history;
 pub mod leases;
 pub mod ledger;
 pub mod notes;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,11 @@
-//! Stores that live in this process: the contract, executable, and what tests use. Bounded; the oldest goes first.
+//! Stores that live in this process: the contract, executable, and what tests use. Bounded; the oldest goes first, where nothing else is said.
 
 mod cache;
 mod calls;
 mod events;
 mod leases;
 mod notes;
+mod settings;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
 
@@ -17,6 +18,7 @@ use notes::Shelf;
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
 pub use leases::MemoryLeases;
+pub use settings::MemorySettings;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
 /// [`Notes`](crate::store::notes::Notes) in memory.

@@ -9,12 +9,13 @@ pub mod history;
 pub mod leases;
 pub mod ledger;
 pub mod notes;
+pub mod settings;
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
-use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemoryStore};
+use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemorySettings, MemoryStore};
 use cache::Cache;
 use check::Check;
 use events::Events;
@@ -22,6 +23,7 @@ use history::History;
 use leases::Leases;
 use ledger::Ledger;
 use notes::Notes;
+use settings::Settings;
 
 /// One implementation of each storage trait; an embedder may replace any of them.
 #[derive(Clone)]
@@ -39,6 +41,8 @@ pub struct Stores {
     pub events: Arc<dyn Events>,
     /// Who does the house's own work.
     pub leases: Arc<dyn Leases>,
+    /// Small values that somebody set.
+    pub settings: Arc<dyn Settings>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -61,6 +65,7 @@ impl Stores {
             cache,
             events: Arc::new(MemoryEvents::default()),
             leases: Arc::new(MemoryLeases::new(clock)),
+            settings: Arc::new(MemorySettings::default()),
             checks: Vec::new(),
             collectors: Vec::new(),
         }
@@ -95,6 +100,13 @@ pub enum StoreError {
         /// What the driver said, for the log.
         #[source]
         source: Option<Cause>,
+    },
+    /// The data is not what the caller has seen: somebody changed it meanwhile. Nothing was done; whoever reads it again may try
+    /// again.
+    #[error("what was seen of the {store} has changed: read it again")]
+    Conflict {
+        /// Which store.
+        store: &'static str,
     },
 }
 

@@ -26,6 +26,7 @@ mod cache;
 mod error;
 mod ledger;
 mod open;
+mod random;
 mod redis;
 mod sql;
 #[cfg(any(test, feature = "test"))]

@@ -18,6 +18,7 @@ use crate::sql::check::DatabaseCheck;
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
+use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
 use crate::sql::sqlite::writer::SqliteWriter;
 
@@ -128,6 +129,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
         config.clock.clone(),
     );
+    stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);

@@ -5,6 +5,7 @@ mod broken_events;
 mod broken_leases;
 mod broken_ledger;
 mod broken_notes;
+mod broken_settings;
 
 use std::panic::AssertUnwindSafe;
 
@@ -38,6 +39,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
         (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),
+        (include_str!("../store/settings.rs"), include_str!("settings.rs"), include_str!("tests/broken_settings.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

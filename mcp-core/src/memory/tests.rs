@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{MemoryCache, MemoryLeases, MemoryStore};
+use super::{MemoryCache, MemoryLeases, MemorySettings, MemoryStore};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
@@ -15,6 +15,7 @@ use crate::store::history::{CallQuery, History};
 use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
 use crate::store::notes::Notes;
+use crate::store::settings::{Key, LARGEST, Settings};
 use crate::store::{StoreError, Stores};
 
 async fn fresh() -> Fresh {
@@ -28,6 +29,7 @@ crate::notes_contract!(fresh);
 crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
 crate::leases_contract!(fresh);
+crate::settings_contract!(fresh);
 
 fn tenant() -> Tenant {
     Tenant::from("a")
@@ -125,4 +127,38 @@ async fn too_many_leases_are_not_given_and_those_that_ended_make_room() {
     clock.advance(time);
     let lease = leases.acquire("one more", time).await.unwrap().unwrap();
     assert!(leases.renew(&lease, time).await.unwrap());
+}
+
+fn is_full<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable { .. }))
+}
+
+#[tokio::test]
+async fn settings_are_not_forgotten_when_there_are_too_many() {
+    let store = MemorySettings::default();
+    let key = |n: usize| Key::of_the_house(n.to_string());
+    let mut versions = Vec::new();
+    for n in 0..MemorySettings::CAPACITY {
+        versions.push(store.store(&key(n), Bytes::new(), None).await.unwrap());
+    }
+    let new = key(MemorySettings::CAPACITY);
+    assert!(is_full(&store.store(&new, Bytes::new(), None).await));
+    let changed = store.store(&key(0), Bytes::from_static(b"changed"), Some(versions[0])).await.unwrap();
+    store.remove(&key(0), changed).await.unwrap();
+    store.store(&new, Bytes::new(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn settings_are_not_forgotten_when_they_are_too_large() {
+    let store = MemorySettings::default();
+    let (key, large) = (|n: usize| Key::of_the_house(format!("{n:3}")), Bytes::from(vec![0; LARGEST - 3]));
+    let most = MemorySettings::BYTES / LARGEST;
+    let mut versions = Vec::new();
+    for n in 0..most {
+        versions.push(store.store(&key(n), large.clone(), None).await.unwrap());
+    }
+    assert!(is_full(&store.store(&key(most), Bytes::new(), None).await));
+    versions[0] = store.store(&key(0), large.clone(), Some(versions[0])).await.unwrap();
+    store.remove(&key(0), versions[0]).await.unwrap();
+    store.store(&key(most), large, None).await.unwrap();
 }

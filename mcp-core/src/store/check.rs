@@ -55,7 +55,10 @@ impl CheckError {
 impl From<StoreError> for CheckError {
     fn from(error: StoreError) -> Self {
         let shown = error.to_string();
-        let (StoreError::Unavailable { source, .. } | StoreError::Refused { source, .. }) = error;
+        let source = match error {
+            StoreError::Unavailable { source, .. } | StoreError::Refused { source, .. } => source,
+            StoreError::Conflict { .. } => None,
+        };
         Self { shown, source }
     }
 }

@@ -1,7 +1,6 @@
 //! Which version each tag has, agreed between replicas.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use redis::Pipeline;
 use super::breaker::Contact;
 use super::events;
 use super::{Redis, key, unavailable};
+use crate::random::random;
 
 /// The versions of tags. Redis has them; each replica uses what it read for [`LEASE`], counted from before it asked.
 ///
@@ -262,12 +262,6 @@ fn read_or_make(pipeline: &mut Pipeline, key: &str) {
 /// Where replicas tell each other of invalidations.
 pub(super) fn topic() -> Topic {
     Topic::of_the_house("cache")
-}
-
-/// A number that was never there before. The keys of the standard library's hasher are random for each thread, and are not used
-/// twice.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -3,3 +3,4 @@
 pub(super) mod call;
 pub(super) mod lease;
 pub(super) mod note;
+pub(super) mod setting;

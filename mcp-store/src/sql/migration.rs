@@ -6,6 +6,7 @@
 mod calls;
 mod leases;
 mod notes;
+mod settings;
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ const TABLE: &str = "mcp_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(calls::Calls), Box::new(notes::Notes), Box::new(leases::Leases)]
+        vec![Box::new(calls::Calls), Box::new(notes::Notes), Box::new(leases::Leases), Box::new(settings::Settings)]
     }
 
     fn migration_table_name() -> DynIden {

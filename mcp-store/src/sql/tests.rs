@@ -10,6 +10,7 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
+use mcp_core::store::settings::Key;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveModel, QueryTrait, Statement};
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ use super::entity::call::Model;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
 use super::sqlite::writer::{SqliteWriter, statements};
-use super::{Database, postgres};
+use super::{Database, postgres, settings};
 use crate::ledger::Sink;
 
 /// A new database, which lives as long as the folder.
@@ -85,8 +86,17 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     let text = |row: &sea_orm::QueryResult, column| row.try_get::<String>("", column).unwrap();
     let made: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "sql"))).collect();
     let names: Vec<_> = made.iter().map(|(name, _)| name.as_str()).filter(|name| !name.contains("words_")).collect();
-    let expected =
-        ["calls", "calls_principal", "calls_tool", "leases", "migrations", "note_words", "notes", "notes_name"];
+    let expected = [
+        "calls",
+        "calls_principal",
+        "calls_tool",
+        "leases",
+        "migrations",
+        "note_words",
+        "notes",
+        "notes_name",
+        "settings",
+    ];
     let mut sorted = names.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, expected.map(|name| format!("mcp_{name}")));
@@ -95,6 +105,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     }
     let calls = &made.iter().find(|(name, _)| name == "mcp_calls").unwrap().1;
     assert!(calls.contains("PRIMARY KEY (\"tenant\", \"id\")"), "{calls}");
+    let settings = &made.iter().find(|(name, _)| name == "mcp_settings").unwrap().1;
+    assert!(settings.contains("PRIMARY KEY (\"tenant\", \"name\")"), "{settings}");
 }
 
 /// There is one connection, so the next transaction has the one that was left.
@@ -142,6 +154,17 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
     ] {
         let plan = plan(&database, select(&Tenant::from("a"), &query).build(DbBackend::Sqlite)).await;
         assert_eq!(plan, [format!("SEARCH mcp_calls USING INDEX {index}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_settings_walks_over_its_prefix_alone() {
+    let (_folder, database) = database().await;
+    let index = "SEARCH mcp_settings USING INDEX sqlite_autoindex_mcp_settings_1";
+    for after in [None, Some("prefix and more")] {
+        let list = settings::select(&Key::of(&Tenant::from("a"), "prefix"), after, 1);
+        let plan = plan(&database, list.build(DbBackend::Sqlite)).await;
+        assert_eq!(plan, [format!("{index} (tenant=? AND name>? AND name<?)")]);
     }
 }
 

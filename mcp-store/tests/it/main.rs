@@ -32,3 +32,4 @@ mcp_core::notes_contract!(fresh);
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);
+mcp_core::settings_contract!(fresh);

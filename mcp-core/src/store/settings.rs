@@ -1,0 +1,96 @@
+//! Small values that somebody set.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::StoreError;
+use crate::caller::Tenant;
+
+/// Keeps small values under names. Whoever changes one says which version they have seen, so that no change is lost between two
+/// who make one at the same time.
+///
+/// # Promises
+/// - **a stored value is loaded**: to the last byte, and with the version that storing it gave.
+/// - **only what was seen is changed**: by whoever names its version; of several who do so at once, by one, and the others are
+///   told. A version is never there again, also not under a name that was removed and stored anew.
+/// - **what is removed is gone**: and may be removed again.
+/// - **a list is in the order of names**: by their bytes; all that begin with the prefix and come after the given one, at most
+///   `limit`.
+/// - **keys are apart**: also those of two tenants, and those of the house.
+/// - **a value is small**: one of more than [`LARGEST`] bytes is refused.
+#[async_trait]
+pub trait Settings: Send + Sync + 'static {
+    /// What is under `key`.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn load(&self, key: &Key) -> Result<Option<Setting>, StoreError>;
+
+    /// Keeps `value` under `key` in the place of the one whose version is `seen`, or where there is none, and gives its version.
+    ///
+    /// Not cancel safe: a dropped future may or may not have stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: there is another version; nothing was changed. [`StoreError::Refused`]: the value is too large.
+    /// [`StoreError::Unavailable`]: it may have been stored.
+    async fn store(&self, key: &Key, value: Bytes, seen: Option<u64>) -> Result<u64, StoreError>;
+
+    /// Removes the value whose version is `seen`. It may be gone already.
+    ///
+    /// Not cancel safe: a dropped future may or may not have removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: there is another version, which stays. [`StoreError::Unavailable`]: it may have been removed.
+    async fn remove(&self, key: &Key, seen: u64) -> Result<(), StoreError>;
+
+    /// The settings whose names begin with that of `prefix`, each with its name: those that come after `after`, at most `limit`.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn list(&self, prefix: &Key, after: Option<&str>, limit: u16) -> Result<Vec<(String, Setting)>, StoreError>;
+}
+
+/// How many bytes a value has at the most.
+pub const LARGEST: usize = 64 * 1024;
+
+/// A value, as it is at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What was stored.
+    pub value: Bytes,
+    /// Which of the values it is that were ever stored under this name. It tells no order.
+    pub version: u64,
+}
+
+/// Which setting: one of a tenant, or one of the house that concerns no caller.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    tenant: Option<Tenant>,
+    name: String,
+}
+
+impl Key {
+    /// A setting of one tenant.
+    pub fn of(tenant: &Tenant, name: impl Into<String>) -> Self {
+        Self { tenant: Some(tenant.clone()), name: name.into() }
+    }
+
+    /// A setting of the house.
+    pub fn of_the_house(name: impl Into<String>) -> Self {
+        Self { tenant: None, name: name.into() }
+    }
+
+    /// Whose it is, if it is a tenant's.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
