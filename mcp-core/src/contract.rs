@@ -22,6 +22,7 @@
 //! mcp_core::events_contract!(fresh);
 //! mcp_core::leases_contract!(fresh);
 //! mcp_core::settings_contract!(fresh);
+//! mcp_core::limits_contract!(fresh);
 //! ```
 
 pub mod cache;
@@ -29,6 +30,7 @@ pub mod events;
 pub mod history;
 pub mod leases;
 pub mod ledger;
+pub mod limits;
 pub mod notes;
 pub mod settings;
 #[cfg(test)]

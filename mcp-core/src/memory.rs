@@ -4,6 +4,7 @@ mod cache;
 mod calls;
 mod events;
 mod leases;
+mod limits;
 mod notes;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
@@ -18,6 +19,7 @@ use notes::Shelf;
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
 pub use leases::MemoryLeases;
+pub use limits::MemoryLimits;
 pub use settings::MemorySettings;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and

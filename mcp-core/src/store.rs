@@ -8,6 +8,7 @@ pub mod events;
 pub mod history;
 pub mod leases;
 pub mod ledger;
+pub mod limits;
 pub mod notes;
 pub mod settings;
 
@@ -15,13 +16,14 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
-use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemorySettings, MemoryStore};
+use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemorySettings, MemoryStore};
 use cache::Cache;
 use check::Check;
 use events::Events;
 use history::History;
 use leases::Leases;
 use ledger::Ledger;
+use limits::Limits;
 use notes::Notes;
 use settings::Settings;
 
@@ -41,6 +43,8 @@ pub struct Stores {
     pub events: Arc<dyn Events>,
     /// Who does the house's own work.
     pub leases: Arc<dyn Leases>,
+    /// How often somebody may do something.
+    pub limits: Arc<dyn Limits>,
     /// Small values that somebody set.
     pub settings: Arc<dyn Settings>,
     /// Whether what they stand on is there, one for each dependency.
@@ -64,7 +68,8 @@ impl Stores {
             notes,
             cache,
             events: Arc::new(MemoryEvents::default()),
-            leases: Arc::new(MemoryLeases::new(clock)),
+            leases: Arc::new(MemoryLeases::new(clock.clone())),
+            limits: Arc::new(MemoryLimits::new(clock)),
             settings: Arc::new(MemorySettings::default()),
             checks: Vec::new(),
             collectors: Vec::new(),

@@ -18,6 +18,7 @@ mod connection;
 mod counts;
 mod events;
 mod key;
+mod limits;
 mod versions;
 
 use std::sync::{Arc, Weak};
@@ -33,6 +34,7 @@ use breaker::Breaker;
 use connection::{Connection, Connections, Failure, Listening};
 use counts::Counts;
 use events::RedisEvents;
+use limits::SharedLimits;
 
 use cache::SharedCache;
 use check::RedisCheck;
@@ -55,7 +57,7 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Puts the Redis behind `url` behind the cache, in front of which `local` answers. It need not be there yet.
+/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits. It need not be there yet.
 pub(crate) async fn share(
     stores: &mut Stores,
     url: &str,
@@ -69,6 +71,7 @@ pub(crate) async fn share(
     let redis = Redis::open(info, deadline, clock.clone()).await.map_err(bad)?;
     let events = RedisEvents::start(redis.clone(), listening).await;
     let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
+    stores.limits = Arc::new(SharedLimits::new(redis.clone(), clock.clone()));
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
     stores.collectors.push(Arc::new(cache.measures()));
     stores.cache = Arc::new(cache);

@@ -4,6 +4,7 @@ mod broken_cache;
 mod broken_events;
 mod broken_leases;
 mod broken_ledger;
+mod broken_limits;
 mod broken_notes;
 mod broken_settings;
 
@@ -40,6 +41,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
         (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),
         (include_str!("../store/settings.rs"), include_str!("settings.rs"), include_str!("tests/broken_settings.rs")),
+        (include_str!("../store/limits.rs"), include_str!("limits.rs"), include_str!("tests/broken_limits.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

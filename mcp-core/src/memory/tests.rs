@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{MemoryCache, MemoryLeases, MemorySettings, MemoryStore};
+use super::{MemoryCache, MemoryLeases, MemoryLimits, MemorySettings, MemoryStore};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
@@ -14,6 +14,7 @@ use crate::store::cache::Cache;
 use crate::store::history::{CallQuery, History};
 use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
+use crate::store::limits::Rate;
 use crate::store::notes::Notes;
 use crate::store::settings::{Key, LARGEST, Settings};
 use crate::store::{StoreError, Stores};
@@ -30,6 +31,7 @@ crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
 crate::leases_contract!(fresh);
 crate::settings_contract!(fresh);
+crate::limits_contract!(fresh);
 
 fn tenant() -> Tenant {
     Tenant::from("a")
@@ -161,4 +163,27 @@ async fn settings_are_not_forgotten_when_they_are_too_large() {
     versions[0] = store.store(&key(0), large.clone(), Some(versions[0])).await.unwrap();
     store.remove(&key(0), versions[0]).await.unwrap();
     store.store(&key(most), large, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_keys_that_have_all_their_tokens_are_forgotten_first_and_then_those_that_have_them_soonest() {
+    let clock = SimulatedClock::new();
+    let limits = MemoryLimits::new(Arc::new(clock.clone()));
+    let second = Duration::from_secs(1);
+    let fill = |kind: &str, keys: usize, per: Duration| {
+        for n in 0..keys {
+            limits.decide(&tenant(), &format!("{kind} {n}"), Rate { burst: 1, per }, 1).unwrap();
+        }
+    };
+    let is_held =
+        |key: &str| limits.decide(&tenant(), key, Rate { burst: 1, per: second * 9 }, 0).unwrap().remaining == 0;
+    let half = MemoryLimits::CAPACITY / 2;
+    fill("late", half, second * 9);
+    fill("soon", half, second);
+    clock.advance(second);
+    fill("new", half, second * 5);
+    let held = |kind: &str| (0..half).filter(|n| is_held(&format!("{kind} {n}"))).count();
+    assert_eq!((held("late"), held("soon"), held("new")), (half, 0, half));
+    fill("newest", 1, second * 9);
+    assert_eq!((held("late"), held("new"), is_held("newest 0")), (half, half / 2, true));
 }

@@ -33,6 +33,11 @@ pub(super) fn tag(tenant: &Tenant, name: &str) -> String {
     of("mcp:cache:tag", tenant, name)
 }
 
+/// The key of what was taken from a limit.
+pub(super) fn limit(tenant: &Tenant, name: &str) -> String {
+    of("mcp:limit", tenant, name)
+}
+
 /// The length tells where the tenant ends, whatever is in its name.
 fn of(kind: &str, tenant: &Tenant, name: &str) -> String {
     let tenant = tenant.as_str();

@@ -33,3 +33,4 @@ mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);
 mcp_core::settings_contract!(fresh);
+mcp_core::limits_contract!(fresh);

@@ -1,5 +1,6 @@
-//! The cache that replicas share, on a real Redis.
+//! What replicas share, on a real Redis.
 
+mod counted;
 mod outages;
 mod shared;
 mod told;
@@ -80,13 +81,22 @@ fn commands(redis: &str) -> redis::Connection {
     redis::Client::open(redis).unwrap().get_connection().unwrap()
 }
 
-/// Makes each key so much older.
+/// Makes each key so much older, in milliseconds; a limit also in microseconds, where they are told.
 const AGE: &str = "
     for _, key in ipairs(redis.call('KEYS', '*')) do
         local left = redis.call('PTTL', key)
         if left < 0 then error('it has no end: ' .. key) end
         if left > tonumber(ARGV[1]) then redis.call('PEXPIRE', key, left - ARGV[1]) else redis.call('DEL', key) end
+        if left > tonumber(ARGV[1]) and string.find(key, '^mcp:limit:') then
+            local replete = redis.call('GET', key) - (ARGV[2] or ARGV[1] * 1000)
+            redis.call('SET', key, string.format('%.0f', replete), 'KEEPTTL')
+        end
     end";
+
+fn age(past: &mut redis::Connection, time: Duration) {
+    let (millis, micros) = (u64::try_from(time.as_millis()).unwrap(), u64::try_from(time.as_micros()).unwrap());
+    redis::Script::new(AGE).arg(millis).arg(micros).invoke::<()>(past).unwrap();
+}
 
 async fn fresh() -> Fresh {
     let redis = RedisServer::start();
@@ -96,12 +106,10 @@ async fn fresh() -> Fresh {
     }
     let Replica { stores, clock, folder } = Replica::on(&redis).await;
     let past = Mutex::new(past);
-    let age = move |time: Duration| {
-        let millis = u64::try_from(time.as_millis()).unwrap();
-        redis::Script::new(AGE).arg(millis).invoke::<()>(&mut *past.lock().unwrap()).unwrap();
-    };
+    let age = move |time| age(&mut past.lock().unwrap(), time);
     Fresh::new(stores, clock).aging(age).keeping((folder, redis))
 }
 
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
+mcp_core::limits_contract!(fresh);

@@ -42,7 +42,7 @@ impl Replica {
         until("it is noticed", async || self.count("mcp_redis_breaker_open") == 1.0).await;
     }
 
-    async fn heals(&self) {
+    pub(super) async fn heals(&self) {
         until("it answers", async || self.check().check().await.is_ok()).await;
         until("all is delivered", async || self.count("mcp_cache_owed_invalidations") == 0.0).await;
     }

@@ -12,7 +12,7 @@ use mcp_store::OpenError;
 use super::*;
 
 /// How often a server has run a command.
-fn runs(past: &mut redis::Connection, command: &str) -> usize {
+pub(super) fn runs(past: &mut redis::Connection, command: &str) -> usize {
     let stats: String = redis::cmd("INFO").arg("commandstats").query(past).unwrap();
     let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
@@ -34,7 +34,7 @@ async fn a_second_replica_answers_from_redis_and_asks_it_once() {
     assert_eq!(runs(&mut past, "get") - before, 1);
     // It ends for the second when it ends for the first, by the clock of Redis.
     other.clock.advance(LONG);
-    redis::Script::new(AGE).arg(60_000).invoke::<()>(&mut past).unwrap();
+    age(&mut past, LONG);
     assert_eq!(other.stores.cache.load(&tenant, "key").await.unwrap(), None);
 }
 
