@@ -2,8 +2,12 @@
 
 mod cancellation;
 pub(crate) mod outbox;
+mod session;
 
 use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -17,6 +21,7 @@ use crate::tool::pipeline;
 pub(crate) use cancellation::Cancellation;
 pub(crate) use outbox::Outbox;
 pub use outbox::{LogLevel, Progress};
+pub use session::Session;
 
 /// What one call may know and do. Cheap to clone; it may outlive the call, which it then no longer reaches.
 #[derive(Clone)]
@@ -109,6 +114,22 @@ impl Context {
             outbox: outbox.clone(),
         }));
         pipeline::run(offered, arguments, cx).await.map_err(|failure| failure.error)
+    }
+
+    /// The caller's session under `handle`, which is hereby used; or a new one, which is kept once it is saved. It ends when it was
+    /// not used for a day, or for what [`ServerBuilder::session_idle`](crate::ServerBuilder::session_idle) says; a caller has at
+    /// most 100, and of more the one that is idle longest ends.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// [`ToolError::Failed`], by which the model learns to begin a new one, where the caller has no such session any more, or it holds
+    /// something else than a `T`. [`ToolError::Unavailable`] when the store cannot be reached.
+    pub async fn session<T>(&self, handle: Option<&str>) -> Result<Session<T>, ToolError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        Session::load(self, handle).await
     }
 
     pub(crate) fn inner(&self) -> &Inner {

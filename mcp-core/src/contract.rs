@@ -23,6 +23,7 @@
 //! mcp_core::leases_contract!(fresh);
 //! mcp_core::settings_contract!(fresh);
 //! mcp_core::limits_contract!(fresh);
+//! mcp_core::sessions_contract!(fresh);
 //! ```
 
 pub mod cache;
@@ -32,6 +33,7 @@ pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod sessions;
 pub mod settings;
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,7 @@ pub use jsonrpc::judge;
 pub mod test_client;
 
 pub use caller::{Authenticate, Caller, Challenge};
-pub use context::{Context, LogLevel, Progress};
+pub use context::{Context, LogLevel, Progress, Session};
 pub use endpoint::Endpoint;
 pub use server::{BuildError, CallError, Server, ServerBuilder};
 pub use store::Stores;

@@ -6,6 +6,7 @@ mod events;
 mod leases;
 mod limits;
 mod notes;
+mod sessions;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
@@ -20,6 +21,7 @@ pub use cache::MemoryCache;
 pub use events::MemoryEvents;
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
+pub use sessions::MemorySessions;
 pub use settings::MemorySettings;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and

@@ -23,6 +23,7 @@ use crate::store::StoreError;
 use crate::store::cache::Cache;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
+use crate::store::sessions::{SessionInfo, Sessions};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
@@ -45,6 +46,7 @@ struct Inner {
     ledger: Option<Arc<dyn Ledger>>,
     history: Option<Arc<dyn History>>,
     cache: Arc<dyn Cache>,
+    sessions: Arc<dyn Sessions>,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -66,6 +68,7 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
     pub(crate) grace: Duration,
     pub(crate) max_output: usize,
+    pub(crate) session_idle: Duration,
     pub(crate) page: usize,
 }
 
@@ -127,6 +130,22 @@ impl Server {
         }
     }
 
+    /// The sessions of `caller`, the last used first. Nobody sees another's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionInfo>, StoreError> {
+        self.0.sessions.list(caller.tenant(), caller.principal()).await
+    }
+
+    /// Ends a session of `caller`, and tells whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn end_session(&self, caller: &Caller, handle: &str) -> Result<bool, StoreError> {
+        self.0.sessions.remove(caller.tenant(), caller.principal(), handle).await
+    }
+
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
     /// again at the most. Call it when no new ones come in.
     ///
@@ -171,6 +190,10 @@ impl Server {
 
     pub(crate) fn cache(&self) -> &dyn Cache {
         &*self.0.cache
+    }
+
+    pub(crate) fn session_store(&self) -> &dyn Sessions {
+        &*self.0.sessions
     }
 
     pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {

@@ -10,13 +10,16 @@ pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod sessions;
 pub mod settings;
 
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
-use crate::memory::{MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemorySettings, MemoryStore};
+use crate::memory::{
+    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemorySessions, MemorySettings, MemoryStore,
+};
 use cache::Cache;
 use check::Check;
 use events::Events;
@@ -25,6 +28,7 @@ use leases::Leases;
 use ledger::Ledger;
 use limits::Limits;
 use notes::Notes;
+use sessions::Sessions;
 use settings::Settings;
 
 /// One implementation of each storage trait; an embedder may replace any of them.
@@ -39,6 +43,8 @@ pub struct Stores {
     pub notes: Arc<dyn Notes>,
     /// Results that may be used again.
     pub cache: Arc<dyn Cache>,
+    /// Small state that callers come back to.
+    pub sessions: Arc<dyn Sessions>,
     /// Who is told that something happened.
     pub events: Arc<dyn Events>,
     /// Who does the house's own work.
@@ -69,7 +75,8 @@ impl Stores {
             cache,
             events: Arc::new(MemoryEvents::default()),
             leases: Arc::new(MemoryLeases::new(clock.clone())),
-            limits: Arc::new(MemoryLimits::new(clock)),
+            limits: Arc::new(MemoryLimits::new(clock.clone())),
+            sessions: Arc::new(MemorySessions::new(clock)),
             settings: Arc::new(MemorySettings::default()),
             checks: Vec::new(),
             collectors: Vec::new(),

@@ -5,6 +5,7 @@ pub(crate) mod problem;
 mod representation;
 pub(crate) mod route;
 mod schema;
+mod sessions;
 mod tools;
 mod xml;
 
@@ -24,7 +25,7 @@ use problem::Problem;
 use representation::negotiate;
 use route::{Route, Table};
 
-/// Serves the tools and the recorded calls of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
+/// Serves the tools, the recorded calls and the sessions of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
 /// | route | what |
 /// |---|---|
@@ -32,6 +33,8 @@ use route::{Route, Table};
 /// | `GET tools/{name}` | one of them |
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `GET calls` | recorded calls, the newest first |
+/// | `GET sessions` | the caller's sessions, the last used first |
+/// | `DELETE sessions/{handle}` | ends one of them |
 ///
 /// Answers and problems (RFC 9457) are JSON or XML, as `Accept` asks; [`docs`](crate::docs()) describes both. Who may come in is
 /// decided as for [`mount`](crate::mount).
@@ -102,6 +105,30 @@ pub(crate) static TABLE: Table = Table {
             body: None,
             answers: &[(200, SchemaGenerator::subschema_for::<calls::Calls>)],
             problems: &[400, 503],
+        },
+        Route {
+            method: Method::GET,
+            path: "/sessions",
+            to: |route| route.to(sessions::list),
+            id: "listSessions",
+            about: "The caller's own sessions, the last used first",
+            segments: &[],
+            query: None,
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<sessions::Sessions>)],
+            problems: &[503],
+        },
+        Route {
+            method: Method::DELETE,
+            path: "/sessions/{handle}",
+            to: |route| route.to(sessions::end),
+            id: "endSession",
+            about: "Ends one of the caller's own sessions",
+            segments: &[("handle", "The session's handle.")],
+            query: None,
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<sessions::Ended>)],
+            problems: &[404, 503],
         },
     ],
 };

@@ -18,6 +18,7 @@ use crate::sql::check::DatabaseCheck;
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
+use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
 use crate::sql::sqlite::writer::SqliteWriter;
@@ -27,11 +28,12 @@ use crate::sql::sqlite::writer::SqliteWriter;
 #[non_exhaustive]
 pub struct StoreConfig {
     location: Location,
-    /// Where replicas share results: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`. Without it the cache is this process's own.
+    /// Where replicas share results and keep sessions: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`. Without it the cache is this
+    /// process's own, and sessions are in the database.
     pub redis_url: Option<String>,
     /// How long Redis may take to answer (150 ms); what takes longer is done without it.
     pub redis_deadline: Duration,
-    /// Tells when a note was written and when a cached value is too old.
+    /// Tells when a note was written, and when a cached value or a session is too old.
     pub clock: Arc<dyn Clock>,
     /// How many bytes the cache holds at the most (64 MiB).
     pub cache_bytes: u64,
@@ -129,6 +131,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
         config.clock.clone(),
     );
+    stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));

@@ -9,7 +9,8 @@
 //! is trusted, since a successor is another server.
 //!
 //! Its memory is bounded by its operator: `maxmemory` with a policy `volatile-*` (or `allkeys-*`). Every key that is written here
-//! begins with `mcp:`, and ends by itself after a while.
+//! begins with `mcp:`, and ends by itself after a while. A Redis that is full puts out sessions as well, those first that its policy
+//! says.
 
 mod breaker;
 mod cache;
@@ -19,6 +20,7 @@ mod counts;
 mod events;
 mod key;
 mod limits;
+mod sessions;
 mod versions;
 
 use std::sync::{Arc, Weak};
@@ -38,6 +40,7 @@ use limits::SharedLimits;
 
 use cache::SharedCache;
 use check::RedisCheck;
+use sessions::RedisSessions;
 
 use crate::cache::LocalCache;
 use crate::error::OpenError;
@@ -57,7 +60,7 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits. It need not be there yet.
+/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits, and keeps sessions in it. It need not be there yet.
 pub(crate) async fn share(
     stores: &mut Stores,
     url: &str,
@@ -72,6 +75,7 @@ pub(crate) async fn share(
     let events = RedisEvents::start(redis.clone(), listening).await;
     let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
     stores.limits = Arc::new(SharedLimits::new(redis.clone(), clock.clone()));
+    stores.sessions = Arc::new(RedisSessions::new(redis.clone(), clock.clone()));
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
     stores.collectors.push(Arc::new(cache.measures()));
     stores.cache = Arc::new(cache);

@@ -9,6 +9,7 @@ mod migration;
 pub(crate) mod notes;
 pub(crate) mod postgres;
 mod repeating;
+pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod sqlite;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{MemoryCache, MemoryLeases, MemoryLimits, MemorySettings, MemoryStore};
+use super::{MemoryCache, MemoryLeases, MemoryLimits, MemorySessions, MemorySettings, MemoryStore};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
@@ -16,6 +16,7 @@ use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
 use crate::store::limits::Rate;
 use crate::store::notes::Notes;
+use crate::store::sessions::{LARGEST as LARGEST_SESSION, Sessions};
 use crate::store::settings::{Key, LARGEST, Settings};
 use crate::store::{StoreError, Stores};
 
@@ -32,6 +33,9 @@ crate::events_contract!(fresh);
 crate::leases_contract!(fresh);
 crate::settings_contract!(fresh);
 crate::limits_contract!(fresh);
+crate::sessions_contract!(fresh);
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn tenant() -> Tenant {
     Tenant::from("a")
@@ -186,4 +190,50 @@ async fn the_keys_that_have_all_their_tokens_are_forgotten_first_and_then_those_
     assert_eq!((held("late"), held("soon"), held("new")), (half, 0, half));
     fill("newest", 1, second * 9);
     assert_eq!((held("late"), held("new"), is_held("newest 0")), (half, half / 2, true));
+}
+
+#[tokio::test]
+async fn the_sessions_that_are_idle_longest_go_when_there_are_too_many() {
+    let sessions = MemorySessions::new(Arc::new(SimulatedClock::new()));
+    let owner = |n: usize| Principal::from((n / 50).to_string());
+    let mut handles = Vec::new();
+    for n in 0..MemorySessions::CAPACITY {
+        handles.push(sessions.create(&tenant(), &owner(n), "".into(), HOUR).await.unwrap().handle);
+    }
+    // The first is used again, so that the second is idle longest.
+    sessions.load(&tenant(), &owner(0), &handles[0]).await.unwrap();
+    sessions.create(&tenant(), &Principal::from("p"), "".into(), HOUR).await.unwrap();
+    let mut kept = Vec::new();
+    for handle in &handles[..3] {
+        kept.push(sessions.load(&tenant(), &owner(0), handle).await.unwrap().is_some());
+    }
+    assert_eq!(kept, [true, false, true]);
+}
+
+#[tokio::test]
+async fn the_sessions_that_are_idle_longest_go_when_they_are_too_large() {
+    let clock = SimulatedClock::new();
+    let store = MemorySessions::new(Arc::new(clock.clone()));
+    let largest = Bytes::from(vec![0; LARGEST_SESSION]);
+    let owner = |n: usize| Principal::from((n / 50).to_string());
+    let is_there =
+        async |owner: &Principal, handle: &str| store.load(&tenant(), owner, handle).await.unwrap().is_some();
+    let first = store.create(&tenant(), &owner(0), "".into(), HOUR).await.unwrap();
+    let mut handles = vec![first.handle.clone()];
+    for n in 1..MemorySessions::BYTES / LARGEST_SESSION + 1 {
+        handles.push(store.create(&tenant(), &owner(n), largest.clone(), HOUR).await.unwrap().handle);
+    }
+    assert!(is_there(&owner(0), &handles[0]).await);
+    // It grows, and another has to go for it.
+    store.save(&tenant(), &owner(0), &first.handle, first.version, largest.clone()).await.unwrap();
+    assert!(!is_there(&owner(0), &handles[1]).await);
+    assert!(is_there(&owner(0), &handles[2]).await && is_there(&owner(0), &handles[0]).await);
+
+    // What has ended takes no room.
+    clock.advance(HOUR);
+    let first = store.create(&tenant(), &owner(0), largest.clone(), HOUR).await.unwrap();
+    for n in 1..MemorySessions::BYTES / LARGEST_SESSION {
+        store.create(&tenant(), &owner(n), largest.clone(), HOUR).await.unwrap();
+    }
+    assert!(is_there(&owner(0), &first.handle).await);
 }

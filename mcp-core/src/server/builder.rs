@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ids::CallIds;
 use super::{Identity, Inner, Limits, Running, Server};
 use crate::clock::Clock;
-use crate::memory::MemoryCache;
+use crate::memory::{MemoryCache, MemorySessions};
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::tool::Tool;
@@ -58,6 +58,7 @@ impl ServerBuilder {
                 timeout: Duration::from_secs(60),
                 grace: Duration::from_secs(1),
                 max_output: 1024 * 1024,
+                session_idle: Duration::from_secs(24 * 60 * 60),
                 page: 100,
             },
             measured: false,
@@ -106,8 +107,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Records every call in these stores, and caches in them. Without stores nothing is recorded, and results are cached in
-    /// this process.
+    /// Records every call in these stores, and caches and keeps sessions in them. Without stores nothing is recorded, and results
+    /// and sessions are kept in this process.
     pub fn stores(mut self, stores: Stores) -> Self {
         self.stores = Some(stores);
         self
@@ -140,6 +141,12 @@ impl ServerBuilder {
     /// How many bytes an output may have, where its tool does not say (1 MiB).
     pub fn max_output(mut self, bytes: usize) -> Self {
         self.limits.max_output = bytes;
+        self
+    }
+
+    /// How long a session is kept that nobody comes back to (24 hours); at the most a year.
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.limits.session_idle = idle;
         self
     }
 
@@ -183,15 +190,16 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
-        let (ledger, history, cache) = match self.stores {
-            Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache)),
-            None => (None, None, None),
+        let (ledger, history, cache, sessions) = match self.stores {
+            Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
+            None => (None, None, None, None),
         };
         Ok(Server(Arc::new(Inner {
             identity,
             registry: Registry::new(sources),
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),
+            sessions: sessions.unwrap_or_else(|| Arc::new(MemorySessions::new(clock.clone()))),
             clock,
             spawner,
             ledger,

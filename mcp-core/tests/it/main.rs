@@ -12,6 +12,7 @@ mod nesting;
 mod outputs;
 mod recording;
 mod rejections;
+mod sessions;
 mod speaking;
 mod support;
 mod time;

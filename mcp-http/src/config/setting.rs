@@ -33,7 +33,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
     secret(
         "REDIS_URL",
-        "where replicas share cached results, such as redis://127.0.0.1:6379; without it each has its own",
+        "where replicas share cached results and keep sessions, such as redis://127.0.0.1:6379; without it each has its own results, and sessions are in the database",
     ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
     secret(

@@ -189,7 +189,7 @@ function inside(path, method, what) {
     return { url: base + target + (query.size ? `?${query}` : ""), headers, body: body || undefined };
   };
   const asCurl = ({ url, headers, body }) => ["curl -s", quote(url),
-    method === "post" && !body ? "-X POST" : "",
+    method === (body ? "post" : "get") ? "" : `-X ${method.toUpperCase()}`,
     headers.accept === "application/json" ? "" : `-H ${quote(`Accept: ${headers.accept}`)}`,
     key() ? `-H "Authorization: Bearer $API_KEY"` : "",
     body ? `-H 'Content-Type: application/json' -d ${quote(body)}` : ""].filter(Boolean).join(" ");
@@ -197,7 +197,7 @@ function inside(path, method, what) {
   const status = el("p", { class: "status", role: "status" });
   const answer = el("pre", { tabindex: "0", "aria-label": "The answer", hidden: true });
   const curl = el("pre", {});
-  const send = el("button", { class: "main", type: "submit" }, schema ? "Call" : "Get");
+  const send = el("button", { class: "main", type: "submit" }, schema ? "Call" : method === "delete" ? "Delete" : "Get");
   const refresh = () => {
     try { curl.textContent = asCurl(request()); } catch (error) { curl.textContent = error.message; }
   };

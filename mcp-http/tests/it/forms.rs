@@ -5,6 +5,7 @@ use quick_xml::events::Event;
 
 use crate::openapi::{Document, TOOLS};
 use crate::served::{Reply, Served};
+use crate::sessions;
 
 /// A request that is well, and one that is not, with its status.
 struct Case {
@@ -14,7 +15,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -39,6 +40,18 @@ const CASES: [Case; 7] = [
         good: ("/api/v1/calls?limit=1", ""),
         bad: ("GET", "/api/v1/calls?colour=red", "", 400),
     },
+    Case {
+        method: "GET",
+        path: "/api/v1/sessions",
+        good: ("/api/v1/sessions", ""),
+        bad: ("POST", "/api/v1/sessions", "", 405),
+    },
+    Case {
+        method: "DELETE",
+        path: "/api/v1/sessions/{handle}",
+        good: ("/api/v1/sessions/{handle}", ""),
+        bad: ("DELETE", "/api/v1/sessions/none", "", 404),
+    },
     Case { method: "GET", path: "/health", good: ("/health", ""), bad: ("DELETE", "/health", "", 405) },
     Case { method: "GET", path: "/health/live", good: ("/health/live", ""), bad: ("DELETE", "/health/live", "", 405) },
     Case {
@@ -59,7 +72,11 @@ fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
         assert!(known.is_some() != of_tool, "{method} {path} is no case of this test");
     }
     for Case { method, path, good: (target, body), bad: (bad_method, bad_target, bad_body, status) } in &CASES {
-        let good = |accept: &str| server.send(method, target, &[("accept", accept)], body);
+        let good = |accept: &str| {
+            // There is something to list, and each is ended once.
+            let target = target.replace("{handle}", &sessions::create(&server));
+            server.send(method, &target, &[("accept", accept)], body)
+        };
         let bad = |accept: &str| server.send(bad_method, bad_target, &[("accept", accept)], bad_body);
         for accept in ["application/json", "*/*", "text/html, */*;q=0.1", "application/xml;q=0.5, application/json"] {
             let reply = good(accept);

@@ -15,5 +15,6 @@ mod replicas;
 mod rest;
 mod rmcp;
 mod served;
+mod sessions;
 mod stop;
 mod telemetry;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::served::{Reply, Served};
+use crate::sessions;
 
 pub const TOOLS: [&str; 5] = ["time.now", "notes.write", "notes.read", "notes.search", "history.search"];
 
@@ -41,7 +42,8 @@ impl Document {
         let schema = &response["content"][&reply.content_type]["schema"];
         assert!(schema.is_object(), "{method} {path} is not said to answer {} {}", reply.status, reply.content_type);
         let mut components = self.0["components"].clone();
-        for name in ["Tools", "Tool", "CallResult", "Calls", "Call", "Problem", "Fault"] {
+        for name in ["Tools", "Tool", "CallResult", "Calls", "Call", "Sessions", "Session", "Ended", "Problem", "Fault"]
+        {
             assert!(components["schemas"][name]["properties"].is_object(), "{name}");
             components["schemas"][name]["additionalProperties"] = json!(false);
         }
@@ -61,6 +63,8 @@ fn every_operation_is_described_and_no_other() {
         ("GET", "/api/v1/tools/{name}"),
         ("POST", "/api/v1/tools/{name}/call"),
         ("GET", "/api/v1/calls"),
+        ("GET", "/api/v1/sessions"),
+        ("DELETE", "/api/v1/sessions/{handle}"),
         ("GET", "/health"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
@@ -75,8 +79,11 @@ fn every_operation_is_described_and_no_other() {
         allowed.entry(path).or_default().push(method);
     }
     for (path, methods) in allowed {
-        let target = path.replace("{name}", "time.now");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let target = match path.contains("{handle}") {
+                true => path.replace("{handle}", &sessions::create(&server)),
+                false => path.replace("{name}", "time.now"),
+            };
             let reply = server.send(method, &target, &[], "");
             match methods.contains(&method) {
                 // Some tools need arguments.

@@ -48,7 +48,7 @@ fn until(what: &str, ask: impl Fn() -> bool) {
     }
 }
 
-fn is_refused(reply: &Reply) -> bool {
+pub fn is_refused(reply: &Reply) -> bool {
     reply.status == 503 && reply.header("retry-after") == Some("1")
 }
 
@@ -73,6 +73,8 @@ fn is_degraded(server: &Served) {
         assert!(is_refused(&reply), "{reply:?}");
     }
     assert!(is_refused(&server.get("/api/v1/calls")));
+    assert!(is_refused(&server.get("/api/v1/sessions")));
+    assert!(is_refused(&server.send("DELETE", "/api/v1/sessions/any", &[], "")));
     for path in ["/api/v1/tools", "/openapi.json", "/docs", "/metrics", "/health/live", "/health/ready"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }

@@ -1,6 +1,6 @@
 //! The names of keys.
 
-use mcp_core::caller::Tenant;
+use mcp_core::caller::{Principal, Tenant};
 use mcp_core::store::events::Topic;
 
 /// What is written to find out whether anything can be.
@@ -36,6 +36,17 @@ pub(super) fn tag(tenant: &Tenant, name: &str) -> String {
 /// The key of what was taken from a limit.
 pub(super) fn limit(tenant: &Tenant, name: &str) -> String {
     of("mcp:limit", tenant, name)
+}
+
+/// What the keys of an owner's sessions begin with; each ends with a handle.
+pub(super) fn sessions(tenant: &Tenant, owner: &Principal) -> String {
+    let owner = owner.as_str();
+    of("mcp:session:value", tenant, &format!("{}:{owner}:", owner.len()))
+}
+
+/// The key of the list of an owner's sessions.
+pub(super) fn session_list(tenant: &Tenant, owner: &Principal) -> String {
+    of("mcp:session:list", tenant, owner.as_str())
 }
 
 /// The length tells where the tenant ends, whatever is in its name.

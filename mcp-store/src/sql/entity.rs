@@ -3,4 +3,5 @@
 pub(super) mod call;
 pub(super) mod lease;
 pub(super) mod note;
+pub(super) mod session;
 pub(super) mod setting;

@@ -6,6 +6,7 @@
 mod calls;
 mod leases;
 mod notes;
+mod sessions;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -23,7 +24,13 @@ const TABLE: &str = "mcp_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(calls::Calls), Box::new(notes::Notes), Box::new(leases::Leases), Box::new(settings::Settings)]
+        vec![
+            Box::new(calls::Calls),
+            Box::new(notes::Notes),
+            Box::new(leases::Leases),
+            Box::new(settings::Settings),
+            Box::new(sessions::Sessions),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -4,6 +4,7 @@ mod opening;
 mod postgres;
 mod redis;
 mod servers;
+mod session_rows;
 mod tools;
 
 use std::sync::Arc;
@@ -34,3 +35,4 @@ mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::limits_contract!(fresh);
+mcp_core::sessions_contract!(fresh);

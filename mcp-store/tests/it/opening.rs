@@ -132,7 +132,7 @@ async fn a_file_that_cannot_be_had_is_named() {
 async fn migrations_are_told_before_they_run() {
     let folder = TempDir::new().unwrap();
     let config = config(&url(&folder)).unwrap();
-    let all = ["0001_calls", "0002_notes", "0003_leases", "0004_settings"];
+    let all = ["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions"];
     assert_eq!(pending_migrations(&config).await.unwrap(), all);
     assert!(!folder.path().join("data").exists(), "to look changes nothing");
     assert_eq!(migrate(&config).await.unwrap(), all);
@@ -166,7 +166,11 @@ async fn start_at_once(replicas: usize, url: &str) {
     for start in starts {
         ran.extend(start.await.unwrap().unwrap());
     }
-    assert_eq!(ran, ["0001_calls", "0002_notes", "0003_leases", "0004_settings"], "each migration runs once");
+    assert_eq!(
+        ran,
+        ["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions"],
+        "each migration runs once"
+    );
     open(url).await.unwrap();
 }
 

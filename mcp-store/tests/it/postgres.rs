@@ -34,6 +34,7 @@ mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::leases_contract!(fresh);
 mcp_core::settings_contract!(fresh);
+mcp_core::sessions_contract!(fresh);
 
 async fn open(url: &str) -> Result<Stores, OpenError> {
     mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await
@@ -84,7 +85,7 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
     let host: DatabaseConnection = sea_orm::Database::connect(options).await.unwrap();
     host.execute_unprepared("CREATE TABLE seaql_migrations (version text); CREATE TABLE notes (n int)").await.unwrap();
     let pending = mcp_store::pending_migrations(&StoreConfig::beside(&host).unwrap()).await.unwrap();
-    assert_eq!(pending, ["0001_calls", "0002_notes", "0003_leases", "0004_settings"]);
+    assert_eq!(pending, ["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions"]);
 
     // The host's only connection is in the middle of something.
     let held = host.get_postgres_connection_pool().acquire().await.unwrap();
@@ -96,7 +97,7 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
         url.rsplit('/').next().unwrap(),
     );
     let found = PostgresServer::shared().query(database, tables);
-    assert_eq!(found, "mcp_calls mcp_leases mcp_migrations mcp_notes mcp_settings notes seaql_migrations");
+    assert_eq!(found, "mcp_calls mcp_leases mcp_migrations mcp_notes mcp_sessions mcp_settings notes seaql_migrations");
 }
 
 /// Also where the host writes into a file.

@@ -1,6 +1,7 @@
 //! What replicas share, on a real Redis.
 
 mod counted;
+mod kept;
 mod outages;
 mod shared;
 mod told;
@@ -113,3 +114,4 @@ async fn fresh() -> Fresh {
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::limits_contract!(fresh);
+mcp_core::sessions_contract!(fresh);

@@ -15,7 +15,11 @@ fn hourly(burst: u32) -> Rate {
 
 impl Replica {
     async fn take(&self, rate: Rate) -> Decision {
-        self.stores.limits.take(&Tenant::from("a"), "key", rate, 1).await.expect("limits always decide")
+        self.cost(rate, 1).await
+    }
+
+    async fn cost(&self, rate: Rate, cost: u32) -> Decision {
+        self.stores.limits.take(&Tenant::from("a"), "key", rate, cost).await.expect("limits always decide")
     }
 
     /// Takes one at a time until it is refused.
@@ -54,6 +58,26 @@ async fn replicas_have_no_more_together_than_the_rate_and_what_each_has_in_advan
     assert_eq!((other.takes(rate).await, one.takes(rate).await), (160, 9));
     pass(&redis, [&one, &other], HOUR);
     assert_eq!((one.takes(rate).await, other.takes(rate).await), (1, 0));
+
+    pass(&redis, [&one, &other], rate.per);
+    assert!(one.take(rate).await.allowed);
+    pass(&redis, [&one, &other], rate.per);
+    assert_eq!(one.takes(rate).await, 160, "one alone has no more, with what it has in advance");
+}
+
+#[tokio::test]
+async fn who_is_refused_much_by_what_others_took_may_yet_have_little() {
+    let redis = RedisServer::start();
+    let (one, other) = (Replica::on(&redis).await, Replica::on(&redis).await);
+    let rate = hourly(10);
+    assert!(other.cost(rate, 7).await.allowed);
+    for (cost, allowed, hours) in [(5, false, 2), (7, false, 4), (4, false, 1), (2, true, 0), (2, false, 1)] {
+        let decision = one.cost(rate, cost).await;
+        let (retry, expected) = (decision.retry_after, HOUR * hours);
+        assert_eq!(decision.allowed, allowed, "{cost}: {decision:?}");
+        assert!(retry <= expected && expected <= retry + HOUR / 2, "{cost}: {decision:?}");
+    }
+    assert!(other.take(rate).await.allowed, "a refusal takes nothing from others");
 }
 
 #[tokio::test]

@@ -1,0 +1,189 @@
+//! Sessions in SQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::{Clock, Timestamp};
+use mcp_core::store::StoreError;
+use mcp_core::store::sessions::{
+    LONGEST_IDLE, MOST, Saved, SessionInfo, Sessions, StoredSession, check_size, new_handle, new_version,
+};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+
+use super::Database;
+use super::error::store_error;
+use super::text::stored;
+
+/// [`Sessions`] in SQL, which end by the clock of this process: replicas whose clocks differ end a session so much earlier or later.
+///
+/// The same statements do for both databases. Each stands alone, and may be run twice, since a connection that was closed may
+/// have carried it: a handle and a version are drawn before the statement that writes them, which finds its own work done.
+pub(crate) struct SqlSessions {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+const STORE: &str = "store of sessions";
+
+/// A second time, the handle is there.
+const INSERT: &str = "INSERT INTO mcp_sessions (tenant, owner, handle, version, value, created, used, idle, ends) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8) ON CONFLICT DO NOTHING";
+
+/// All but the new one, where it is still there, and those that were used last. A second time, there is nothing more to remove.
+const REMOVE_SURPLUS: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle IN \
+     (SELECT handle FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND ends > $4 \
+      ORDER BY handle = $3 DESC, used DESC, handle DESC LIMIT 1000 OFFSET $5)";
+
+/// Some of those that have ended, whosever they are. A second time, some more.
+const REMOVE_ENDED: &str = "DELETE FROM mcp_sessions WHERE ends <= $1 AND (tenant, owner, handle) IN \
+     (SELECT tenant, owner, handle FROM mcp_sessions WHERE ends <= $1 ORDER BY ends LIMIT 10";
+
+/// A second time, it is used again.
+const LOAD: &str = "UPDATE mcp_sessions SET used = $4, ends = $4 + idle \
+     WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4 RETURNING version, value";
+
+/// A second time, the version is the new one, and the same is written again. If somebody else has saved between the two, it is
+/// a conflict: what was written first was seen by whoever came between, and is not written over theirs.
+const SAVE: &str = "UPDATE mcp_sessions SET version = $6, value = $7, used = $4, ends = $4 + idle \
+     WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4 AND version IN ($5, $6)";
+
+const IS_THERE: &str = "SELECT 1 FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4";
+
+/// A second time, there is nothing to remove, and whoever asked is told so: that there is no such session is true by then.
+const REMOVE: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4";
+
+const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_sessions \
+     WHERE tenant = $1 AND owner = $2 AND ends > $3 ORDER BY used DESC, handle DESC LIMIT $4";
+
+impl SqlSessions {
+    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+
+    fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.database.backend(), sql, values)
+    }
+
+    /// Runs a statement that writes, and tells how many rows that concerned.
+    async fn write(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
+        let done = self.database.writer().execute_raw(self.statement(sql, values)).await;
+        done.map(|done| done.rows_affected()).map_err(store_error(STORE))
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_micros()
+    }
+
+    async fn remove_ended(&self, now: i64) -> Result<(), StoreError> {
+        // Two that remove at once do not wait for each other. SQLite has one that writes at a time.
+        let lock = match self.database.backend() {
+            DbBackend::Postgres => " FOR UPDATE SKIP LOCKED)",
+            _ => ")",
+        };
+        self.write(&format!("{REMOVE_ENDED}{lock}"), [now.into()]).await.map(drop)
+    }
+}
+
+/// What every statement begins with.
+fn key(tenant: &Tenant, owner: &Principal) -> [Value; 2] {
+    [tenant.as_str(), owner.as_str()].map(|name| stored(name).into_owned().into())
+}
+
+/// One session, at this moment.
+fn one(tenant: &Tenant, owner: &Principal, handle: &str, now: i64) -> Vec<Value> {
+    [&key(tenant, owner)[..], &[stored(handle).into_owned().into(), now.into()]].concat()
+}
+
+#[async_trait]
+impl Sessions for SqlSessions {
+    async fn create(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        value: Bytes,
+        idle: Duration,
+    ) -> Result<StoredSession, StoreError> {
+        check_size(STORE, &value)?;
+        let session = StoredSession { handle: new_handle()?, version: new_version()?, value };
+        let now = self.clock.now();
+        self.remove_ended(now.as_micros()).await?;
+        let (idle, ends) = (idle.min(LONGEST_IDLE), now.after(idle.min(LONGEST_IDLE)));
+        let row: [Value; 6] = [
+            session.handle.clone().into(),
+            session.version.cast_signed().into(),
+            session.value.to_vec().into(),
+            now.as_micros().into(),
+            i64::try_from(idle.as_micros()).unwrap_or(i64::MAX).into(),
+            ends.as_micros().into(),
+        ];
+        self.write(INSERT, key(tenant, owner).into_iter().chain(row)).await?;
+        // After it is there: of several that are created at once, the last sees all.
+        let mut surplus = one(tenant, owner, &session.handle, now.as_micros());
+        surplus.push(i64::from(MOST).into());
+        self.write(REMOVE_SURPLUS, surplus).await?;
+        Ok(session)
+    }
+
+    async fn load(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        handle: &str,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let load = self.statement(LOAD, one(tenant, owner, handle, self.now()));
+        let row = self.database.writer().query_one_raw(load).await.map_err(store_error(STORE))?;
+        row.map(|row| session(handle, &row)).transpose().map_err(store_error(STORE))
+    }
+
+    async fn save(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        handle: &str,
+        version: u64,
+        value: Bytes,
+    ) -> Result<Saved, StoreError> {
+        check_size(STORE, &value)?;
+        let (one, new) = (one(tenant, owner, handle, self.now()), new_version()?);
+        let change = [version.cast_signed().into(), new.cast_signed().into(), value.to_vec().into()];
+        if self.write(SAVE, one.iter().cloned().chain(change)).await? > 0 {
+            return Ok(Saved::As(new));
+        }
+        let is_there = self.statement(IS_THERE, one);
+        let row = self.database.readers().query_one_raw(is_there).await.map_err(store_error(STORE))?;
+        Ok(if row.is_some() { Saved::Conflict } else { Saved::Gone })
+    }
+
+    async fn remove(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Result<bool, StoreError> {
+        Ok(self.write(REMOVE, one(tenant, owner, handle, self.now())).await? > 0)
+    }
+
+    async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
+        let bounds = [self.now().into(), i64::from(MOST).into()];
+        let list = self.statement(LIST, key(tenant, owner).into_iter().chain(bounds));
+        let rows = self.database.readers().query_all_raw(list).await.map_err(store_error(STORE))?;
+        rows.iter().map(info).collect::<Result<_, _>>().map_err(store_error(STORE))
+    }
+}
+
+fn session(handle: &str, row: &QueryResult) -> Result<StoredSession, DbErr> {
+    let (version, value) = (row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<Vec<u8>>(1)?);
+    Ok(StoredSession { handle: handle.to_owned(), version: version.cast_unsigned(), value: value.into() })
+}
+
+fn info(row: &QueryResult) -> Result<SessionInfo, DbErr> {
+    // PostgreSQL counts in 32 bits, and a value has few bytes.
+    let bytes = row.try_get_by_index::<i32>(3)?;
+    Ok(SessionInfo {
+        handle: row.try_get_by_index(0)?,
+        created: Timestamp::from_micros(row.try_get_by_index(1)?),
+        used: Timestamp::from_micros(row.try_get_by_index(2)?),
+        bytes: usize::try_from(bytes).unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
