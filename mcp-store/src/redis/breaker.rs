@@ -64,7 +64,7 @@ impl Breaker {
         self.misses.store(0, Ordering::Relaxed);
         self.contact.send_replace(Contact::Lost);
         if !self.is_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%cause, "Redis does not answer: results are not cached until it does");
+            tracing::warn!(%cause, "Redis does not answer: until it does, results are not cached, limits are counted here, and sessions are unavailable");
         }
     }
 
