@@ -6,6 +6,7 @@ pub mod cache;
 pub mod check;
 pub mod events;
 pub mod history;
+pub mod key;
 pub mod leases;
 pub mod ledger;
 pub mod limits;

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::StoreError;
-use crate::caller::Tenant;
 
 /// Tells whoever listens, in this process and in every replica, that something happened. It is a hint, and nothing is kept: who
 /// must know everything looks where that is kept, whenever it is told that it missed some.
@@ -50,31 +49,5 @@ pub enum Event {
     Missed,
 }
 
-/// What an event is about: something of one tenant, or something of the house that concerns no caller.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Topic {
-    tenant: Option<Tenant>,
-    name: String,
-}
-
-impl Topic {
-    /// A topic of one tenant.
-    pub fn of(tenant: &Tenant, name: impl Into<String>) -> Self {
-        Self { tenant: Some(tenant.clone()), name: name.into() }
-    }
-
-    /// A topic of the house.
-    pub fn of_the_house(name: impl Into<String>) -> Self {
-        Self { tenant: None, name: name.into() }
-    }
-
-    /// Whose it is, if it is a tenant's.
-    pub fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_ref()
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
+/// What an event is about.
+pub use super::key::Key as Topic;

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::StoreError;
-use crate::caller::Tenant;
 
 /// Keeps small values under names. Whoever changes one says which version they have seen, so that no change is lost between two
 /// who make one at the same time.
@@ -66,31 +65,5 @@ pub struct Setting {
     pub version: u64,
 }
 
-/// Which setting: one of a tenant, or one of the house that concerns no caller.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    tenant: Option<Tenant>,
-    name: String,
-}
-
-impl Key {
-    /// A setting of one tenant.
-    pub fn of(tenant: &Tenant, name: impl Into<String>) -> Self {
-        Self { tenant: Some(tenant.clone()), name: name.into() }
-    }
-
-    /// A setting of the house.
-    pub fn of_the_house(name: impl Into<String>) -> Self {
-        Self { tenant: None, name: name.into() }
-    }
-
-    /// Whose it is, if it is a tenant's.
-    pub fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_ref()
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
+/// Which setting.
+pub use super::key::Key;
