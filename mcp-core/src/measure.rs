@@ -123,6 +123,25 @@ pub struct Sample {
     pub value: f64,
 }
 
+impl Sample {
+    /// A figure that only grows.
+    pub fn counter(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, kind: SampleKind::Counter, labels: Vec::new(), value }
+    }
+
+    /// A figure that goes up and down.
+    pub fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self { name, help, kind: SampleKind::Gauge, labels: Vec::new(), value }
+    }
+
+    /// The same, with one more label.
+    #[must_use]
+    pub fn with(mut self, label: &'static str, value: &str) -> Self {
+        self.labels.push((label, value.to_owned()));
+        self
+    }
+}
+
 /// How a figure behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {

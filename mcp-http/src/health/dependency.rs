@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
 use mcp_core::clock::{Clock, Timestamp};
-use mcp_core::measure::{Collector, Sample, SampleKind};
+use mcp_core::measure::{Collector, Sample};
 use mcp_core::store::check::{Check, CheckError};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -162,12 +162,8 @@ impl Dependency {
 impl Collector for Dependencies {
     fn collect(&self) -> Vec<Sample> {
         let samples = |name, help, value: fn(&Report) -> f64| {
-            self.reports().map(move |(dependency, report)| Sample {
-                name,
-                help,
-                kind: SampleKind::Gauge,
-                labels: vec![("dependency", dependency.to_owned())],
-                value: value(&report),
+            self.reports().map(move |(dependency, report)| {
+                Sample::gauge(name, help, value(&report)).with("dependency", dependency)
             })
         };
         let up = samples("mcp_dependency_up", "Whether the last check of a dependency went well: 1 or 0.", |report| {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcp_core::measure::{Collector, Sample, SampleKind};
+use mcp_core::measure::{Collector, Sample};
 
 use super::QueuedLedger;
 
@@ -36,38 +36,29 @@ impl Counts {
 impl Collector for QueuedLedger {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     fn collect(&self) -> Vec<Sample> {
-        let sample =
-            |name, help, kind, value: usize| Sample { name, help, kind, labels: Vec::new(), value: value as f64 };
-        let commits = |outcome: &str, count: &AtomicU64| Sample {
-            name: "mcp_ledger_commits_total",
-            help: "Commits by how they ended: `written`, `failed` where the database did not take them, `rejected` where too much waited or the database was gone, also before the call.",
-            kind: SampleKind::Counter,
-            labels: vec![("outcome", outcome.to_owned())],
-            value: count.load(Ordering::Relaxed) as f64,
+        let commits = |outcome: &str, count: &AtomicU64| {
+            let help = "Commits by how they ended: `written`, `failed` where the database did not take them, `rejected` where too much waited or the database was gone, also before the call.";
+            let count = count.load(Ordering::Relaxed) as f64;
+            Sample::counter("mcp_ledger_commits_total", help, count).with("outcome", outcome)
         };
-        let transactions =
-            usize::try_from(self.state.counts.transactions.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         vec![
             commits("written", &self.state.counts.written),
             commits("failed", &self.state.counts.failed),
             commits("rejected", &self.state.counts.rejected),
-            sample(
+            Sample::counter(
                 "mcp_ledger_transactions_total",
                 "Transactions in which commits were written, many in one; also those that failed.",
-                SampleKind::Counter,
-                transactions,
+                self.state.counts.transactions.load(Ordering::Relaxed) as f64,
             ),
-            sample(
+            Sample::gauge(
                 "mcp_ledger_queued_commits",
                 "Commits that wait or are being written.",
-                SampleKind::Gauge,
-                self.state.waiting.load(Ordering::Relaxed),
+                self.state.waiting.load(Ordering::Relaxed) as f64,
             ),
-            sample(
+            Sample::gauge(
                 "mcp_ledger_queued_bytes",
                 "What the entries take that wait or are being written.",
-                SampleKind::Gauge,
-                self.state.bytes.load(Ordering::Relaxed),
+                self.state.bytes.load(Ordering::Relaxed) as f64,
             ),
         ]
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcp_core::measure::{Collector, Sample, SampleKind};
+use mcp_core::measure::{Collector, Sample};
 
 use super::versions::Versions;
 use super::{Fault, Redis, Reply};
@@ -42,25 +42,22 @@ impl Collector for RedisMeasures {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     fn collect(&self) -> Vec<Sample> {
         let counts = &self.redis.0.counts;
-        let trips = |outcome: &str, count: &AtomicU64| Sample {
-            name: "mcp_redis_round_trips_total",
-            help: "Round trips to Redis by how they ended: `served`, `refused` by an error, `missed` where no answer came in time, `skipped` while Redis was known not to answer.",
-            kind: SampleKind::Counter,
-            labels: vec![("outcome", outcome.to_owned())],
-            value: count.load(Ordering::Relaxed) as f64,
+        let trips = |outcome: &str, count: &AtomicU64| {
+            let help = "Round trips to Redis by how they ended: `served`, `refused` by an error, `missed` where no answer came in time, `skipped` while Redis was known not to answer.";
+            let count = count.load(Ordering::Relaxed) as f64;
+            Sample::counter("mcp_redis_round_trips_total", help, count).with("outcome", outcome)
         };
-        let gauge = |name, help, value| Sample { name, help, kind: SampleKind::Gauge, labels: Vec::new(), value };
         vec![
             trips("served", &counts.served),
             trips("refused", &counts.refused),
             trips("missed", &counts.missed),
             trips("skipped", &counts.skipped),
-            gauge(
+            Sample::gauge(
                 "mcp_redis_breaker_open",
                 "Whether Redis is known not to answer: 1 or 0.",
                 f64::from(u8::from(self.redis.0.breaker.is_open())),
             ),
-            gauge(
+            Sample::gauge(
                 "mcp_cache_owed_invalidations",
                 "Invalidations that other replicas have not been told of, since Redis did not take them.",
                 self.versions.owed() as f64,
