@@ -124,11 +124,12 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         }
     };
     let ledger = Arc::new(ledger);
+    let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
         ledger.clone(),
         Arc::new(SqlCalls::new(database.clone())),
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
-        Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes)),
+        cache.clone(),
         config.clock.clone(),
     );
     stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
@@ -137,8 +138,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
-        let local = LocalCache::new(config.clock.clone(), config.cache_bytes);
-        redis::share(&mut stores, url, config.redis_deadline, local, &config.clock).await?;
+        redis::share(&mut stores, url, config.redis_deadline, cache, &config.clock).await?;
     }
     Ok(stores)
 }

@@ -60,12 +60,13 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits, and keeps sessions in it. It need not be there yet.
+/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits, and keeps sessions
+/// in it. It need not be there yet.
 pub(crate) async fn share(
     stores: &mut Stores,
     url: &str,
     deadline: Duration,
-    local: LocalCache,
+    local: Arc<LocalCache>,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), OpenError> {
     let bad = |BadUrl(problem)| OpenError::Redis { problem };
@@ -132,21 +133,28 @@ impl Redis {
         Ok(redis)
     }
 
-    /// Runs commands in one round trip. They are made anew for each connection on which they are tried, since one that broke may
+    /// Runs commands of `store` in one round trip. They are made anew for each connection on which they are tried, since one that broke may
     /// yet have carried them.
     ///
     /// Cancel safe, as far as the commands are.
-    async fn run<T: FromRedisValue>(&self, commands: impl Fn() -> Pipeline) -> Result<Reply<T>, StoreError> {
+    async fn run<T: FromRedisValue>(
+        &self,
+        store: &'static str,
+        commands: impl Fn() -> Pipeline,
+    ) -> Result<Reply<T>, StoreError> {
         if self.0.breaker.is_open() {
             self.0.counts.skipped();
-            return Err(unavailable(None));
+            return Err(StoreError::Unavailable { store, source: None });
         }
         let result = self.exchange(&commands, self.0.deadline).await;
         match &result {
             Ok(_) | Err(Fault::Refused(_)) => self.0.breaker.served(),
             Err(Fault::Missed(cause)) => self.0.breaker.missed(cause),
         }
-        result.map_err(|(Fault::Refused(cause) | Fault::Missed(cause))| unavailable(Some(cause)))
+        result.map_err(|(Fault::Refused(cause) | Fault::Missed(cause))| StoreError::Unavailable {
+            store,
+            source: Some(cause),
+        })
     }
 
     /// Tries commands until `deadline`, on as many connections as turn out to be broken.
@@ -236,10 +244,6 @@ fn is_refusal(error: &RedisError) -> bool {
         Some(errors) => !errors.iter().any(|(_, error)| DOES_NOTHING.contains(&error.code())),
         None => matches!(error.kind(), redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType),
     }
-}
-
-fn unavailable(source: Option<Cause>) -> StoreError {
-    StoreError::Unavailable { store: "shared cache", source }
 }
 
 /// The connection that a URL describes.

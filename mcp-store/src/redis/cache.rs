@@ -26,12 +26,14 @@ use crate::cache::LocalCache;
 ///
 /// A value is first stored in this process, which is enough; one of more than [`LARGEST`] bytes stays there.
 pub(crate) struct SharedCache {
-    local: LocalCache,
+    local: Arc<LocalCache>,
     redis: Redis,
     versions: Arc<Versions>,
     /// Ends when this is dropped.
     _beside: JoinSet<()>,
 }
+
+pub(super) const STORE: &str = "shared cache";
 
 /// How many bytes a value has at the most that Redis is given.
 const LARGEST: usize = 1024 * 1024;
@@ -41,7 +43,7 @@ const FORMAT: u8 = 1;
 impl SharedCache {
     /// A cache in front of which `local` answers. Starts on the current tokio runtime what hears of invalidations and
     /// delivers late ones.
-    pub(super) fn start(local: LocalCache, redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn start(local: Arc<LocalCache>, redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Self {
         let versions = Arc::new(Versions::new(redis.clone(), clock));
         let mut beside = JoinSet::new();
         beside.spawn(versions.clone().deliver());
@@ -62,7 +64,7 @@ impl SharedCache {
             pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
             pipeline
         };
-        let (value, millis): (Option<Bytes>, i64) = self.redis.run(commands).await?.value;
+        let (value, millis): (Option<Bytes>, i64) = self.redis.run(STORE, commands).await?.value;
         // It may have gone between the two; and one without an end is not ours.
         let left = u64::try_from(millis).map(Duration::from_millis);
         Ok(value.zip(left.ok()).and_then(|(value, left)| {
@@ -91,7 +93,7 @@ impl SharedCache {
             pipeline.cmd("SET").arg(&key).arg(&marked[..]).arg("PX").arg(millis).ignore();
             pipeline
         };
-        self.redis.run::<()>(commands).await?;
+        self.redis.run::<()>(STORE, commands).await?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mcp_core::store::check::{Check, CheckError};
 
-use super::{Redis, write};
+use super::{Redis, cache, write};
 
 /// [`Check`] of a Redis, without which calls only go slower: it takes a write.
 pub(crate) struct RedisCheck {
@@ -27,7 +27,7 @@ impl Check for RedisCheck {
     }
 
     async fn check(&self) -> Result<(), CheckError> {
-        self.redis.run::<()>(write).await?;
+        self.redis.run::<()>(cache::STORE, write).await?;
         Ok(())
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct RedisEvents {
     _hearing: JoinSet<()>,
 }
 
+const STORE: &str = "events";
+
 /// How long the connection may be silent before it has to show that it is alive.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -106,14 +108,14 @@ async fn share_out(connection: PubSub, here: &MemoryEvents) -> Result<(), RedisE
 impl Events for RedisEvents {
     async fn publish(&self, topic: &Topic, payload: Bytes) -> Result<(), StoreError> {
         if payload.len() > LARGEST {
-            return Err(StoreError::Refused { store: "events", source: None });
+            return Err(StoreError::Refused { store: STORE, source: None });
         }
         let commands = || {
             let mut pipeline = redis::pipe();
             publish(&self.redis, &mut pipeline, topic, &payload);
             pipeline
         };
-        self.redis.run::<()>(commands).await?;
+        self.redis.run::<()>(STORE, commands).await?;
         Ok(())
     }
 

@@ -119,7 +119,7 @@ impl SharedLimits {
             pipeline.cmd("EVAL").arg(TAKE).arg(1).arg(&key).arg(interval).arg(of.rate.burst).arg(needed).arg(wanted);
             pipeline
         };
-        let reply = self.redis.run::<((u32, u32, u64, u64),)>(commands).await;
+        let reply = self.redis.run::<((u32, u32, u64, u64),)>("limits", commands).await;
         let now = self.clock.monotonic();
         let mut state = bucket.state();
         match reply.map(|reply| reply.value.0) {

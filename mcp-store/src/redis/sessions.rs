@@ -123,16 +123,8 @@ impl RedisSessions {
             pipeline.cmd("EVAL").arg(&script).arg(keys.len()).arg(&keys).arg(handle).arg(now).arg(&arguments);
             pipeline
         };
-        let (value,) = self.redis.run::<(T,)>(commands).await.map_err(named)?.value;
+        let (value,) = self.redis.run::<(T,)>(STORE, commands).await?.value;
         Ok(value)
-    }
-}
-
-/// The same error, as one of this store.
-fn named(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable { source, .. } => StoreError::Unavailable { store: STORE, source },
-        error => error,
     }
 }
 

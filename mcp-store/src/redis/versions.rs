@@ -12,8 +12,9 @@ use mcp_core::store::events::{Event, Listener, Topic};
 use redis::Pipeline;
 
 use super::breaker::Contact;
+use super::cache::STORE;
 use super::events;
-use super::{Redis, key, unavailable};
+use super::{Redis, key};
 use crate::random::random;
 
 /// The versions of tags. Redis has them; each replica uses what it read for [`LEASE`], counted from before it asked.
@@ -100,14 +101,14 @@ impl Versions {
     pub(super) async fn version(&self, key: String) -> Result<u64, StoreError> {
         let read = self.read(key)?;
         let lease = read.await?;
-        if self.clock.monotonic() < lease.until { Ok(lease.version) } else { Err(unavailable(None)) }
+        if self.clock.monotonic() < lease.until { Ok(lease.version) } else { Err(unavailable()) }
     }
 
     /// A lease, or the one read that all who need it wait for.
     fn read(&self, key: String) -> Result<Read, StoreError> {
         let mut state = self.state();
         if state.owes_all.is_some() || state.owed.contains_key(&key) {
-            return Err(unavailable(None));
+            return Err(unavailable());
         }
         let now = self.clock.monotonic();
         if let Some(read) = state.reads.get(&key) {
@@ -121,7 +122,7 @@ impl Versions {
             }
         }
         if !self.is_trusted(now) {
-            return Err(unavailable(None));
+            return Err(unavailable());
         }
         let read = lease(self.redis.clone(), self.clock.clone(), key.clone()).boxed().shared();
         if state.reads.len() >= TAGS {
@@ -141,7 +142,7 @@ impl Versions {
 
     /// Gives the tag under `key` a new version.
     pub(super) async fn invalidate(&self, key: String) -> Result<(), StoreError> {
-        let Some(number) = self.state().owe(key.clone()) else { return Err(unavailable(None)) };
+        let Some(number) = self.state().owe(key.clone()) else { return Err(unavailable()) };
         let owed = [(key, number)];
         match self.pay(&owed).await {
             // Once more, on a connection that is not broken.
@@ -190,7 +191,7 @@ impl Versions {
             }
             pipeline
         };
-        self.redis.run::<()>(commands).await?;
+        self.redis.run::<()>(STORE, commands).await?;
         Ok(())
     }
 
@@ -246,17 +247,22 @@ async fn lease(redis: Redis, clock: Arc<dyn Clock>, tag: String) -> Result<Lease
     };
     // A server that has no room may put a new one out before it is read.
     for _ in 0..3 {
-        let reply = redis.run::<(Option<u64>, Option<u64>)>(&commands).await?;
+        let reply = redis.run::<(Option<u64>, Option<u64>)>(STORE, &commands).await?;
         if let (Some(epoch), Some(own)) = reply.value {
             return Ok(Lease { version: own ^ epoch ^ reply.incarnation, until });
         }
     }
-    Err(unavailable(None))
+    Err(unavailable())
 }
 
 fn read_or_make(pipeline: &mut Pipeline, key: &str) {
     pipeline.cmd("SET").arg(key).arg(random()).arg("NX").arg("PX").arg(KEPT).ignore();
     pipeline.cmd("GET").arg(key);
+}
+
+/// There is no version that may be used.
+fn unavailable() -> StoreError {
+    StoreError::Unavailable { store: STORE, source: None }
 }
 
 /// Where replicas tell each other of invalidations.
