@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, Statement};
 use sea_orm_migration::SchemaManager;
@@ -57,7 +57,7 @@ impl PostgresDatabase {
     /// Brings the tables to this version, in one transaction, and under a lock, so that of several processes that start at once
     /// the others wait. Tells which migrations that took.
     pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
-        drop(self.first().await?);
+        self.wait().await?;
         // A pool of its own, closed again: migrations begin transactions as they like, and take as long as they take.
         let connection = Self::pool(1, self.options.clone());
         let plan = migration::plan(&SchemaManager::new(&connection)).await;
@@ -83,18 +83,28 @@ impl PostgresDatabase {
 
     /// Which migrations [`PostgresDatabase::migrate`] would run.
     pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
-        drop(self.first().await?);
+        self.wait().await?;
         let connection = Self::pool(1, self.options.clone());
         let plan = migration::plan(&SchemaManager::new(&connection)).await;
         let _ = connection.close().await;
         self.names(plan)
     }
 
-    /// Connects, once the tables are there.
+    /// Connects, once the tables are there. Refuses a server that forgets what it has acknowledged.
     pub(crate) async fn connect(&self) -> Result<Database, OpenError> {
-        self.check().await?;
         let pool = Self::pool(CONNECTIONS, self.bounded());
-        Ok(Database::new(pool.clone(), pool))
+        let database = Database::new(pool.clone(), pool);
+        let setting = "SELECT current_setting('synchronous_commit')";
+        let row = database.readers().query_one_raw(Statement::from_string(DbBackend::Postgres, setting)).await;
+        let setting = row.and_then(|row| row.map(|row| row.try_get_by_index::<String>(0)).transpose());
+        match setting {
+            Ok(setting) if setting.as_deref() == Some("off") => Err(OpenError::Forgetful {
+                place: self.to_string(),
+                database: self.options.get_database().unwrap_or("the database").to_owned(),
+            }),
+            Ok(_) => Ok(database),
+            Err(error) => Err(OpenError::Unreachable { place: self.to_string(), source: message(&error).into() }),
+        }
     }
 
     /// Where what is committed is written.
@@ -102,28 +112,12 @@ impl PostgresDatabase {
         writer::PostgresWriter::new(self.bounded())
     }
 
-    /// Refuses a server that forgets what it has acknowledged.
-    async fn check(&self) -> Result<(), OpenError> {
-        let mut connection = self.first().await?;
-        let setting = "SELECT current_setting('synchronous_commit')";
-        let setting: String =
-            sqlx::query_scalar(setting).fetch_one(&mut connection).await.map_err(|error| self.unreachable(&error))?;
-        let _ = connection.close().await;
-        if setting == "off" {
-            return Err(OpenError::Forgetful {
-                place: self.to_string(),
-                database: self.options.get_database().unwrap_or("the database").to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    /// The first connection of all: waits for a server that is starting.
-    async fn first(&self) -> Result<PgConnection, OpenError> {
+    /// Waits for a server that is starting.
+    async fn wait(&self) -> Result<(), OpenError> {
         let begun = tokio::time::Instant::now();
         loop {
             let error = match tokio::time::timeout(ACQUIRE, self.options.connect()).await {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
             };
