@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcp_store::test_servers::PostgresServer;
 use serde_json::{Value, json};
 
-use crate::served::{Reply, Served};
+use crate::served::{Reply, Served, until};
 
 pub const SECRET_KEYS: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -27,25 +27,7 @@ fn call(server: &Served) -> Reply {
 }
 
 fn call_by_mcp(server: &Served) -> Reply {
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "time.now", "_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}}});
-    let headers = [
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", "time.now"),
-    ];
-    server.send("POST", "/mcp", &headers, &body.to_string())
-}
-
-/// Asks until the answer is the right one.
-fn until(what: &str, ask: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !ask() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.call_by_mcp("time.now", &json!({}))
 }
 
 pub fn is_refused(reply: &Reply) -> bool {
@@ -206,9 +188,7 @@ fn with_the_table_locked_no_call_is_answered() {
 
 /// How many calls wait for their records to be kept.
 fn queued(server: &Served) -> usize {
-    let metrics = server.get("/metrics").body;
-    let mut lines = metrics.as_str().unwrap().lines();
-    lines.find_map(|line| line.strip_prefix("mcp_ledger_queued_commits ")).unwrap().parse().unwrap()
+    server.metric("mcp_ledger_queued_commits").unwrap()
 }
 
 /// Once an answer streams, its status has been sent: what is wrong is its last event.

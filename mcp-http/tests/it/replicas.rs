@@ -6,7 +6,7 @@ use mcp_store::test_servers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
 use crate::outages::SECRET_KEYS;
-use crate::served::{Reply, Served};
+use crate::served::{Reply, Served, until};
 
 fn replica(postgres: &str, redis: &RedisServer) -> Served {
     let server =
@@ -17,14 +17,6 @@ fn replica(postgres: &str, redis: &RedisServer) -> Served {
         hits(&server) > 0
     });
     server
-}
-
-fn until(what: &str, ask: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !ask() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn write(server: &Served, text: &str) -> Reply {
@@ -38,17 +30,11 @@ fn read(server: &Served, name: &str, accept: &str) -> Reply {
 
 /// How many results of the search in notes came from the cache.
 fn hits(server: &Served) -> usize {
-    count(server, "mcp_tool_cache_total{tool=\"notes.search\",result=\"hit\"} ")
+    server.metric(r#"mcp_tool_cache_total{tool="notes.search",result="hit"}"#).unwrap_or(0)
 }
 
 fn misses(server: &Served) -> usize {
-    count(server, "mcp_tool_cache_total{tool=\"notes.search\",result=\"miss\"} ")
-}
-
-fn count(server: &Served, series: &str) -> usize {
-    let metrics = server.get("/metrics").body;
-    let mut lines = metrics.as_str().unwrap().lines();
-    lines.find_map(|line| line.strip_prefix(series)).unwrap_or("0").parse().unwrap()
+    server.metric(r#"mcp_tool_cache_total{tool="notes.search",result="miss"}"#).unwrap_or(0)
 }
 
 /// The way of a request in the system that this one continues: a client asks one instance, which finds the tool in its registry,

@@ -3,8 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A server that runs until it is dropped.
 pub struct Served {
@@ -114,6 +115,28 @@ impl Served {
         }
     }
 
+    /// Calls a tool by MCP, in the modern era.
+    pub fn call_by_mcp(&self, tool: &str, arguments: &Value) -> Reply {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": tool, "arguments": arguments, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}}});
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", tool),
+        ];
+        self.send("POST", "/mcp", &headers, &body.to_string())
+    }
+
+    /// A figure of `/metrics`, by its name and labels as they stand there.
+    pub fn metric(&self, series: &str) -> Option<usize> {
+        let metrics = self.get("/metrics").body;
+        let mut lines = metrics.as_str().unwrap().lines();
+        lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(|figure| figure.parse().unwrap())
+    }
+
     /// Runs a command of the same binary against this server.
     pub fn command(&self, words: &[&str]) -> Output {
         let port = self.url.rsplit(':').next().unwrap();
@@ -163,6 +186,15 @@ fn reply(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply
         content_type: content_type.unwrap_or_default(),
         headers,
         body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    }
+}
+
+/// Asks until the answer is the right one.
+pub fn until(what: &str, ask: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !ask() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -82,17 +82,7 @@ fn put_by_rest(server: &Served, item: &str, cart: Option<&str>) -> Reply {
 }
 
 fn put_by_mcp(server: &Served, item: &str, cart: Option<&str>) -> Reply {
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-        "name": "put", "arguments": {"item": item, "cart": cart}, "_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}}});
-    let headers = [
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", "put"),
-    ];
-    server.send("POST", "/mcp", &headers, &body.to_string())
+    server.call_by_mcp("put", &json!({"item": item, "cart": cart}))
 }
 
 fn handles(server: &Served) -> Vec<String> {
