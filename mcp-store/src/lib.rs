@@ -1,8 +1,9 @@
-//! Storage for mcp-core on SQL databases, and the tools that work on it.
+//! Storage for mcp-core on SQL databases and Redis, and the tools that work on it.
 //!
-//! [`open`] makes the [`Stores`](mcp_core::Stores) of a server out of a URL: SQLite in a file, for one process, or PostgreSQL, with a
-//! cache in the process. [`beside`] does the same in the database of a host that uses sea-orm. [`tool::tools`] are tools on such stores: notes that each caller keeps, and a search in the caller's own
-//! calls. What serves them is not here: see mcp-core for the server, and mcp-http for a shell.
+//! [`open`] makes the [`Stores`](mcp_core::Stores) of a server out of a URL: SQLite in a file, for one process, or PostgreSQL. With
+//! [`StoreConfig::redis_url`], replicas share what is short-lived. [`beside`] does the same in the database of a host that uses
+//! sea-orm. [`tool::tools`] are tools on such stores: notes that each caller keeps, and a search in the caller's own calls. What
+//! serves them is not here: see mcp-core for the server, and mcp-http for a shell.
 //!
 //! ```
 //! use std::sync::Arc;
