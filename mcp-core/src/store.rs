@@ -60,18 +60,28 @@ pub struct Stores {
     pub collectors: Vec<Arc<dyn Collector>>,
 }
 
+/// The parts of one store that is written through one door: what is read is what its own ledger wrote.
+#[derive(Clone)]
+pub struct Books {
+    /// The door.
+    pub ledger: Arc<dyn Ledger>,
+    /// The calls that were written through it.
+    pub history: Arc<dyn History>,
+}
+
+impl Books {
+    /// One store that is all of them.
+    pub fn from_one(store: Arc<impl Ledger + History>) -> Self {
+        Self { ledger: store.clone(), history: store }
+    }
+}
+
 impl Stores {
     /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
-    pub fn new(
-        ledger: Arc<dyn Ledger>,
-        history: Arc<dyn History>,
-        notes: Arc<dyn Notes>,
-        cache: Arc<dyn Cache>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            ledger,
-            history,
+            ledger: books.ledger,
+            history: books.history,
             notes,
             cache,
             events: Arc::new(MemoryEvents::default()),
@@ -88,7 +98,7 @@ impl Stores {
     pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let cache = Arc::new(MemoryCache::new(clock.clone()));
-        Self::new(store.clone(), store.clone(), store, cache, clock)
+        Self::new(Books::from_one(store.clone()), store, cache, clock)
     }
 }
 

@@ -24,15 +24,19 @@ pub(crate) trait Sink: Send + 'static {
     /// is there already.
     const PATIENCE: Duration;
 
-    /// Writes all of `entries` in one transaction. What is there already is left as it is.
+    /// Writes all of `commits` in one transaction, but for those that were outrun, whose places it tells. What is there already is
+    /// left as it is.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if one of them cannot be stored: then the others may be tried without it.
-    fn write(&mut self, entries: &[&Entry]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// [`StoreError::Refused`] if an entry cannot be stored: then nothing is written, and the commits may be tried without its own.
+    fn write(&mut self, commits: &[&[Entry]]) -> impl Future<Output = Result<Outrun, StoreError>> + Send;
 
     /// Finds out whether it could write again.
     fn probe(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
+
+/// The places of the commits that were not written because what they stand on is another's by now, in rising order.
+pub(crate) type Outrun = Vec<usize>;
 
 /// [`Ledger`] with a queue in front of one writer, which takes all that has come while it wrote into one transaction. It ends
 /// when the ledger is dropped and what was taken is written.
@@ -191,19 +195,25 @@ impl<S: Sink> Writer<S> {
     async fn write(&mut self, batch: Vec<Commit>) {
         let mut rest = vec![batch];
         while let Some(mut commits) = rest.pop() {
-            let entries: Vec<&Entry> = commits.iter().flat_map(|commit| &commit.entries).collect();
-            let result = if entries.is_empty() { Ok(()) } else { self.write_or_wait(&entries).await };
+            let entries: Vec<&[Entry]> = commits.iter().map(|commit| &*commit.entries).collect();
+            let is_empty = entries.iter().all(|entries| entries.is_empty());
+            let result = if is_empty { Ok(Outrun::new()) } else { self.write_or_wait(&entries).await };
             if matches!(result, Err(StoreError::Refused { .. })) && commits.len() > 1 {
                 let second = commits.split_off(commits.len() / 2);
                 rest.extend([second, commits]);
                 continue;
             }
-            for commit in commits {
+            for (place, commit) in commits.into_iter().enumerate() {
                 let entries = commit.entries.len();
+                let result = match &result {
+                    Ok(outrun) if outrun.binary_search(&place).is_ok() => Err(StoreError::Conflict { store: "ledger" }),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(error.clone()),
+                };
                 if entries > 0 {
                     self.state.counts.ended(result.is_ok());
                 }
-                if let Err(Err(error)) = commit.done.send(result.clone()) {
+                if let Err(Err(error)) = commit.done.send(result) {
                     let cause = error.source().map(ToString::to_string);
                     tracing::error!(%error, cause, entries, "what nobody waited for could not be written");
                 }
@@ -212,11 +222,11 @@ impl<S: Sink> Writer<S> {
     }
 
     /// Tries until it is written or refused, or the database has been gone for too long.
-    async fn write_or_wait(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+    async fn write_or_wait(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         let begun = Instant::now();
         loop {
             self.state.counts.begun();
-            let result = self.sink.write(entries).await;
+            let result = self.sink.write(commits).await;
             match &result {
                 Err(StoreError::Unavailable { source, .. }) => {
                     let waits = !self.state.gone.load(Ordering::Relaxed) && begun.elapsed() < S::PATIENCE;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
+use mcp_core::store::Books;
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend};
 
@@ -126,8 +127,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     let ledger = Arc::new(ledger);
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
-        ledger.clone(),
-        Arc::new(SqlCalls::new(database.clone())),
+        Books { ledger: ledger.clone(), history: Arc::new(SqlCalls::new(database.clone())) },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         cache.clone(),
         config.clock.clone(),

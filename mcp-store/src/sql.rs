@@ -1,5 +1,6 @@
 //! SQL: the connections, and the one way to a transaction.
 
+mod batch;
 pub(crate) mod calls;
 pub(crate) mod check;
 mod entity;

@@ -43,8 +43,10 @@ fn size(call: &CallRecord) -> usize {
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
         let mut calls = lock(&self.calls);
-        for Entry::Call(call) in entries {
-            calls.add(call);
+        for entry in entries {
+            match entry {
+                Entry::Call(call) => calls.add(call),
+            }
         }
         calls.forget_the_oldest();
         std::future::ready(Ok(())).boxed()

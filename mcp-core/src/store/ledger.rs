@@ -29,7 +29,8 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when far too much waits or the database is gone; [`StoreError::Refused`] when an entry cannot
-    /// be stored. In both cases it is as if the commit had not been made, unless the database died while it answered.
+    /// be stored; [`StoreError::Conflict`] when what an entry stands on is another's by now. In each case it is as if the commit
+    /// had not been made, unless the database died while it answered.
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// Whether work may begin that ends in a commit. It is asked before each call, so that a call whose record could not be

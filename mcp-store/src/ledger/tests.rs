@@ -11,7 +11,7 @@ use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{Entry, Ledger};
 use tokio::sync::oneshot;
 
-use super::{BATCH, QUEUE, QueuedLedger, ROOM, SLACK, Sink};
+use super::{BATCH, Outrun, QUEUE, QueuedLedger, ROOM, SLACK, Sink};
 use crate::sql::Database;
 use crate::sql::sqlite::writer::SqliteWriter;
 use crate::sql::tests::{call, database, ids};
@@ -26,9 +26,9 @@ struct Counted {
 impl Sink for Counted {
     const PATIENCE: Duration = Duration::ZERO;
 
-    async fn write(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+    async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.writer.write(entries).await
+        self.writer.write(commits).await
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {

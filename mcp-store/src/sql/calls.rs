@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use mcp_core::caller::Tenant;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
-use mcp_core::store::ledger::{CallId, CallRecord, Entry};
+use mcp_core::store::ledger::{CallId, CallRecord};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 
 use super::Database;
@@ -35,15 +35,6 @@ impl History for SqlCalls {
         let row = select.one(self.database.readers()).await.map_err(store_error("history"))?;
         row.map(CallRecord::try_from).transpose().map_err(store_error("history"))
     }
-}
-
-/// The calls among `entries`, which are all that this version knows.
-pub(super) fn only_calls<'e>(entries: &[&'e Entry]) -> Result<Vec<&'e CallRecord>, StoreError> {
-    let call = |entry: &&'e Entry| match *entry {
-        Entry::Call(call) => Ok(call),
-        _ => Err(StoreError::Refused { store: "ledger", source: None }),
-    };
-    entries.iter().map(call).collect()
 }
 
 pub(super) fn select(tenant: &Tenant, query: &CallQuery) -> Select<Entity> {

@@ -205,7 +205,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
         .boxed()
     });
     assert!(failed.await.is_err());
-    SqliteWriter::new(database.clone()).write(&[&call(2)]).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&[&[call(2)]]).await.unwrap();
     assert_eq!(ids(&database).await, [2]);
 }
 
@@ -219,7 +219,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
     let (_folder, database) = database().await;
     // More than one statement takes, and no power of two.
     let entries: Vec<_> = (1..=5_001).map(call).collect();
-    SqliteWriter::new(database.clone()).write(&entries.iter().collect::<Vec<_>>()).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&[&entries]).await.unwrap();
     assert_eq!(ids(&database).await, (1..=5_001).rev().collect::<Vec<_>>());
 }
 
@@ -227,7 +227,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
 async fn a_row_of_another_format_is_refused_and_not_guessed_at() {
     let (_folder, database) = database().await;
     let calls = SqlCalls::new(database.clone());
-    SqliteWriter::new(database.clone()).write(&[&call(1)]).await.unwrap();
+    SqliteWriter::new(database.clone()).write(&[&[call(1)]]).await.unwrap();
     for change in ["format = 2", "outcome = 'new'", "id = x'00'"] {
         database.run(&format!("UPDATE mcp_calls SET {change}")).await.unwrap();
         let read = calls.calls(&Tenant::from("a"), &CallQuery::default()).await;

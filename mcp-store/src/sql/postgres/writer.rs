@@ -11,8 +11,8 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, ConnectOptions};
 
 use super::READ_ONLY;
-use crate::ledger::Sink;
-use crate::sql::calls::only_calls;
+use crate::ledger::{Outrun, Sink};
+use crate::sql::batch::Batch;
 use crate::sql::entity::call::{FORMAT, micros, uuid};
 use crate::sql::error::sqlx_error;
 use crate::sql::text::stored;
@@ -65,9 +65,10 @@ impl Sink for PostgresWriter {
     /// A server that is started again is back by then.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    async fn write(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
-        let calls = only_calls(entries)?;
-        self.on_connection(async |connection| insert(connection, &calls).await).await
+    async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
+        let batch = Batch::of(commits)?;
+        self.on_connection(async |connection| insert(connection, &batch.calls).await).await?;
+        Ok(Outrun::new())
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {

@@ -9,9 +9,9 @@ use mcp_core::store::ledger::{CallRecord, Entry};
 use sea_orm::sea_query::{OnConflict, Query, SqliteQueryBuilder};
 use sea_orm::{ConnectionTrait, DbBackend, Iterable, Statement, Value};
 
-use crate::ledger::Sink;
+use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
-use crate::sql::calls::only_calls;
+use crate::sql::batch::Batch;
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
 
@@ -30,14 +30,14 @@ impl Sink for SqliteWriter {
     /// A file that cannot be written to now can hardly be written to in a second.
     const PATIENCE: Duration = Duration::ZERO;
 
-    async fn write(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
-        let statements = statements(&only_calls(entries)?);
+    async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
+        let statements = statements(&Batch::of(commits)?.calls);
         let write = self.database.transaction(|transaction| {
             async move {
                 for statement in statements {
                     transaction.execute_raw(statement).await?;
                 }
-                Ok(())
+                Ok(Outrun::new())
             }
             .boxed()
         });
