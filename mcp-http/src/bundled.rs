@@ -46,15 +46,22 @@ pub struct Bundled {
 pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let clock = Arc::new(TokioClock::new());
     let bad = |error: OpenError| {
-        let key = if matches!(error, OpenError::Redis { .. }) { "REDIS_URL" } else { "DATABASE_URL" };
+        let key = match error {
+            OpenError::Redis { .. } => "REDIS_URL",
+            OpenError::Sealed { .. } => "SECRET_KEYS",
+            _ => "DATABASE_URL",
+        };
         config.error(key, error.to_string())
     };
     let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     SecretKeys::check(&config)?;
-    let stores = mcp_store::open(&store).await.map_err(bad)?;
+    // Makes the folder in which the key is kept as well.
+    mcp_store::migrate(&store).await.map_err(bad)?;
     let secret_keys = SecretKeys::load(&config)?;
+    store.secret_keys = secret_keys.subkeys("mcp-store").collect();
+    let stores = mcp_store::open(&store).await.map_err(bad)?;
     let builder = Server::builder("mcp-http", env!("CARGO_PKG_VERSION"))
         .clock(clock)
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))

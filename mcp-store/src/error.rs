@@ -74,6 +74,30 @@ pub enum OpenError {
         /// A migration that this version does not know.
         migration: String,
     },
+    /// A key that the house keeps in the database cannot be opened.
+    #[error(
+        "the key {id} for {purpose} in the database was sealed under the secret key {sealer}, and SECRET_KEYS has only {given}: add the one that is missing, behind the newest"
+    )]
+    Sealed {
+        /// What the key is for.
+        purpose: &'static str,
+        /// Which key it is.
+        id: String,
+        /// Which secret key would open it.
+        sealer: String,
+        /// Which there are.
+        given: String,
+    },
+    /// A key that the house keeps in the database cannot be made or read.
+    #[error(
+        "cannot use the key for {purpose} in the database: {source}; see that the database takes writes, or restore a backup"
+    )]
+    Key {
+        /// What the key is for.
+        purpose: &'static str,
+        /// What is wrong.
+        source: Cause,
+    },
 }
 
 /// What a URL looks like.

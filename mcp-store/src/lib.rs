@@ -25,6 +25,7 @@
 
 mod cache;
 mod error;
+mod hex;
 mod ledger;
 mod open;
 mod random;
@@ -35,4 +36,5 @@ pub mod test_servers;
 pub mod tool;
 
 pub use error::OpenError;
-pub use open::{StoreConfig, beside, migrate, open, pending_migrations};
+pub use open::{StoreConfig, beside, key_ids, migrate, open, pending_migrations};
+pub use sql::keys::KeyId;

@@ -8,7 +8,7 @@ use mcp_core::Stores;
 use mcp_core::clock::Clock;
 use mcp_core::store::Books;
 use mcp_core::tokio_runtime::TokioClock;
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
 use crate::cache::LocalCache;
 use crate::error::OpenError;
@@ -16,6 +16,7 @@ use crate::ledger::QueuedLedger;
 use crate::redis;
 use crate::sql::calls::SqlCalls;
 use crate::sql::check::DatabaseCheck;
+use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
@@ -38,6 +39,9 @@ pub struct StoreConfig {
     pub clock: Arc<dyn Clock>,
     /// How many bytes the cache holds at the most (64 MiB).
     pub cache_bytes: u64,
+    /// Secrets of the operator, the newest first, under which keys of the house are sealed in the database. Replicas have the same.
+    /// Without any there are no such keys (none).
+    pub secret_keys: Vec<[u8; 32]>,
 }
 
 #[derive(Clone)]
@@ -85,12 +89,19 @@ impl StoreConfig {
 
     fn at(location: Location, clock: Arc<dyn Clock>) -> Self {
         let redis_deadline = Duration::from_millis(150);
-        Self { location, redis_url: None, redis_deadline, clock, cache_bytes: 64 * 1024 * 1024 }
+        Self {
+            location,
+            redis_url: None,
+            redis_deadline,
+            clock,
+            cache_bytes: 64 * 1024 * 1024,
+            secret_keys: Vec::new(),
+        }
     }
 }
 
 impl fmt::Debug for StoreConfig {
-    /// Without a password.
+    /// Without a password or a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let location = match &self.location {
             Location::Sqlite(file) => file.to_string(),
@@ -124,6 +135,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
             (database.clone(), QueuedLedger::start(SqliteWriter::new(database)))
         }
     };
+    for purpose in Purpose::ALL {
+        HouseKey::load(&database, &config.secret_keys, purpose).await?;
+    }
     let ledger = Arc::new(ledger);
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
@@ -179,4 +193,18 @@ pub async fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, Ope
         Location::Postgres(postgres) => postgres.pending_migrations().await,
         Location::Sqlite(file) => file.pending_migrations().await,
     }
+}
+
+/// Which keys the house keeps in the database, and which of [`StoreConfig::secret_keys`] each is sealed under: whoever uses a copy
+/// of the database needs those.
+///
+/// # Errors
+/// As [`open`].
+pub async fn key_ids(config: &StoreConfig) -> Result<Vec<KeyId>, OpenError> {
+    let (database, place) = match &config.location {
+        Location::Postgres(postgres) => (postgres.connect().await?, postgres.to_string()),
+        Location::Sqlite(file) => (file.connect().await?, file.to_string()),
+    };
+    let unreadable = |error: DbErr| OpenError::Migration { place, source: error.to_string().into() };
+    KeyId::all(database.readers()).await.map_err(unreadable)
 }

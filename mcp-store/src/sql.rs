@@ -5,6 +5,7 @@ pub(crate) mod calls;
 pub(crate) mod check;
 mod entity;
 mod error;
+pub(crate) mod keys;
 pub(crate) mod leases;
 mod migration;
 pub(crate) mod notes;

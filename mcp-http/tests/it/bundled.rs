@@ -56,6 +56,22 @@ fn on_postgres_it_starts_as_well_and_shows_no_password() {
 }
 
 #[test]
+fn the_secret_keys_may_be_changed_as_long_as_the_old_one_is_among_them() {
+    let server = Served::start(&[]);
+    let (_, _, folder) = server.stop();
+    let old = std::fs::read_to_string(folder.path().join("data/secret.key")).unwrap();
+    let both = format!("{SECRET_KEYS},{}", old.trim());
+    let refused = binary(folder.path(), &[("SECRET_KEYS", SECRET_KEYS)]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(3), 1), "{said}");
+    assert!(said.contains("SECRET_KEYS (from the environment)"), "{said}");
+    assert!(said.contains("behind the newest"), "{said}");
+    let (_, _, folder) = Served::start_in(folder, &[("SECRET_KEYS", &both)]).stop();
+    // By now the keys of the house are sealed under the new one.
+    Served::start_in(folder, &[("SECRET_KEYS", SECRET_KEYS)]).stop();
+}
+
+#[test]
 fn it_starts_without_the_redis_that_it_is_told_of() {
     let server = Served::start(&[("REDIS_URL", "redis://:hunter2@127.0.0.1:1")]);
     assert!(server.said[3].ends_with("cache shared through Redis"), "{}", server.said[3]);

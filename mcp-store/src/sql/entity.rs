@@ -1,6 +1,7 @@
 //! The rows.
 
 pub(super) mod call;
+pub(super) mod key;
 pub(super) mod lease;
 pub(super) mod note;
 pub(super) mod session;

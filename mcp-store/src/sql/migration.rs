@@ -4,6 +4,7 @@
 //! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
 mod calls;
+mod keys;
 mod leases;
 mod notes;
 mod sessions;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(leases::Leases),
             Box::new(settings::Settings),
             Box::new(sessions::Sessions),
+            Box::new(keys::Keys),
         ]
     }
 

@@ -90,6 +90,7 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         "calls",
         "calls_principal",
         "calls_tool",
+        "keys",
         "leases",
         "migrations",
         "note_words",

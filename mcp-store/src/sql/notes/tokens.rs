@@ -1,10 +1,11 @@
 //! Words as an index holds them.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use mcp_core::caller::{Principal, Tenant};
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// The words of one caller as an index holds them: behind a mark of the caller, so that a search walks over no one else's notes.
 /// That a mark is a digest costs nothing: what is found is the caller's own by its row.
@@ -33,12 +34,4 @@ impl Tokens {
         };
         words.collect::<BTreeSet<_>>().into_iter().map(token).collect()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

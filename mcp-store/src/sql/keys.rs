@@ -1,0 +1,175 @@
+//! The house's own keys.
+
+mod sealer;
+#[cfg(test)]
+mod tests;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Statement};
+
+use super::Database;
+use super::entity::key::{Column, Entity, FORMAT, Model};
+use super::error::message;
+use crate::error::OpenError;
+use crate::hex::hex;
+use sealer::{Sealer, subkey};
+
+/// A key that the house made for one purpose, once, and keeps in the database. It is there sealed under a secret key, under the newest
+/// since the last start, and so it stays the same when the secret keys are changed.
+pub(crate) struct HouseKey {
+    purpose: Purpose,
+    id: String,
+    bytes: [u8; 32],
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The audit chain.
+    Audit,
+    /// The digests by which the contents of files are found.
+    Files,
+}
+
+impl Purpose {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Audit, Self::Files];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// Of several replicas that start at once one makes the key. Run twice, it finds its own.
+const MAKE: &str = "INSERT INTO mcp_keys (purpose, id, format, sealer, sealed) VALUES ($1, $2, $3, $4, $5) \
+                    ON CONFLICT (purpose) DO NOTHING";
+
+impl HouseKey {
+    /// The key for `purpose`, made where there is none, and sealed under the first of `secrets` where it was sealed under another
+    /// of them. There are no keys where there are no secrets.
+    ///
+    /// # Errors
+    /// [`OpenError::Sealed`] where none of the secrets opens it; [`OpenError::Key`] where the database does not give it.
+    pub(crate) async fn load(
+        database: &Database,
+        secrets: &[[u8; 32]],
+        purpose: Purpose,
+    ) -> Result<Option<Self>, OpenError> {
+        let sealers: Vec<Sealer> = secrets.iter().map(Sealer::of).collect();
+        let Some(newest) = sealers.first() else { return Ok(None) };
+        let row = match find(database, purpose).await? {
+            Some(row) => row,
+            None => {
+                Self::new(purpose)?.insert(database, newest).await.map_err(failed(purpose))?;
+                find(database, purpose).await?.ok_or_else(|| damaged(purpose, "it is gone again"))?
+            }
+        };
+        if row.format != FORMAT {
+            let format = format!("its format is {}, and this version reads {FORMAT}", row.format);
+            return Err(damaged(purpose, &format));
+        }
+        let Some(sealer) = sealers.iter().find(|sealer| sealer.id() == row.sealer) else {
+            let given = sealers.iter().map(Sealer::id).collect::<Vec<_>>().join(", ");
+            return Err(OpenError::Sealed { purpose: purpose.as_str(), id: row.id, sealer: row.sealer, given });
+        };
+        let bytes = sealer.open(&bound(purpose, &row.id), &row.sealed);
+        let key = bytes.map(|bytes| Self { purpose, id: row.id.clone(), bytes });
+        let key = key.ok_or_else(|| damaged(purpose, "it is not as it was sealed"))?;
+        if sealer.id() != newest.id() {
+            key.reseal(database, row, newest).await.map_err(failed(purpose))?;
+        }
+        Ok(Some(key))
+    }
+
+    fn new(purpose: Purpose) -> Result<Self, OpenError> {
+        let bytes = random().ok_or_else(|| damaged(purpose, "the system has no randomness"))?;
+        Ok(Self { purpose, id: hex(&subkey(&bytes, "the id of a key of the house")[..8]), bytes })
+    }
+
+    async fn insert(&self, database: &Database, sealer: &Sealer) -> Result<(), DbErr> {
+        let values = [
+            self.purpose.as_str().into(),
+            (&*self.id).into(),
+            FORMAT.into(),
+            sealer.id().into(),
+            self.sealed(sealer)?.into(),
+        ];
+        let make = Statement::from_sql_and_values(database.backend(), MAKE, values);
+        database.writer().execute_raw(make).await.map(drop)
+    }
+
+    /// Replaces `row`, unless another replica has sealed it anew meanwhile. Run twice, it does nothing the second time.
+    async fn reseal(&self, database: &Database, row: Model, newest: &Sealer) -> Result<(), DbErr> {
+        let reseal = Entity::update_many()
+            .col_expr(Column::Sealer, newest.id().into())
+            .col_expr(Column::Sealed, self.sealed(newest)?.into())
+            .filter(Column::Purpose.eq(row.purpose))
+            .filter(Column::Id.eq(row.id))
+            .filter(Column::Sealer.eq(row.sealer));
+        reseal.exec(database.writer()).await.map(drop)
+    }
+
+    fn sealed(&self, sealer: &Sealer) -> Result<Vec<u8>, DbErr> {
+        let sealed = sealer.seal(&bound(self.purpose, &self.id), &self.bytes);
+        sealed.ok_or_else(|| DbErr::Custom("the system has no randomness".to_owned()))
+    }
+
+    /// Tells which key it is, and nothing of it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what needs a key comes after the keys"))]
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The key itself.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what needs a key comes after the keys"))]
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+}
+
+/// Which keys a database holds: what must be there to use a copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyId {
+    /// What the key is for.
+    pub purpose: String,
+    /// Which key it is.
+    pub id: String,
+    /// Which of the secret keys opens it.
+    pub sealer: String,
+}
+
+impl KeyId {
+    /// Those of all keys, in the order of their purposes.
+    pub(crate) async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Self>, DbErr> {
+        let rows = Entity::find().order_by_asc(Column::Purpose).all(connection).await?;
+        Ok(rows.into_iter().map(|Model { purpose, id, sealer, .. }| Self { purpose, id, sealer }).collect())
+    }
+}
+
+async fn find(database: &Database, purpose: Purpose) -> Result<Option<Model>, OpenError> {
+    Entity::find_by_id(purpose.as_str()).one(database.readers()).await.map_err(failed(purpose))
+}
+
+/// What a sealed key is bound to: a row's key opens in no other row.
+fn bound(purpose: Purpose, id: &str) -> String {
+    format!("{} {id}", purpose.as_str())
+}
+
+/// Bytes that nobody knows, unless the system has none.
+fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn failed(purpose: Purpose) -> impl Fn(DbErr) -> OpenError {
+    move |error| damaged(purpose, &message(&error))
+}
+
+fn damaged(purpose: Purpose, what: &str) -> OpenError {
+    OpenError::Key { purpose: purpose.as_str(), source: what.into() }
+}
