@@ -48,6 +48,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let bad = |error: OpenError| {
         let key = match error {
             OpenError::Redis { .. } => "REDIS_URL",
+            OpenError::RedisAuthority { .. } => "REDIS_CA",
             OpenError::Sealed { .. } => "SECRET_KEYS",
             _ => "DATABASE_URL",
         };
@@ -56,6 +57,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
+    store.redis_ca.clone_from(&config.redis_ca);
     SecretKeys::check(&config)?;
     // Makes the folder in which the key is kept as well.
     mcp_store::migrate(&store).await.map_err(bad)?;

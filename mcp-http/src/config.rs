@@ -29,6 +29,8 @@ pub struct Config {
     pub database_url: String,
     /// Where replicas share what is short-lived.
     pub redis_url: Option<SecretString>,
+    /// A file with the authority that alone vouches for Redis.
+    pub redis_ca: Option<PathBuf>,
     /// The first administrator's key.
     pub api_key: Option<SecretString>,
     /// Keys that seal what leaves the server and comes back, the newest first.
@@ -120,6 +122,7 @@ impl Config {
             port: layers.get("PORT", value::number)?,
             database_url: layers.get("DATABASE_URL", value::text)?,
             redis_url: layers.get("REDIS_URL", value::optional_secret)?,
+            redis_ca: layers.get("REDIS_CA", value::path)?,
             api_key: layers.get("API_KEY", value::api_key)?,
             secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,

@@ -5,10 +5,22 @@
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL of Redis cannot be used.
-    #[error("{problem}: set REDIS_URL to redis://HOST:PORT, such as redis://127.0.0.1:6379, or leave it out")]
+    #[error(
+        "{problem}: set REDIS_URL to redis://HOST:PORT, such as redis://127.0.0.1:6379, to rediss://HOST:PORT for TLS, or leave it out"
+    )]
     Redis {
         /// What is wrong with it.
         problem: String,
+    },
+    /// The authority that vouches for Redis cannot be read.
+    #[error(
+        "cannot take the authority of Redis from {path}: {source}; set REDIS_CA to a file with its certificate in PEM"
+    )]
+    RedisAuthority {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: Cause,
     },
     /// The URL names a database of a kind that this version does not know.
     #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
@@ -42,6 +54,16 @@ pub enum OpenError {
         /// The database and its server.
         place: String,
         /// What the system or the server said.
+        source: Cause,
+    },
+    /// The server is not known to be the one that the URL names.
+    #[error(
+        "no TLS with {place}: {source}; see that DATABASE_URL names its host as its certificate does, and its authority by sslrootcert=FILE"
+    )]
+    Untrusted {
+        /// The database and its server.
+        place: String,
+        /// What does not fit.
         source: Cause,
     },
     /// The server acknowledges what it has not written yet.
@@ -98,6 +120,12 @@ pub enum OpenError {
         /// What is wrong.
         source: Cause,
     },
+}
+
+impl OpenError {
+    pub(crate) fn redis(problem: impl Into<String>) -> Self {
+        Self::Redis { problem: problem.into() }
+    }
 }
 
 /// What a URL looks like.

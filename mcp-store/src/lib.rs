@@ -24,6 +24,7 @@
 //! ```
 
 mod cache;
+mod distrust;
 mod error;
 mod hex;
 mod ledger;

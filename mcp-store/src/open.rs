@@ -1,6 +1,7 @@
 //! From a URL to stores.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ use crate::sql::sqlite::writer::SqliteWriter;
 #[non_exhaustive]
 pub struct StoreConfig {
     location: Location,
-    /// Where replicas share results and keep sessions: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`. Without it the cache is this
-    /// process's own, and sessions are in the database.
+    /// Where replicas share results and keep sessions: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`, or `rediss://` with TLS.
+    /// Without it the cache is this process's own, and sessions are in the database.
     pub redis_url: Option<String>,
+    /// A file with the certificate, in PEM, of the authority that alone vouches for Redis; without it those do that browsers trust.
+    pub redis_ca: Option<PathBuf>,
     /// How long Redis may take to answer (150 ms); what takes longer is done without it.
     pub redis_deadline: Duration,
     /// Tells when a note was written, and when a cached value or a session is too old.
@@ -92,6 +95,7 @@ impl StoreConfig {
         Self {
             location,
             redis_url: None,
+            redis_ca: None,
             redis_deadline,
             clock,
             cache_bytes: 64 * 1024 * 1024,
@@ -110,6 +114,7 @@ impl fmt::Debug for StoreConfig {
         f.debug_struct("StoreConfig")
             .field("location", &format_args!("{location}"))
             .field("redis_url", &self.redis_url.as_ref().map(|_| format_args!("…")))
+            .field("redis_ca", &self.redis_ca)
             .field("redis_deadline", &self.redis_deadline)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
@@ -152,6 +157,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
+        let url = (url.as_str(), config.redis_ca.as_deref());
         redis::share(&mut stores, url, config.redis_deadline, cache, &config.clock).await?;
     }
     Ok(stores)

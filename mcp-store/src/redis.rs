@@ -12,6 +12,7 @@
 //! begins with `mcp:`, and ends by itself after a while. A Redis that is full puts out sessions as well, those first that its policy
 //! says.
 
+mod address;
 mod breaker;
 mod cache;
 mod check;
@@ -21,17 +22,20 @@ mod events;
 mod key;
 mod limits;
 mod sessions;
+mod tls;
 mod versions;
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
 use mcp_core::store::{Cause, StoreError};
-use redis::{ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
+use redis::{FromRedisValue, Pipeline, RedisError};
 use tokio::time::{Instant, timeout_at};
 
+use address::Address;
 use breaker::Breaker;
 use connection::{Connection, Connections, Failure, Listening};
 use counts::Counts;
@@ -60,19 +64,18 @@ struct Inner {
     deadline: Duration,
 }
 
-/// Puts the Redis behind `url` behind the cache, in front of which `local` answers, the events and the limits, and keeps sessions
-/// in it. It need not be there yet.
+/// Puts the Redis behind `url`, for which the authority in a file may vouch, behind the cache, in front of which `local` answers, the
+/// events and the limits, and keeps sessions in it. It need not be there yet.
 pub(crate) async fn share(
     stores: &mut Stores,
-    url: &str,
+    (url, authority): (&str, Option<&Path>),
     deadline: Duration,
     local: Arc<LocalCache>,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), OpenError> {
-    let bad = |BadUrl(problem)| OpenError::Redis { problem };
-    let info = parse(url).map_err(bad)?;
-    let listening = Listening::new(info.clone()).map_err(unusable).map_err(bad)?;
-    let redis = Redis::open(info, deadline, clock.clone()).await.map_err(bad)?;
+    let address = Address::parse(url, authority)?;
+    let listening = Listening::new(address.clone()).map_err(unusable)?;
+    let redis = Redis::open(address, deadline, clock.clone()).await?;
     let events = RedisEvents::start(redis.clone(), listening).await;
     let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
     stores.limits = Arc::new(SharedLimits::new(redis.clone(), clock.clone()));
@@ -109,14 +112,14 @@ enum Fault {
 }
 
 impl Redis {
-    /// The Redis that `info` describes, whose commands may take `deadline`. It is asked for the first time before this returns, on the
-    /// current tokio runtime, and need not be there.
+    /// The Redis at `address`, whose commands may take `deadline`. It is asked for the first time before this returns, on the current
+    /// tokio runtime, and need not be there.
     ///
     /// # Errors
-    /// A URL that cannot be read, in words that do not show it.
-    async fn open(info: ConnectionInfo, deadline: Duration, clock: Arc<dyn Clock>) -> Result<Self, BadUrl> {
-        let database = info.redis_settings().db();
-        let (manager, connecting) = Connections::new(info).map_err(unusable)?;
+    /// An address that cannot be used, in words that do not show it.
+    async fn open(address: Address, deadline: Duration, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let database = address.info.redis_settings().db();
+        let (manager, connecting) = Connections::new(address).map_err(unusable)?;
         let pool = bb8::Pool::builder()
             .max_size(CONNECTIONS)
             .min_idle(CONNECTIONS)
@@ -128,7 +131,8 @@ impl Redis {
             .build_unchecked(manager);
         let (breaker, counts) = (Breaker::new(), Counts::default());
         let redis = Self(Arc::new(Inner { pool, database, connecting, breaker, counts, clock, deadline }));
-        redis.beat().await;
+        // Long enough to learn why no connection can be made.
+        redis.beat(CONNECT + BEAT_GRACE).await;
         tokio::spawn(beat(Arc::downgrade(&redis.0)));
         Ok(redis)
     }
@@ -205,9 +209,9 @@ impl Redis {
         }
     }
 
-    /// Finds out whether Redis is there. One that takes no writes might as well not be: no change would get through it.
-    async fn beat(&self) {
-        match self.exchange::<()>(&write, self.0.deadline + BEAT_GRACE).await {
+    /// Finds out whether Redis is there, for so much longer than a command may take. One that takes no writes might as well not be: no change would get through it.
+    async fn beat(&self, time: Duration) {
+        match self.exchange::<()>(&write, self.0.deadline + time).await {
             Ok(_) => self.0.breaker.beat(self.0.clock.monotonic()),
             Err(Fault::Refused(cause) | Fault::Missed(cause)) => self.0.breaker.open(&cause),
         }
@@ -231,7 +235,7 @@ async fn beat(redis: Weak<Inner>) {
     loop {
         tokio::time::sleep(BEAT).await;
         let Some(redis) = redis.upgrade() else { return };
-        Redis(redis).beat().await;
+        Redis(redis).beat(BEAT_GRACE).await;
     }
 }
 
@@ -246,24 +250,9 @@ fn is_refusal(error: &RedisError) -> bool {
     }
 }
 
-/// The connection that a URL describes.
-fn parse(url: &str) -> Result<ConnectionInfo, BadUrl> {
-    if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-        return Err(BadUrl("this version speaks to Redis without TLS only".to_owned()));
-    }
-    let info = url.into_connection_info().map_err(|_| BadUrl("it cannot be read".to_owned()))?;
-    let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-    Ok(info.set_tcp_settings(tcp))
+fn unusable(error: RedisError) -> OpenError {
+    OpenError::redis(error.category())
 }
-
-fn unusable(error: RedisError) -> BadUrl {
-    BadUrl(error.category().to_owned())
-}
-
-/// What is wrong with a URL.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct BadUrl(String);
 
 /// It took too long.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,11 @@ pub static SETTINGS: &[Setting] = &[
     setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
     secret(
         "REDIS_URL",
-        "where replicas share cached results and keep sessions, such as redis://127.0.0.1:6379; without it each has its own results, and sessions are in the database",
+        "where replicas share cached results and keep sessions, such as redis://127.0.0.1:6379, or rediss://HOST:PORT with TLS; without it each has its own results, and sessions are in the database",
+    ),
+    unset(
+        "REDIS_CA",
+        "a PEM file with the certificate of the authority that vouches for rediss://; else those that browsers trust",
     ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
     secret(

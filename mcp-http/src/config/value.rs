@@ -1,6 +1,7 @@
 //! Texts to values. An error says what is expected and what was found; it never repeats a secret.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ type Parsed<T> = Result<T, String>;
 
 pub(super) fn text(text: Option<&str>) -> Parsed<String> {
     Ok(text.unwrap_or_default().to_owned())
+}
+
+pub(super) fn path(text: Option<&str>) -> Parsed<Option<PathBuf>> {
+    Ok(text.filter(|text| !text.is_empty()).map(PathBuf::from))
 }
 
 pub(super) fn host(text: Option<&str>) -> Parsed<String> {

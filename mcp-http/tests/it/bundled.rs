@@ -104,6 +104,7 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
         (&[("DATABASE_URL", "sqlite:./file/mcp.db")], &[], &["DATABASE_URL", "from the environment"]),
         (&[("DATABASE_URL", "mysql://user:hunter2@h/d")], &[], &["DATABASE_URL", "sqlite"]),
         (&[("REDIS_URL", "cache://:hunter2@host")], &[], &["REDIS_URL", "redis://127.0.0.1:6379"]),
+        (&[("REDIS_URL", "rediss://:hunter2@host"), ("REDIS_CA", "none.pem")], &[], &["REDIS_CA", "none.pem", "PEM"]),
         (&[("SECRET_KEYS", "short")], &[], &["SECRET_KEYS", "openssl rand"]),
         (
             &[("DATABASE_URL", "postgres://user:hunter2@h/d")],

@@ -7,14 +7,18 @@ use std::time::Duration;
 use bb8_redis::RedisConnectionManager;
 use mcp_core::store::Cause;
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{Client, ConnectionInfo, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
+use super::address::Address;
 use super::{CONNECT, Late};
 
-/// Makes connections by bb8-redis, and knows of each whether it broke: a command that failed has said so, and no command needs
-/// another one before it to find out.
+/// Makes connections by bb8-redis, or over TLS, and knows of each whether it broke: a command that failed has said so, and no
+/// command needs another one before it to find out.
 pub(super) struct Connections {
     manager: RedisConnectionManager,
+    address: Address,
     failure: Arc<Failure>,
 }
 
@@ -25,10 +29,15 @@ pub(super) struct Connection {
     /// Which run of the server is at its other end.
     pub(super) incarnation: u64,
     broken: Arc<AtomicBool>,
+    /// What reads and writes, where that is ours to do. It ends with the last clone.
+    _driver: Arc<JoinSet<()>>,
 }
 
 /// Makes connections that only listen.
-pub(super) struct Listening(Client);
+pub(super) struct Listening {
+    client: Client,
+    address: Address,
+}
 
 /// Why the last connection that was tried could not be made.
 #[derive(Default)]
@@ -38,19 +47,29 @@ pub(super) struct Failure(Mutex<Option<Cause>>);
 const RESPONSE: Duration = Duration::from_secs(60);
 
 impl Connections {
-    pub(super) fn new(info: ConnectionInfo) -> Result<(Self, Arc<Failure>), RedisError> {
-        let failure = Arc::<Failure>::default();
-        Ok((Self { manager: RedisConnectionManager::new(info)?, failure: failure.clone() }, failure))
+    pub(super) fn new(address: Address) -> Result<(Self, Arc<Failure>), RedisError> {
+        let (manager, failure) = (RedisConnectionManager::new(address.info.clone())?, Arc::<Failure>::default());
+        Ok((Self { manager, address, failure: failure.clone() }, failure))
     }
 
-    async fn make(&self) -> Result<Connection, RedisError> {
-        let mut wire = bb8::ManageConnection::connect(&self.manager).await?;
+    async fn make(&self, until: Instant) -> Result<Connection, RedisError> {
+        let mut driver = JoinSet::new();
+        let mut wire = match &self.address.tls {
+            None => bb8::ManageConnection::connect(&self.manager).await.map_err(|error| self.address.judge(error))?,
+            Some(tls) => {
+                let (settings, stream) = (self.address.info.redis_settings(), tls.connect(until).await?);
+                let config = AsyncConnectionConfig::new();
+                let (wire, drive) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+                driver.spawn(drive);
+                wire
+            }
+        };
         wire.set_response_timeout(RESPONSE);
         let about: String = redis::cmd("INFO").arg("server").query_async(&mut wire).await?;
         let run = about.lines().find_map(|line| line.strip_prefix("run_id:"));
         let incarnation = run.and_then(|run| u64::from_str_radix(run.get(..16)?, 16).ok());
         let incarnation = incarnation.ok_or((ErrorKind::Client, "the server does not tell its run_id"))?;
-        Ok(Connection { wire, incarnation, broken: Arc::default() })
+        Ok(Connection { wire, incarnation, broken: Arc::default(), _driver: Arc::new(driver) })
     }
 }
 
@@ -59,7 +78,8 @@ impl bb8::ManageConnection for Connections {
     type Error = RedisError;
 
     async fn connect(&self) -> Result<Connection, RedisError> {
-        let made = tokio::time::timeout(CONNECT, self.make()).await;
+        let until = Instant::now() + CONNECT;
+        let made = timeout_at(until, self.make(until)).await;
         let made = made.unwrap_or_else(|_| Err(RedisError::from(std::io::Error::other(Late))));
         self.failure.set(made.as_ref().err());
         made
@@ -88,13 +108,19 @@ impl Connection {
 }
 
 impl Listening {
-    pub(super) fn new(info: ConnectionInfo) -> Result<Self, RedisError> {
-        Client::open(info).map(Self)
+    pub(super) fn new(address: Address) -> Result<Self, RedisError> {
+        Ok(Self { client: Client::open(address.info.clone())?, address })
     }
 
     /// A connection that listens to all channels whose names match.
     pub(super) async fn connect(&self, channels: &str) -> Result<PubSub, RedisError> {
-        let mut connection = self.0.get_async_pubsub().await?;
+        let mut connection = match &self.address.tls {
+            None => self.client.get_async_pubsub().await?,
+            Some(tls) => {
+                let stream = tls.connect(Instant::now() + CONNECT).await?;
+                PubSub::new(self.address.info.redis_settings(), stream).await?
+            }
+        };
         connection.psubscribe(channels).await?;
         Ok(connection)
     }

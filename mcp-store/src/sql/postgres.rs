@@ -17,6 +17,7 @@ use sea_orm_migration::SchemaManager;
 use super::Database;
 use super::error::message;
 use super::migration::{self, Plan};
+use crate::distrust::Distrust;
 use crate::error::OpenError;
 
 /// A database on a PostgreSQL server.
@@ -158,6 +159,9 @@ impl PostgresDatabase {
     }
 
     fn unreachable(&self, error: &sqlx::Error) -> OpenError {
+        if let Some(source) = distrust(error) {
+            return OpenError::Untrusted { place: self.to_string(), source: source.into() };
+        }
         let said = error.as_database_error().map(|error| error.message().to_owned());
         OpenError::Unreachable { place: self.to_string(), source: said.unwrap_or_else(|| error.to_string()).into() }
     }
@@ -178,9 +182,18 @@ impl fmt::Display for PostgresDatabase {
 fn is_starting(error: &sqlx::Error) -> bool {
     const CANNOT_CONNECT_NOW: &str = "57P03";
     match error {
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(_) => distrust(error).is_none(),
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code == CANNOT_CONNECT_NOW),
         _ => false,
+    }
+}
+
+/// What does not fit, where a connection was not made because of whom the server is.
+fn distrust(error: &sqlx::Error) -> Option<String> {
+    match error {
+        sqlx::Error::Tls(cause) => Some(cause.to_string()),
+        sqlx::Error::Io(cause) => Distrust::of(cause).map(|why| why.to_string()),
+        _ => None,
     }
 }
 

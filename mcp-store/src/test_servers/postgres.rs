@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::authority::{Authority, Identity};
 use super::process::{Process, folder, free_port, run};
 
 /// A PostgreSQL of one's own, whose superuser `mcp` needs no password.
@@ -22,7 +23,18 @@ const OLDEST: u32 = 15;
 impl PostgresServer {
     /// Starts one with an empty cluster. Where this process is root, it runs as the user `postgres`, or as `nobody`.
     pub fn start() -> Self {
-        let (folder, programs, port) = (folder(), programs(), free_port());
+        Self::start_in(folder())
+    }
+
+    /// Starts one that also speaks TLS, and shows a certificate for `name`.
+    pub fn start_with_tls(authority: &Authority, name: &str) -> Self {
+        let folder = folder();
+        authority.vouch(name, &folder);
+        Self::start_in(folder)
+    }
+
+    fn start_in(folder: PathBuf) -> Self {
+        let (programs, port) = (programs(), free_port());
         let mut make = Command::new(programs.join("initdb"));
         make.args(["--username=mcp", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
         run(unprivileged(make.arg(folder.join("data")), &folder));
@@ -136,6 +148,12 @@ fn server(programs: &Path, folder: &Path, port: u16) -> Command {
     {
         command.args(["-c", setting]);
     }
+    let identity = Identity::of(folder);
+    if identity.key.exists() {
+        let set = |setting: &str, file: &Path| format!("{setting}={}", file.display());
+        command.args(["-c", "ssl=on", "-c", &set("ssl_cert_file", &identity.certificate)]);
+        command.args(["-c", &set("ssl_key_file", &identity.key)]);
+    }
     unprivileged(&mut command, folder);
     command
 }
@@ -150,7 +168,10 @@ fn unprivileged<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command 
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let (uid, gid) = user(&users, "postgres").or_else(|| user(&users, "nobody")).unwrap_or((65_534, 65_534));
         if owner == 0 || owner == uid {
-            chown(folder, Some(uid), Some(gid)).expect("root may give a folder away");
+            let identity = Identity::of(folder);
+            for path in [folder, &identity.certificate, &identity.key].into_iter().filter(|path| path.exists()) {
+                chown(path, Some(uid), Some(gid)).expect("root may give away what is its own");
+            }
             command.uid(uid).gid(gid);
         }
     }

@@ -2,25 +2,37 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::authority::{Authority, Identity};
 use super::process::{Process, folder, free_port};
 
 /// A Redis of one's own. It writes each change into a file, so that a restart finds its data again.
 pub struct RedisServer {
     process: Process,
     port: u16,
+    tls: Option<u16>,
 }
 
 impl RedisServer {
     /// Starts one with nothing in it.
     pub fn start() -> Self {
-        let (folder, port) = (folder(), free_port());
-        let mut command = Command::new("redis-server");
-        command.current_dir(&folder);
-        let server = Self { process: Process::start(with_options(command, port), folder), port };
+        Self::start_in(folder(), None)
+    }
+
+    /// Starts one that has a second port, on which it speaks TLS, and shows a certificate for `name`.
+    pub fn start_with_tls(authority: &Authority, name: &str) -> Self {
+        let folder = folder();
+        authority.vouch(name, &folder);
+        Self::start_in(folder, Some(free_port()))
+    }
+
+    fn start_in(folder: PathBuf, tls: Option<u16>) -> Self {
+        let port = free_port();
+        let server = Self { process: Process::start(command(&folder, port, tls), folder), port, tls };
         server.wait();
         server
     }
@@ -34,6 +46,11 @@ impl RedisServer {
     /// Where it is: `redis://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it speaks TLS: `rediss://localhost:PORT`. Panics where it does not.
+    pub fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.tls.expect("it was started with TLS"))
     }
 
     /// Its port on 127.0.0.1.
@@ -53,9 +70,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, with the data that it had.
     pub fn restart(&self) {
-        let mut command = Command::new("redis-server");
-        command.current_dir(self.process.folder());
-        self.process.restart(with_options(command, self.port));
+        self.process.restart(command(self.process.folder(), self.port, self.tls));
         self.wait();
     }
 
@@ -91,8 +106,15 @@ impl RedisServer {
     }
 }
 
-fn with_options(mut command: Command, port: u16) -> Command {
-    let port = port.to_string();
-    command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--daemonize", "no"]);
+fn command(folder: &Path, port: u16, tls: Option<u16>) -> Command {
+    let mut command = Command::new("redis-server");
+    command.current_dir(folder).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+    command.args(["--appendonly", "yes", "--daemonize", "no"]);
+    if let Some(tls) = tls {
+        let identity = Identity::of(folder);
+        command.args(["--tls-port", &tls.to_string(), "--tls-auth-clients", "no"]);
+        command.arg("--tls-cert-file").arg(&identity.certificate).arg("--tls-ca-cert-file").arg(&identity.certificate);
+        command.arg("--tls-key-file").arg(&identity.key);
+    }
     command
 }

@@ -5,6 +5,7 @@ mod postgres;
 mod redis;
 mod servers;
 mod session_rows;
+mod tls;
 mod tools;
 
 use std::sync::Arc;

@@ -3,14 +3,15 @@
 use mcp_core::clock::simulated::SimulatedClock;
 
 use super::*;
-use crate::redis::parse;
+use crate::redis::address::Address;
 use crate::test_servers::RedisServer;
 
 #[tokio::test]
 async fn what_is_run_twice_does_no_harm() {
     let server = RedisServer::start();
     let clock = Arc::new(SimulatedClock::new());
-    let redis = Redis::open(parse(&server.url()).unwrap(), Duration::from_secs(5), clock.clone()).await.unwrap();
+    let redis =
+        Redis::open(Address::parse(&server.url(), None).unwrap(), Duration::from_secs(5), clock.clone()).await.unwrap();
     let sessions = RedisSessions::new(redis, clock);
     let (tenant, owner, idle) = (Tenant::from("a"), Principal::from("p"), 60_000_u64);
     for _ in 0..2 {

@@ -173,7 +173,7 @@ async fn a_hot_tool_needs_no_round_trip() {
 #[tokio::test]
 async fn bad_urls_are_refused_without_their_passwords() {
     for url in
-        ["", "redis", "mysql://S3CRET@cache", "redis://:S3CRET@", "rediss://:S3CRET@cache", "redis://:S3CRET@h/x"]
+        ["", "redis", "mysql://S3CRET@cache", "redis://:S3CRET@", "rediss://:S3CRET@cache#x", "redis://:S3CRET@h/x"]
     {
         let folder = TempDir::new().unwrap();
         let mut config = StoreConfig::new(&super::url(&folder), Arc::new(SimulatedClock::new())).unwrap();
