@@ -21,6 +21,7 @@
 //! mcp_core::cache_contract!(fresh);
 //! mcp_core::events_contract!(fresh);
 //! mcp_core::leases_contract!(fresh);
+//! mcp_core::replicas_contract!(fresh);
 //! mcp_core::settings_contract!(fresh);
 //! mcp_core::limits_contract!(fresh);
 //! mcp_core::sessions_contract!(fresh);
@@ -33,6 +34,7 @@ pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod replicas;
 pub mod sessions;
 pub mod settings;
 #[cfg(test)]

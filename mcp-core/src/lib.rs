@@ -44,6 +44,7 @@ pub mod tool;
 
 // what is kept,
 pub mod memory;
+pub mod presence;
 pub mod store;
 
 // and what all of them lean on.

@@ -6,6 +6,7 @@ mod events;
 mod leases;
 mod limits;
 mod notes;
+mod replicas;
 mod sessions;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
@@ -21,6 +22,7 @@ pub use cache::MemoryCache;
 pub use events::MemoryEvents;
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
+pub use replicas::MemoryReplicas;
 pub use sessions::MemorySessions;
 pub use settings::MemorySettings;
 

@@ -3,6 +3,7 @@
 mod builder;
 mod ids;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::measure::ToolMeasures;
+use crate::presence::{JoinError, Presence};
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
@@ -47,6 +49,7 @@ struct Inner {
     history: Option<Arc<dyn History>>,
     cache: Arc<dyn Cache>,
     sessions: Arc<dyn Sessions>,
+    presence: Option<Presence>,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -146,15 +149,30 @@ impl Server {
         self.0.sessions.remove(caller.tenant(), caller.principal(), handle).await
     }
 
+    /// Joins the replicas that serve from the same stores. It waits for one that was killed to be taken for dead. Without it, the
+    /// first call with a key joins, and waits for nobody.
+    ///
+    /// # Errors
+    /// [`JoinError`]: another lives, and one of the two must be alone; or the stores cannot be reached.
+    pub async fn join(&self) -> Result<(), JoinError> {
+        match &self.0.presence {
+            Some(presence) => presence.join(&*self.0.spawner).await,
+            None => Ok(()),
+        }
+    }
+
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
-    /// again at the most. Call it when no new ones come in.
+    /// again at the most. Then it leaves the replicas. Call it when no new ones come in.
     ///
     /// Returns how many calls were still running.
     pub async fn drain(&self, limit: Duration) -> usize {
-        select(std::pin::pin!(self.0.running.idle()), self.0.clock.sleep(limit)).await;
+        select(pin!(self.0.running.idle()), self.0.clock.sleep(limit)).await;
         if let Some(ledger) = &self.0.ledger {
             // An empty commit waits for all before it. What fails has been told to whoever waited for it.
             select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
+        }
+        if let Some(presence) = &self.0.presence {
+            select(pin!(presence.leave()), self.0.clock.sleep(limit)).await;
         }
         self.0.running.count.load(Ordering::Acquire)
     }

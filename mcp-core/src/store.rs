@@ -11,16 +11,19 @@ pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod replicas;
 pub mod sessions;
 pub mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
 use crate::memory::{
-    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemorySessions, MemorySettings, MemoryStore,
+    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryReplicas, MemorySessions, MemorySettings, MemoryStore,
 };
+use crate::presence::Presence;
 use cache::Cache;
 use check::Check;
 use events::Events;
@@ -29,6 +32,7 @@ use leases::Leases;
 use ledger::Ledger;
 use limits::Limits;
 use notes::Notes;
+use replicas::{Replica, Replicas};
 use sessions::Sessions;
 use settings::Settings;
 
@@ -50,6 +54,10 @@ pub struct Stores {
     pub events: Arc<dyn Events>,
     /// Who does the house's own work.
     pub leases: Arc<dyn Leases>,
+    /// Which processes serve from these.
+    pub replicas: Arc<dyn Replicas>,
+    /// This process among them.
+    pub presence: Presence,
     /// How often somebody may do something.
     pub limits: Arc<dyn Limits>,
     /// Small values that somebody set.
@@ -79,6 +87,8 @@ impl Books {
 impl Stores {
     /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
+        let replicas: Arc<dyn Replicas> = Arc::new(MemoryReplicas::new(clock.clone()));
+        let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {
             ledger: books.ledger,
             history: books.history,
@@ -87,6 +97,9 @@ impl Stores {
             events: Arc::new(MemoryEvents::default()),
             leases: Arc::new(MemoryLeases::new(clock.clone())),
             limits: Arc::new(MemoryLimits::new(clock.clone())),
+            // Nobody else could take over, and so nobody needs to hear of it.
+            presence: Presence::new(this, Duration::MAX, replicas.clone(), clock.clone()),
+            replicas,
             sessions: Arc::new(MemorySessions::new(clock)),
             settings: Arc::new(MemorySettings::default()),
             checks: Vec::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
+use mcp_core::presence::JoinError;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
 use mcp_store::{OpenError, StoreConfig};
@@ -56,6 +57,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     };
     let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
     store.cache_bytes = config.cache_bytes;
+    store.replica_lease = config.replica_lease;
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     store.redis_ca.clone_from(&config.redis_ca);
     SecretKeys::check(&config)?;
@@ -105,6 +107,15 @@ impl Bundled {
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
+        server.join().await.map_err(|error| match error {
+            JoinError::Alone(_) => config.error(
+                "REDIS_URL",
+                format!(
+                    "{error}; stop that one, or set REDIS_URL for all of them to the Redis through which replicas share what they keep"
+                ),
+            ),
+            _ => config.error("DATABASE_URL", format!("the replicas cannot be joined: {error}; see that the database takes writes")),
+        })?;
         let endpoint = endpoint(&config, server.clone());
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
         let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);

@@ -61,6 +61,8 @@ pub struct Config {
     pub stop_delay: Duration,
     /// How many bytes of results are cached in this process.
     pub cache_bytes: u64,
+    /// How long a replica may be silent before others take over what it was doing.
+    pub replica_lease: Duration,
     layers: Layers,
 }
 
@@ -138,6 +140,7 @@ impl Config {
             stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,
             stop_delay: layers.get("STOP_DELAY", value::delay)?,
             cache_bytes: layers.get("CACHE_BYTES", value::bytes)?,
+            replica_lease: layers.get("REPLICA_LEASE", value::duration)?,
             layers,
         };
         config.check()?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
+use mcp_core::presence::Presence;
 use mcp_core::store::Books;
+use mcp_core::store::replicas::{Replica, Replicas};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
@@ -21,6 +23,7 @@ use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
+use crate::sql::replicas::SqlReplicas;
 use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
@@ -45,6 +48,9 @@ pub struct StoreConfig {
     /// Secrets of the operator, the newest first, under which keys of the house are sealed in the database. Replicas have the same.
     /// Without any there are no such keys (none).
     pub secret_keys: Vec<[u8; 32]>,
+    /// How long this process may be silent before others take over what it was doing (10 s); what it is for is told by
+    /// [`Presence`].
+    pub replica_lease: Duration,
 }
 
 #[derive(Clone)]
@@ -100,8 +106,25 @@ impl StoreConfig {
             clock,
             cache_bytes: 64 * 1024 * 1024,
             secret_keys: Vec::new(),
+            replica_lease: Presence::LEASE,
         }
     }
+}
+
+impl StoreConfig {
+    /// This process, before it has joined the others. What replicas share is on Redis: without it, there can be but one on PostgreSQL.
+    fn presence(&self, replicas: Arc<dyn Replicas>) -> Presence {
+        let mut replica = Replica::new(host(), env!("CARGO_PKG_VERSION"), self.clock.now());
+        replica.alone = matches!(self.location, Location::Postgres(_)) && self.redis_url.is_none();
+        Presence::new(replica, self.replica_lease, replicas, self.clock.clone())
+    }
+}
+
+/// The name of this machine, for people to read.
+fn host() -> String {
+    let known = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let known = known.or_else(|| std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok());
+    known.map_or_else(|| "an unnamed machine".to_owned(), |name| name.trim().to_owned())
 }
 
 impl fmt::Debug for StoreConfig {
@@ -117,6 +140,7 @@ impl fmt::Debug for StoreConfig {
             .field("redis_ca", &self.redis_ca)
             .field("redis_deadline", &self.redis_deadline)
             .field("cache_bytes", &self.cache_bytes)
+            .field("replica_lease", &self.replica_lease)
             .finish_non_exhaustive()
     }
 }
@@ -124,7 +148,8 @@ impl fmt::Debug for StoreConfig {
 /// Opens the stores, makes what is missing (the file of SQLite and its folder, the tables), and brings the tables to this version.
 ///
 /// To be called on the tokio runtime that is to write: it stops writing when that runtime ends. An empty
-/// [`commit`](mcp_core::store::ledger::Ledger::commit) waits until all is written.
+/// [`commit`](mcp_core::store::ledger::Ledger::commit) waits until all is written. Who serves from them joins the other replicas by
+/// [`Server::join`](mcp_core::Server::join); who only works on them does not.
 ///
 /// # Errors
 /// [`OpenError`], in one line that names what is wrong and how to mend it.
@@ -154,6 +179,8 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
+    stores.replicas = Arc::new(SqlReplicas::new(database.clone(), config.clock.clone()));
+    stores.presence = config.presence(stores.replicas.clone());
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {

@@ -6,6 +6,7 @@ mod broken_leases;
 mod broken_ledger;
 mod broken_limits;
 mod broken_notes;
+mod broken_replicas;
 mod broken_sessions;
 mod broken_settings;
 
@@ -41,6 +42,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
         (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),
+        (include_str!("../store/replicas.rs"), include_str!("replicas.rs"), include_str!("tests/broken_replicas.rs")),
         (include_str!("../store/settings.rs"), include_str!("settings.rs"), include_str!("tests/broken_settings.rs")),
         (include_str!("../store/limits.rs"), include_str!("limits.rs"), include_str!("tests/broken_limits.rs")),
         (include_str!("../store/sessions.rs"), include_str!("sessions.rs"), include_str!("tests/broken_sessions.rs")),

@@ -31,6 +31,7 @@ crate::notes_contract!(fresh);
 crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
 crate::leases_contract!(fresh);
+crate::replicas_contract!(fresh);
 crate::settings_contract!(fresh);
 crate::limits_contract!(fresh);
 crate::sessions_contract!(fresh);

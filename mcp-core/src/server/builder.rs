@@ -190,6 +190,7 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
+        let presence = self.stores.as_ref().map(|stores| stores.presence.clone());
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -204,6 +205,7 @@ impl ServerBuilder {
             spawner,
             ledger,
             history,
+            presence,
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),

@@ -57,6 +57,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),
     setting("STOP_DELAY", "0s", "how long it goes on taking requests, not ready any more, before it stops"),
     setting("CACHE_BYTES", "64MiB", "results cached in this process"),
+    setting("REPLICA_LEASE", "10s", "how long a replica may be silent before others take over what it was doing"),
 ];
 
 /// The setting of that name, in any case.

@@ -14,6 +14,7 @@ mod readme;
 mod replicas;
 mod rest;
 mod rmcp;
+mod second;
 mod served;
 mod sessions;
 mod stop;

@@ -4,5 +4,6 @@ pub(super) mod call;
 pub(super) mod key;
 pub(super) mod lease;
 pub(super) mod note;
+pub(super) mod replica;
 pub(super) mod session;
 pub(super) mod setting;

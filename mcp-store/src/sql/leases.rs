@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::leases::{Lease, Leases};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::Database;
 use super::error::store_error;
+use super::now::{Now, micros};
 use super::text::stored;
 
 /// [`Leases`] in SQL: by the clock of PostgreSQL, which replicas share, or by that of the one process that has the file.
@@ -18,7 +19,7 @@ use super::text::stored;
 /// A row stays when its lease is over, since it knows the last epoch.
 pub(crate) struct SqlLeases {
     database: Database,
-    clock: Arc<dyn Clock>,
+    now: Now,
 }
 
 /// Run twice, where the answer was lost, it takes what it has taken already from nobody: then nobody has the lease until it ends.
@@ -33,15 +34,10 @@ const RENEW: &str =
 /// Run twice, it does nothing the second time: whoever has taken the lease in between has another epoch.
 const RELEASE: &str = "UPDATE mcp_leases SET until = 0 WHERE name = $1 AND epoch = $2";
 
-/// In microseconds, at the moment at which it is asked for: a statement may have waited for another one.
-const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-
-/// As far away as the sum of it and of now can be told.
-const LONGEST: i64 = i64::MAX / 2;
-
 impl SqlLeases {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+        let now = Now::new(database.backend(), clock);
+        Self { database, now }
     }
 
     /// Runs a statement about the lease of `name`, at the time that it is now.
@@ -51,16 +47,7 @@ impl SqlLeases {
         name: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>, StoreError> {
-        let backend = self.database.backend();
-        let mut all = vec![Value::from(&*stored(name))];
-        all.extend(values);
-        let sql = if backend == DbBackend::Postgres {
-            sql.replace("{now}", POSTGRES_NOW)
-        } else {
-            all.push(self.clock.now().as_micros().into());
-            sql.replace("{now}", &format!("${}", all.len()))
-        };
-        let statement = Statement::from_sql_and_values(backend, sql, all);
+        let statement = self.now.statement(sql, [Value::from(&*stored(name))].into_iter().chain(values));
         self.database.writer().query_one_raw(statement).await.map_err(store_error(STORE))
     }
 }
@@ -83,10 +70,6 @@ impl Leases for SqlLeases {
     async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         self.run(RELEASE, &lease.name, [lease.epoch.cast_signed().into()]).await.map(drop)
     }
-}
-
-fn micros(time: Duration) -> Value {
-    i64::try_from(time.as_micros()).unwrap_or(LONGEST).min(LONGEST).into()
 }
 
 fn epoch(row: &QueryResult) -> Result<u64, DbErr> {

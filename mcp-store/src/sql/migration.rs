@@ -7,6 +7,7 @@ mod calls;
 mod keys;
 mod leases;
 mod notes;
+mod replicas;
 mod sessions;
 mod settings;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(settings::Settings),
             Box::new(sessions::Sessions),
             Box::new(keys::Keys),
+            Box::new(replicas::Replicas),
         ]
     }
 

@@ -96,6 +96,7 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         "note_words",
         "notes",
         "notes_name",
+        "replicas",
         "sessions",
         "sessions_ends",
         "settings",

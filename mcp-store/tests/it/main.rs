@@ -23,6 +23,10 @@ async fn fresh() -> Fresh {
     Fresh::new(stores, clock).keeping(folder)
 }
 
+/// All that there are, in their order.
+const MIGRATIONS: &[&str] =
+    &["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions", "0006_keys", "0011_replicas"];
+
 /// A file that is not there yet, in a folder that is not there yet.
 fn url(folder: &TempDir) -> String {
     format!("sqlite:{}/data/mcp.db", folder.path().display())
@@ -34,6 +38,7 @@ mcp_core::notes_contract!(fresh);
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);
+mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::limits_contract!(fresh);
 mcp_core::sessions_contract!(fresh);

@@ -16,6 +16,8 @@ use mcp_store::test_servers::PostgresServer;
 use mcp_store::{OpenError, StoreConfig};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
+use super::MIGRATIONS;
+
 async fn fresh() -> Fresh {
     let clock = SimulatedClock::new();
     let url = PostgresServer::shared().database();
@@ -23,8 +25,10 @@ async fn fresh() -> Fresh {
     config.cache_bytes = 1024 * 1024;
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
-        let earlier = format!("UPDATE mcp_leases SET until = until - {}", time.as_micros());
-        PostgresServer::shared().query(&database, &earlier);
+        for table in ["mcp_leases", "mcp_replicas"] {
+            let earlier = format!("UPDATE {table} SET until = until - {}", time.as_micros());
+            PostgresServer::shared().query(&database, &earlier);
+        }
     };
     Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age)
 }
@@ -33,6 +37,7 @@ mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::leases_contract!(fresh);
+mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
 
@@ -85,7 +90,7 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
     let host: DatabaseConnection = sea_orm::Database::connect(options).await.unwrap();
     host.execute_unprepared("CREATE TABLE seaql_migrations (version text); CREATE TABLE notes (n int)").await.unwrap();
     let pending = mcp_store::pending_migrations(&StoreConfig::beside(&host).unwrap()).await.unwrap();
-    assert_eq!(pending, ["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions"]);
+    assert_eq!(pending, MIGRATIONS);
 
     // The host's only connection is in the middle of something.
     let held = host.get_postgres_connection_pool().acquire().await.unwrap();
@@ -97,7 +102,10 @@ async fn beside_a_host_the_tables_have_names_of_their_own_and_the_pool_is_not_th
         url.rsplit('/').next().unwrap(),
     );
     let found = PostgresServer::shared().query(database, tables);
-    assert_eq!(found, "mcp_calls mcp_leases mcp_migrations mcp_notes mcp_sessions mcp_settings notes seaql_migrations");
+    assert_eq!(
+        found,
+        "mcp_calls mcp_keys mcp_leases mcp_migrations mcp_notes mcp_replicas mcp_sessions mcp_settings notes seaql_migrations"
+    );
 }
 
 /// Also where the host writes into a file.
