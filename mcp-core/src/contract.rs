@@ -18,6 +18,9 @@
 //! mcp_core::ledger_contract!(fresh);
 //! mcp_core::history_contract!(fresh);
 //! mcp_core::notes_contract!(fresh);
+//! mcp_core::threads_contract!(fresh);
+//! mcp_core::principals_contract!(fresh);
+//! mcp_core::api_keys_contract!(fresh);
 //! mcp_core::cache_contract!(fresh);
 //! mcp_core::events_contract!(fresh);
 //! mcp_core::leases_contract!(fresh);
@@ -27,6 +30,7 @@
 //! mcp_core::sessions_contract!(fresh);
 //! ```
 
+pub mod api_keys;
 pub mod cache;
 pub mod events;
 pub mod history;
@@ -34,11 +38,13 @@ pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod principals;
 pub mod replicas;
 pub mod sessions;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 
 use std::any::Any;
 use std::time::Duration;
@@ -49,7 +55,7 @@ use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
 use crate::store::Stores;
-use crate::store::history::CallQuery;
+use crate::store::history::{CallQuery, FoundCalls};
 use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
 
 /// Stores for one case: nothing is in them, and nobody else uses them.
@@ -97,6 +103,11 @@ impl Fresh {
 
     async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Vec<CallRecord> {
         self.stores.history.calls(tenant, query).await.expect("the history can be read")
+    }
+
+    /// What a search among the calls of [`tenant`] finds.
+    async fn search(&self, text: &str, query: &CallQuery) -> FoundCalls {
+        self.stores.history.search(&tenant(), text, query).await.expect("the history can be searched")
     }
 
     async fn call(&self, tenant: &Tenant, id: CallId) -> Option<CallRecord> {

@@ -6,11 +6,13 @@ mod events;
 mod leases;
 mod limits;
 mod notes;
+mod principals;
 mod replicas;
 mod sessions;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
+mod threads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,9 +24,11 @@ pub use cache::MemoryCache;
 pub use events::MemoryEvents;
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
+pub use principals::MemoryPrincipals;
 pub use replicas::MemoryReplicas;
 pub use sessions::MemorySessions;
 pub use settings::MemorySettings;
+pub use threads::MemoryThreads;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
 /// [`Notes`](crate::store::notes::Notes) in memory.

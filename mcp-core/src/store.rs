@@ -2,18 +2,23 @@
 //!
 //! Every method that serves a caller takes a tenant, and finds nothing of another one.
 
+pub mod api_keys;
 pub mod cache;
 pub mod check;
 pub mod events;
 pub mod history;
+pub(crate) mod id;
 pub mod key;
 pub mod leases;
 pub mod ledger;
 pub mod limits;
 pub mod notes;
+pub mod principals;
 pub mod replicas;
 pub mod sessions;
 pub mod settings;
+pub mod threads;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +26,11 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::measure::Collector;
 use crate::memory::{
-    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryReplicas, MemorySessions, MemorySettings, MemoryStore,
+    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryPrincipals, MemoryReplicas, MemorySessions,
+    MemorySettings, MemoryStore, MemoryThreads,
 };
 use crate::presence::Presence;
+use api_keys::ApiKeys;
 use cache::Cache;
 use check::Check;
 use events::Events;
@@ -32,9 +39,11 @@ use leases::Leases;
 use ledger::Ledger;
 use limits::Limits;
 use notes::Notes;
+use principals::Principals;
 use replicas::{Replica, Replicas};
 use sessions::Sessions;
 use settings::Settings;
+use threads::Threads;
 
 /// One implementation of each storage trait; an embedder may replace any of them.
 #[derive(Clone)]
@@ -46,6 +55,12 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     /// Callers' notes.
     pub notes: Arc<dyn Notes>,
+    /// What callers said, in order.
+    pub threads: Arc<dyn Threads>,
+    /// Who may call.
+    pub principals: Arc<dyn Principals>,
+    /// With what they may.
+    pub api_keys: Arc<dyn ApiKeys>,
     /// Results that may be used again.
     pub cache: Arc<dyn Cache>,
     /// Small state that callers come back to.
@@ -87,12 +102,16 @@ impl Books {
 impl Stores {
     /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
+        let principals = Arc::new(MemoryPrincipals::default());
         let replicas: Arc<dyn Replicas> = Arc::new(MemoryReplicas::new(clock.clone()));
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {
             ledger: books.ledger,
             history: books.history,
             notes,
+            threads: Arc::new(MemoryThreads::default()),
+            principals: principals.clone(),
+            api_keys: principals,
             cache,
             events: Arc::new(MemoryEvents::default()),
             leases: Arc::new(MemoryLeases::new(clock.clone())),

@@ -23,11 +23,14 @@ use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
+use crate::sql::principals::SqlPrincipals;
+use crate::sql::principals::api_keys::SqlApiKeys;
 use crate::sql::replicas::SqlReplicas;
 use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
 use crate::sql::sqlite::writer::SqliteWriter;
+use crate::sql::threads::SqlThreads;
 
 /// What to open.
 #[derive(Clone)]
@@ -176,6 +179,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         cache.clone(),
         config.clock.clone(),
     );
+    stores.threads = Arc::new(SqlThreads::new(database.clone()));
+    stores.principals = Arc::new(SqlPrincipals::new(database.clone()));
+    stores.api_keys = Arc::new(SqlApiKeys::new(database.clone()));
     stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));

@@ -11,6 +11,7 @@ mod migration;
 pub(crate) mod notes;
 mod now;
 pub(crate) mod postgres;
+pub(crate) mod principals;
 mod repeating;
 pub(crate) mod replicas;
 pub(crate) mod sessions;
@@ -19,6 +20,8 @@ pub(crate) mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+pub(crate) mod threads;
+mod words;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

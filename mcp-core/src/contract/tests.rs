@@ -1,14 +1,17 @@
 //! The suites are tested as well: each promise has a case, and each case fails on a store that breaks its promise.
 
+mod broken_api_keys;
 mod broken_cache;
 mod broken_events;
 mod broken_leases;
 mod broken_ledger;
 mod broken_limits;
 mod broken_notes;
+mod broken_principals;
 mod broken_replicas;
 mod broken_sessions;
 mod broken_settings;
+mod broken_threads;
 
 use std::panic::AssertUnwindSafe;
 
@@ -39,6 +42,13 @@ fn every_promise_has_its_case() {
         (include_str!("../store/ledger.rs"), include_str!("ledger.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
+        (include_str!("../store/threads.rs"), include_str!("threads.rs"), include_str!("tests/broken_threads.rs")),
+        (
+            include_str!("../store/principals.rs"),
+            include_str!("principals.rs"),
+            include_str!("tests/broken_principals.rs"),
+        ),
+        (include_str!("../store/api_keys.rs"), include_str!("api_keys.rs"), include_str!("tests/broken_api_keys.rs")),
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
         (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::{MemoryStore, lock};
 use crate::caller::{Principal, Tenant};
 use crate::store::StoreError;
-use crate::store::notes::{Note, Notes, words};
+use crate::store::notes::{Note, Notes};
+use crate::store::words::words;
 
 /// The notes of all callers, in the order in which they were written.
 #[derive(Default)]

@@ -5,19 +5,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{MemoryCache, MemoryLeases, MemoryLimits, MemorySessions, MemorySettings, MemoryStore};
+use super::{
+    MemoryCache, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions, MemorySettings, MemoryStore,
+    MemoryThreads,
+};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
+use crate::store::api_keys::{ApiKey, ApiKeys, KeyHash, KeyId};
 use crate::store::cache::Cache;
 use crate::store::history::{CallQuery, History};
 use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
 use crate::store::limits::Rate;
 use crate::store::notes::Notes;
+use crate::store::principals::{Principals, User};
 use crate::store::sessions::{LARGEST as LARGEST_SESSION, Sessions};
 use crate::store::settings::{Key, LARGEST, Settings};
+use crate::store::threads::{Message, MessageId, Thread, ThreadId, Threads};
 use crate::store::{StoreError, Stores};
 
 async fn fresh() -> Fresh {
@@ -28,6 +34,9 @@ async fn fresh() -> Fresh {
 crate::ledger_contract!(fresh);
 crate::history_contract!(fresh);
 crate::notes_contract!(fresh);
+crate::threads_contract!(fresh);
+crate::principals_contract!(fresh);
+crate::api_keys_contract!(fresh);
 crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
 crate::leases_contract!(fresh);
@@ -237,4 +246,84 @@ async fn the_sessions_that_are_idle_longest_go_when_they_are_too_large() {
         store.create(&tenant(), &owner(n), largest.clone(), HOUR).await.unwrap();
     }
     assert!(is_there(&owner(0), &first.handle).await);
+}
+
+/// Appends the `n`th message to the `thread`th thread.
+async fn append(store: &MemoryThreads, thread: u128, n: usize, text: &str) {
+    let (owner, id, at) = (Principal::from("p"), ThreadId::from_u128(thread), Timestamp::default());
+    store.create(&tenant(), &owner, &Thread { id, title: String::new(), created: at }).await.unwrap();
+    let message = Message { id: MessageId::from_u128(n as u128), role: String::new(), text: text.to_owned(), at };
+    assert!(store.append(&tenant(), &owner, id, &message).await.unwrap());
+}
+
+/// The messages of the `thread`th thread.
+async fn messages(store: &MemoryThreads, thread: u128) -> Vec<u128> {
+    let messages = store.messages(&tenant(), &Principal::from("p"), ThreadId::from_u128(thread), None, u16::MAX).await;
+    messages.unwrap().into_iter().map(|placed| placed.message.id.as_u128()).collect()
+}
+
+#[tokio::test]
+async fn the_oldest_messages_and_threads_go_when_there_are_too_many() {
+    let store = MemoryThreads::default();
+    for n in 0..MemoryThreads::CAPACITY + 5 {
+        append(&store, u128::MAX, n, "").await;
+    }
+    let kept = messages(&store, u128::MAX).await;
+    assert_eq!((kept.len(), kept.first()), (MemoryThreads::CAPACITY, Some(&5)));
+    // With the first thread, which is the oldest whatever its id, all of these go.
+    for n in 0..MemoryThreads::CAPACITY {
+        append(&store, n as u128, n, "").await;
+    }
+    assert!(messages(&store, u128::MAX).await.is_empty());
+    let threads = store.list(&tenant(), &Principal::from("p"), None, u16::MAX).await.unwrap();
+    assert_eq!((threads.len(), messages(&store, 0).await), (MemoryThreads::CAPACITY, vec![0]));
+}
+
+#[tokio::test]
+async fn the_oldest_messages_go_when_they_are_too_large() {
+    let (store, third) = (MemoryThreads::default(), "x".repeat(MemoryThreads::BYTES / 3));
+    for n in 0..6 {
+        append(&store, n as u128 % 2, n, &third).await;
+    }
+    assert_eq!((messages(&store, 0).await, messages(&store, 1).await), (vec![4], vec![3, 5]));
+}
+
+#[tokio::test]
+async fn nobody_is_forgotten_when_there_are_too_many() {
+    let (store, at) = (MemoryPrincipals::default(), Timestamp::default());
+    let user = |n: usize| User {
+        principal: Principal::from(n.to_string()),
+        display_name: String::new(),
+        disabled: false,
+        created: at,
+        roles: Default::default(),
+    };
+    let key = |n: usize| {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&n.to_be_bytes());
+        ApiKey {
+            id: KeyId::from_u128(n as u128),
+            principal: Principal::from("0"),
+            name: String::new(),
+            hash: KeyHash(hash),
+            scopes: Default::default(),
+            roles: Default::default(),
+            created: at,
+            expires: None,
+            revoked: None,
+            used: None,
+        }
+    };
+    for n in 0..MemoryPrincipals::CAPACITY {
+        Principals::create(&store, &tenant(), &user(n)).await.unwrap();
+        ApiKeys::create(&store, &tenant(), &key(n)).await.unwrap();
+    }
+    let new = MemoryPrincipals::CAPACITY;
+    assert!(is_full(&Principals::create(&store, &tenant(), &user(new)).await));
+    assert!(is_full(&ApiKeys::create(&store, &tenant(), &key(new)).await));
+    ApiKeys::create(&store, &tenant(), &key(0)).await.unwrap();
+    ApiKeys::remove(&store, &tenant(), KeyId::from_u128(0)).await.unwrap();
+    ApiKeys::create(&store, &tenant(), &key(new)).await.unwrap();
+    Principals::remove(&store, &tenant(), &Principal::from("1")).await.unwrap();
+    Principals::create(&store, &tenant(), &user(new)).await.unwrap();
 }

@@ -1,6 +1,5 @@
 //! The one door through which calls are written.
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::id::id;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
@@ -54,7 +54,8 @@ pub enum Entry {
 /// A call of a tool as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallRecord {
-    /// Its id; ids of one tenant sort by the time at which their calls began.
+    /// Its id; ids of one tenant sort by the time at which their calls began: the milliseconds in it are those of `at`, or up to
+    /// [`CallId::AHEAD`] later.
     pub id: CallId,
     /// The call in which it was made, if a tool made it.
     pub parent: Option<CallId>,
@@ -125,77 +126,16 @@ impl FromStr for Outcome {
 #[error("expected one of ok, error, invalid, timed_out, cancelled, internal")]
 pub struct UnknownOutcome;
 
-/// The id of a call: a UUID of version 7 (RFC 9562), so that newer ids are greater. It reads and writes as the usual text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u128);
+id! {
+    /// The id of a call: a UUID of version 7 (RFC 9562), so that newer ids are greater. It reads and writes as the usual text.
+    CallId, BadCallId, "a call"
+}
 
 impl CallId {
-    /// The id with these 128 bits.
-    pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
-    }
-
-    /// The 128 bits of the id.
-    pub const fn as_u128(self) -> u128 {
-        self.0
-    }
+    /// How much later than the beginning of its call the time in an id may be: a clock that is set back by less does not set ids
+    /// back.
+    pub const AHEAD: Duration = Duration::from_secs(10);
 }
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, mask) = (self.0, |bits: u32| (1_u128 << bits) - 1);
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            id >> 96,
-            id >> 80 & mask(16),
-            id >> 64 & mask(16),
-            id >> 48 & mask(16),
-            id & mask(48)
-        )
-    }
-}
-
-impl fmt::Debug for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for CallId {
-    type Err = BadCallId;
-
-    fn from_str(text: &str) -> Result<Self, BadCallId> {
-        let groups = [8, 4, 4, 4, 12];
-        let parts = text.split('-').collect::<Vec<_>>();
-        let sound = parts.len() == groups.len()
-            && parts
-                .iter()
-                .zip(groups)
-                .all(|(part, len)| part.len() == len && part.bytes().all(|b| b.is_ascii_hexdigit()));
-        if !sound {
-            return Err(BadCallId);
-        }
-        u128::from_str_radix(&parts.concat(), 16).map(Self).map_err(|_| BadCallId)
-    }
-}
-
-impl Serialize for CallId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for CallId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// A text that is no call's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected the id of a call, such as 0198c0de-0000-7000-8000-000000000001")]
-pub struct BadCallId;
 
 #[cfg(test)]
 mod tests {

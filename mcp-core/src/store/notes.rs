@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 /// - **writing again replaces**: a name has one text, and only that is found.
 /// - **callers are apart**: neither another principal's nor another tenant's notes are read, found or replaced.
 /// - **search finds whole words in any case**: a note is found if its name or text holds every word of the query (words as
-///   [`words`] cuts them); a query without words finds nothing.
+///   [`words`](super::words::words) cuts them); a query without words finds nothing.
 /// - **search shows the newest first**: by the time of writing, and in the order of writing where that is the same; at most
 ///   `limit`.
 #[async_trait]
@@ -58,10 +58,4 @@ pub struct Note {
     pub text: String,
     /// When it was last written.
     pub written: Timestamp,
-}
-
-/// The words of a text as search knows them: runs of letters and digits, in lower case. Every store cuts and folds by this
-/// function, so that a search finds the same everywhere.
-pub fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }

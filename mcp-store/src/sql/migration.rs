@@ -7,9 +7,11 @@ mod calls;
 mod keys;
 mod leases;
 mod notes;
+mod principals;
 mod replicas;
 mod sessions;
 mod settings;
+mod threads;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +35,8 @@ impl MigratorTrait for Migrator {
             Box::new(settings::Settings),
             Box::new(sessions::Sessions),
             Box::new(keys::Keys),
+            Box::new(principals::Principals),
+            Box::new(threads::Threads),
             Box::new(replicas::Replicas),
         ]
     }

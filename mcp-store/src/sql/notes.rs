@@ -2,7 +2,6 @@
 
 mod postgres;
 pub(super) mod sqlite;
-mod tokens;
 
 use std::sync::Arc;
 
@@ -10,14 +9,14 @@ use async_trait::async_trait;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
-use mcp_core::store::notes::{Note, Notes, words};
+use mcp_core::store::notes::{Note, Notes};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, Select};
 
 use super::Database;
 use super::entity::note::{Column, Entity, Model};
 use super::error::store_error;
 use super::text::stored;
-use tokens::Tokens;
+use super::words::Tokens;
 
 /// [`Notes`] in SQL.
 pub(crate) struct SqlNotes {
@@ -37,7 +36,7 @@ const STORE: &str = "store of notes";
 impl Notes for SqlNotes {
     async fn write(&self, tenant: &Tenant, owner: &Principal, name: &str, text: &str) -> Result<Note, StoreError> {
         let note = Note { name: name.to_owned(), text: text.to_owned(), written: self.clock.now() };
-        let tokens = Tokens::of(tenant, owner).all(words(name).chain(words(text)));
+        let tokens = Tokens::of(tenant, owner).all(&[name, text]);
         let row = Model {
             // The database gives it one.
             id: 0,
@@ -67,7 +66,7 @@ impl Notes for SqlNotes {
         query: &str,
         limit: u16,
     ) -> Result<Vec<Note>, StoreError> {
-        let tokens = Tokens::of(tenant, owner).all(words(query));
+        let tokens = Tokens::of(tenant, owner).all(&[query]);
         if tokens.is_empty() {
             return Ok(Vec::new());
         }

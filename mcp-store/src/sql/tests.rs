@@ -11,7 +11,7 @@ use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
 use mcp_core::store::settings::Key;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveModel, QueryTrait, Statement};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveModel, QueryTrait, Statement, Value};
 use tempfile::TempDir;
 
 use super::calls::{SqlCalls, select};
@@ -19,7 +19,7 @@ use super::entity::call::Model;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
 use super::sqlite::writer::{SqliteWriter, statements};
-use super::{Database, postgres, settings};
+use super::{Database, postgres, settings, threads};
 use crate::ledger::Sink;
 
 /// A new database, which lives as long as the folder.
@@ -85,34 +85,22 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     let rows = database.readers().query_all_raw(Statement::from_string(DbBackend::Sqlite, schema)).await.unwrap();
     let text = |row: &sea_orm::QueryResult, column| row.try_get::<String>("", column).unwrap();
     let made: Vec<_> = rows.iter().map(|row| (text(row, "name"), text(row, "sql"))).collect();
-    let names: Vec<_> = made.iter().map(|(name, _)| name.as_str()).filter(|name| !name.contains("words_")).collect();
-    let expected = [
-        "calls",
-        "calls_principal",
-        "calls_tool",
-        "keys",
-        "leases",
-        "migrations",
-        "note_words",
-        "notes",
-        "notes_name",
-        "replicas",
-        "sessions",
-        "sessions_ends",
-        "settings",
-    ];
-    let mut sorted = names.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, expected.map(|name| format!("mcp_{name}")));
-    // By this one the house finds what has ended, whosever it is.
-    let of_callers = |name: &str| name != "mcp_sessions_ends";
+    for (name, _) in &made {
+        assert!(name.starts_with("mcp_"), "{name}");
+    }
+    // By these the house finds what has ended, and the tenant of a key.
+    let of_callers = |name: &str| !["mcp_sessions_ends", "mcp_api_keys_hash"].contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
         assert!(sql.contains("(\"tenant\", "), "{name}: {sql}");
     }
     for (name, key) in [
+        ("mcp_api_keys", r#"("tenant", "id")"#),
         ("mcp_calls", r#"("tenant", "id")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_settings", r#"("tenant", "name")"#),
+        ("mcp_threads", r#"("tenant", "owner", "id")"#),
+        ("mcp_user_roles", r#"("tenant", "principal", "role")"#),
+        ("mcp_users", r#"("tenant", "principal")"#),
     ] {
         let table = &made.iter().find(|(table, _)| table == name).unwrap().1;
         assert!(table.contains(&format!("PRIMARY KEY {key}")), "{table}");
@@ -161,8 +149,17 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
             CallQuery { before, principal: principal(), ..CallQuery::default() },
             "mcp_calls_principal (tenant=? AND principal=? AND id<?)",
         ),
+        (
+            CallQuery {
+                principal: principal(),
+                from: Some(Timestamp::from_micros(1)),
+                to: Some(Timestamp::from_micros(2)),
+                ..CallQuery::default()
+            },
+            "mcp_calls_principal (tenant=? AND principal=? AND id>? AND id<?)",
+        ),
     ] {
-        let plan = plan(&database, select(&Tenant::from("a"), &query).build(DbBackend::Sqlite)).await;
+        let plan = plan(&database, select(DbBackend::Sqlite, &Tenant::from("a"), &query)).await;
         assert_eq!(plan, [format!("SEARCH mcp_calls USING INDEX {index}")]);
     }
 }
@@ -186,6 +183,31 @@ async fn a_search_in_notes_walks_over_what_has_the_words_alone() {
     let [words, notes] = &plan[..] else { panic!("{plan:?}") };
     assert!(words.starts_with("SCAN mcp_note_words VIRTUAL TABLE INDEX"), "{plan:?}");
     assert!(notes.starts_with("SEARCH mcp_notes USING INTEGER PRIMARY KEY"), "{plan:?}");
+}
+
+#[tokio::test]
+async fn no_page_of_threads_walks_over_others_or_sorts() {
+    let (_folder, database) = database().await;
+    let (word, before, a, p): (_, _, Value, Value) = ("\"word\"".into(), 1.into(), "a".into(), "p".into());
+    let found = [word, before, a.clone(), p.clone(), 1.into()];
+    let of = |sql: &str, values: Vec<Value>| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+    let plan_of_search = plan(&database, of(threads::sqlite::SEARCH, found.to_vec())).await;
+    let [words, messages] = &plan_of_search[..] else { panic!("{plan_of_search:?}") };
+    assert!(words.starts_with("SCAN mcp_message_words VIRTUAL TABLE INDEX"), "{plan_of_search:?}");
+    assert!(messages.starts_with("SEARCH mcp_messages USING INTEGER PRIMARY KEY"), "{plan_of_search:?}");
+    let mine = "WHERE tenant = ? AND owner = ?";
+    for (sql, index) in [
+        (
+            format!("SELECT * FROM mcp_threads {mine} AND id < 'x' ORDER BY id DESC"),
+            "mcp_threads USING INDEX sqlite_autoindex_mcp_threads_1 (tenant=? AND owner=? AND id<?)",
+        ),
+        (
+            format!("SELECT * FROM mcp_messages {mine} AND thread = 'x' AND number > 1 ORDER BY number"),
+            "mcp_messages USING INDEX mcp_messages_thread (tenant=? AND owner=? AND thread=? AND number>?)",
+        ),
+    ] {
+        assert_eq!(plan(&database, of(&sql, vec![a.clone(), p.clone()])).await, [format!("SEARCH {index}")]);
+    }
 }
 
 async fn plan(database: &Database, mut statement: Statement) -> Vec<String> {

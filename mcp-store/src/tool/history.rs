@@ -1,16 +1,14 @@
 //! `history.search`: the caller's own calls.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mcp_core::clock::Timestamp;
-use mcp_core::store::history::{CallQuery, History};
+use mcp_core::store::history::{CallQuery, FoundCalls, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Outcome};
-use mcp_core::store::notes::words;
+use mcp_core::store::words::words;
 use mcp_core::{Context, Tool, ToolError, tool_with};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{shortened, unavailable};
 
@@ -93,52 +91,30 @@ struct Call {
 
 /// How many characters of arguments and of a result are shown: all together stay below what an output may have.
 const SHOWN: usize = 1_000;
-/// How many calls, and how many bytes of them, one search for words looks at before it answers.
-const MOST_CALLS: usize = 1_000;
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How many calls are read at once when words are looked for, so that little is held in memory.
-const PAGE: u16 = 20;
 
 async fn search_calls(history: Arc<dyn History>, search: Search, cx: Context) -> Result<Found, ToolError> {
-    let wanted = match &search.text {
-        None => BTreeSet::new(),
-        Some(text) => {
-            let wanted: BTreeSet<_> = words(text).collect();
-            if wanted.is_empty() {
-                return Err(ToolError::failed("the text to look for has no words; leave it out to find all calls"));
-            }
-            wanted
-        }
-    };
-    let limit = usize::from(search.limit);
-    let mut query = CallQuery {
+    let tenant = cx.caller().tenant();
+    let query = CallQuery {
         principal: Some(cx.caller().principal().clone()),
         tool: search.tool,
         outcome: search.outcome,
         from: search.from,
         to: search.to,
         before: search.before,
-        limit: if wanted.is_empty() { search.limit } else { PAGE },
+        limit: search.limit,
     };
-    let (mut calls, mut seen, mut bytes) = (Vec::new(), 0, 0);
-    loop {
-        let page = history.calls(cx.caller().tenant(), &query).await.map_err(unavailable)?;
-        let last_page = page.len() < usize::from(query.limit);
-        for call in page {
-            seen += 1;
-            bytes += call.arguments.len() + call.result.len();
-            query.before = Some(call.id);
-            if wanted.is_empty() || holds(&call, &wanted) {
-                calls.push(Call::from(call));
-            }
-            if calls.len() == limit || seen == MOST_CALLS || bytes >= MOST_BYTES {
-                return Ok(Found { calls, next: query.before });
-            }
+    let found = match &search.text {
+        None => {
+            let calls = history.calls(tenant, &query).await.map_err(unavailable)?;
+            let is_full = calls.len() == usize::from(query.limit);
+            FoundCalls { next: calls.last().map(|last| last.id).filter(|_| is_full), calls }
         }
-        if last_page {
-            return Ok(Found { calls, next: None });
+        Some(text) if words(text).next().is_none() => {
+            return Err(ToolError::failed("the text to look for has no words; leave it out to find all calls"));
         }
-    }
+        Some(text) => history.search(tenant, text, &query).await.map_err(unavailable)?,
+    };
+    Ok(Found { calls: found.calls.into_iter().map(Call::from).collect(), next: found.next })
 }
 
 impl From<CallRecord> for Call {
@@ -155,40 +131,5 @@ impl From<CallRecord> for Call {
             truncated: more_arguments || more_result,
             id: call.id,
         }
-    }
-}
-
-/// Whether the arguments and the result together hold all of the words.
-fn holds(call: &CallRecord, wanted: &BTreeSet<String>) -> bool {
-    let mut missing = wanted.clone();
-    for json in [&call.arguments, &call.result] {
-        match serde_json::from_slice(json) {
-            // In JSON text a line's end is a backslash and a letter, which would be cut as part of a word.
-            Ok(value) => strike_out_all(&value, &mut missing),
-            Err(_) => strike_out(&String::from_utf8_lossy(json), &mut missing),
-        }
-    }
-    missing.is_empty()
-}
-
-/// Removes the words of all names, texts and numbers.
-fn strike_out_all(value: &Value, missing: &mut BTreeSet<String>) {
-    match value {
-        Value::Null => {}
-        Value::String(text) => strike_out(text, missing),
-        Value::Number(_) | Value::Bool(_) => strike_out(&value.to_string(), missing),
-        Value::Array(list) => list.iter().for_each(|value| strike_out_all(value, missing)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                strike_out(name, missing);
-                strike_out_all(value, missing);
-            }
-        }
-    }
-}
-
-fn strike_out(text: &str, missing: &mut BTreeSet<String>) {
-    for word in words(text) {
-        missing.remove(&word);
     }
 }

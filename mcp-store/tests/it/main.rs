@@ -1,5 +1,6 @@
 //! The stores on SQLite and on PostgreSQL, and the tools on them.
 
+mod data_model;
 mod opening;
 mod postgres;
 mod redis;
@@ -23,10 +24,6 @@ async fn fresh() -> Fresh {
     Fresh::new(stores, clock).keeping(folder)
 }
 
-/// All that there are, in their order.
-const MIGRATIONS: &[&str] =
-    &["0001_calls", "0002_notes", "0003_leases", "0004_settings", "0005_sessions", "0006_keys", "0011_replicas"];
-
 /// A file that is not there yet, in a folder that is not there yet.
 fn url(folder: &TempDir) -> String {
     format!("sqlite:{}/data/mcp.db", folder.path().display())
@@ -35,6 +32,9 @@ fn url(folder: &TempDir) -> String {
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::notes_contract!(fresh);
+mcp_core::threads_contract!(fresh);
+mcp_core::principals_contract!(fresh);
+mcp_core::api_keys_contract!(fresh);
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);

@@ -1,5 +1,6 @@
 //! Ledgers and histories that break their promises.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -11,8 +12,9 @@ use crate::caller::{Principal, Tenant};
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
 use crate::memory::lock;
-use crate::store::history::{CallQuery, History};
+use crate::store::history::{CallQuery, FoundCalls, History, MOST_BYTES, MOST_CALLS};
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
+use crate::store::words::words;
 use crate::store::{StoreError, Stores};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +42,18 @@ enum Flaw {
     AnyTenant,
     AnyTenantById,
     AnyId,
+    HalfWords,
+    AnyWord,
+    MindsCase,
+    FoldsAccents,
+    JsonAsText,
+    ArgumentsAlone,
+    FindsAllWithoutWords,
+    SearchesAll,
+    SaysThatThereIsMore,
+    StopsInSilence,
+    LooksAtAll,
+    MindsNoBytes,
 }
 
 /// Calls in a list; sound, but for its flaw.
@@ -177,6 +191,66 @@ impl History for Broken {
         let mut own = calls.iter().filter(|call| call.tenant == *tenant || self.flaw == Flaw::AnyTenantById);
         Ok(own.find(|call| call.id == id || self.flaw == Flaw::AnyId).cloned())
     }
+
+    async fn search(&self, tenant: &Tenant, text: &str, query: &CallQuery) -> Result<FoundCalls, StoreError> {
+        let any = CallQuery { limit: u16::MAX, ..CallQuery::default() };
+        let all = CallQuery { limit: u16::MAX, ..query.clone() };
+        let calls = self.calls(tenant, if self.flaw == Flaw::SearchesAll { &any } else { &all }).await?;
+        Ok(Self::search(self, calls, text, query.limit.into()))
+    }
+}
+
+impl Broken {
+    fn words(&self, text: &str) -> BTreeSet<String> {
+        let fold = |word: String| if self.flaw == Flaw::FoldsAccents { word.replace('ü', "u") } else { word };
+        match self.flaw {
+            Flaw::MindsCase => text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect(),
+            _ => words(text).map(fold).collect(),
+        }
+    }
+
+    fn text(&self, call: &CallRecord) -> String {
+        let of = |json: &Bytes| {
+            let text = String::from_utf8_lossy(json).into_owned();
+            if self.flaw == Flaw::JsonAsText { text } else { text.replace("\\n", " ") }
+        };
+        match self.flaw {
+            Flaw::ArgumentsAlone => of(&call.arguments),
+            _ => format!("{} {}", of(&call.arguments), of(&call.result)),
+        }
+    }
+
+    fn holds(&self, call: &CallRecord, wanted: &BTreeSet<String>) -> bool {
+        let text = self.text(call);
+        match self.flaw {
+            Flaw::HalfWords => wanted.iter().all(|word| text.to_lowercase().contains(word)),
+            Flaw::AnyWord => !wanted.is_disjoint(&self.words(&text)),
+            _ => wanted.is_subset(&self.words(&text)),
+        }
+    }
+
+    fn search(&self, calls: Vec<CallRecord>, text: &str, limit: usize) -> FoundCalls {
+        let (wanted, mut found) = (self.words(text), FoundCalls::default());
+        if limit == 0 || wanted.is_empty() && self.flaw != Flaw::FindsAllWithoutWords {
+            return found;
+        }
+        let (mut seen, mut bytes) = (0, 0);
+        for call in calls {
+            (seen, bytes) = (seen + 1, bytes + call.arguments.len() + call.result.len());
+            let (id, holds) = (call.id, self.holds(&call, &wanted));
+            found.calls.extend(holds.then_some(call));
+            let too_much = seen == MOST_CALLS && self.flaw != Flaw::LooksAtAll
+                || bytes >= MOST_BYTES && self.flaw != Flaw::MindsNoBytes;
+            if found.calls.len() == limit || too_much {
+                found.next = (self.flaw != Flaw::StopsInSilence).then_some(id);
+                return found;
+            }
+            if self.flaw == Flaw::SaysThatThereIsMore {
+                found.next = Some(id);
+            }
+        }
+        found
+    }
 }
 
 mod ledger {
@@ -211,6 +285,23 @@ mod history {
         Flaw::BeforeIncludes,
     ],
     a_call_is_found_by_its_id: [Flaw::AnyId, Flaw::DropsTheParent],
+    search_finds_whole_words_in_any_case: [
+        Flaw::HalfWords,
+        Flaw::AnyWord,
+        Flaw::MindsCase,
+        Flaw::FoldsAccents,
+        Flaw::JsonAsText,
+        Flaw::ArgumentsAlone,
+        Flaw::FindsAllWithoutWords,
+        Flaw::SearchesAll,
+        Flaw::SaysThatThereIsMore,
+    ],
+    a_search_tells_how_far_it_looked: [
+        Flaw::StopsInSilence,
+        Flaw::LooksAtAll,
+        Flaw::MindsNoBytes,
+        Flaw::SaysThatThereIsMore,
+    ],
     tenants_are_apart: [Flaw::AnyTenant, Flaw::AnyTenantById],
     }
 }

@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
 use crate::memory::lock;
-use crate::store::notes::{Note, Notes, words};
+use crate::store::notes::{Note, Notes};
+use crate::store::words::words;
 use crate::store::{StoreError, Stores};
 
 #[derive(Clone, Copy, Debug, PartialEq)]

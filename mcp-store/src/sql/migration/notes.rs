@@ -33,7 +33,7 @@ impl MigrationTrait for Notes {
         index.name("mcp_notes_name").table(Entity).unique();
         index.col(Column::Tenant).col(Column::Owner).col(Column::Name);
         manager.create_index(index).await?;
-        // The words come cut and folded by `mcp_core::store::notes::words`, and behind a mark of their owner.
+        // The words come cut and folded by `mcp_core::store::words::words`, and behind a mark of their owner.
         if backend == DbBackend::Postgres {
             let words = "ALTER TABLE mcp_notes ADD COLUMN words text[] COLLATE \"C\" NOT NULL; \
                          CREATE INDEX mcp_notes_words ON mcp_notes USING gin (words)";

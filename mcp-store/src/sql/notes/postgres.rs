@@ -1,10 +1,10 @@
 //! The words of notes in an array beside them, under a GIN index.
 
-use sea_orm::sea_query::ArrayType;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::super::Database;
 use super::super::entity::note::Model;
+use super::super::words::array;
 
 /// A row that is replaced gets a new number, so that the numbers tell the order of writing.
 const WRITE: &str = "INSERT INTO mcp_notes (tenant, owner, name, text, written, words) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -25,8 +25,4 @@ pub(super) async fn write(database: &Database, row: Model, tokens: Vec<String>) 
 pub(super) fn search(tenant: &str, owner: &str, tokens: Vec<String>, limit: u16) -> Statement {
     let values = [array(tokens), tenant.into(), owner.into(), i64::from(limit).into()];
     Statement::from_sql_and_values(DbBackend::Postgres, SEARCH, values)
-}
-
-fn array(tokens: Vec<String>) -> Value {
-    Value::Array(ArrayType::String, Some(Box::new(tokens.into_iter().map(Value::from).collect())))
 }

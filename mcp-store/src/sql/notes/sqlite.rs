@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrai
 
 use super::super::Database;
 use super::super::entity::note::{ActiveModel, Entity, Model};
+use super::super::words::{all_of, line};
 
 /// The words come first (`CROSS JOIN` keeps SQLite from turning that round): they give the rows in order, and as few as are
 /// asked for.
@@ -23,7 +24,7 @@ pub(super) async fn write(
     tokens: Vec<String>,
 ) -> Result<(), DbErr> {
     let row = ActiveModel { id: NotSet, ..row.into() };
-    let words = tokens.join(" ");
+    let words = line(&tokens);
     database.transaction(|transaction| replace(transaction, old, row, words).boxed()).await
 }
 
@@ -47,8 +48,6 @@ async fn replace(
 
 /// The rows that have all of `tokens`.
 pub(super) fn search(tenant: &str, owner: &str, tokens: &[String], limit: u16) -> Statement {
-    // Quoted, each is a word and no part of FTS5's language; no word holds a quote.
-    let wanted = tokens.iter().map(|token| format!("\"{token}\"")).collect::<Vec<_>>().join(" AND ");
-    let values = [wanted.into(), tenant.into(), owner.into(), limit.into()];
+    let values = [all_of(tokens).into(), tenant.into(), owner.into(), limit.into()];
     Statement::from_sql_and_values(DbBackend::Sqlite, SEARCH, values)
 }

@@ -1,9 +1,10 @@
 //! What only PostgreSQL does.
 
 use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::Timestamp;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallId;
-use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::PostgresDatabase;
 use crate::sql::Database;
@@ -33,12 +34,14 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
     database.writer().execute_unprepared(many).await.unwrap();
     let (tool, principal) = (Some("tool1".to_owned()), Some(Principal::from("p1")));
     let before = Some(CallId::from_u128(u128::MAX));
+    let (from, to) = (Some(Timestamp::from_micros(1)), Some(Timestamp::from_micros((1 << 47) * 1_000)));
     for (query, index) in [
         (CallQuery { before, ..CallQuery::default() }, "mcp_calls_pkey"),
         (CallQuery { before, tool, ..CallQuery::default() }, "mcp_calls_tool"),
-        (CallQuery { before, principal, ..CallQuery::default() }, "mcp_calls_principal"),
+        (CallQuery { before, principal: principal.clone(), ..CallQuery::default() }, "mcp_calls_principal"),
+        (CallQuery { from, to, principal, limit: 10, ..CallQuery::default() }, "mcp_calls_principal"),
     ] {
-        let plan = plan(&database, select(&Tenant::from("t1"), &query).build(DbBackend::Postgres)).await;
+        let plan = plan(&database, select(DbBackend::Postgres, &Tenant::from("t1"), &query)).await;
         assert!(
             plan.contains(&format!("Index Scan Backward using \"{index}\""))
                 || plan.contains(&format!("Index Scan Backward using {index}")),

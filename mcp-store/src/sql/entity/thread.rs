@@ -1,0 +1,51 @@
+//! A row of `mcp_threads`.
+
+use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::Timestamp;
+use mcp_core::store::threads::{Thread, ThreadId};
+use sea_orm::entity::prelude::*;
+
+use crate::sql::text::{shown, stored};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "mcp_threads")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) tenant: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) owner: String,
+    /// 16 bytes, which sort as the ids do.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) id: Uuid,
+    pub(crate) title: String,
+    /// Microseconds since the epoch.
+    pub(crate) created: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    pub(crate) fn new(tenant: &Tenant, owner: &Principal, thread: &Thread) -> Self {
+        Self {
+            tenant: stored(tenant.as_str()).into_owned(),
+            owner: stored(owner.as_str()).into_owned(),
+            id: uuid(thread.id),
+            title: stored(&thread.title).into_owned(),
+            created: thread.created.as_micros(),
+        }
+    }
+}
+
+impl From<Model> for Thread {
+    fn from(row: Model) -> Self {
+        let id = ThreadId::from_u128(row.id.as_u128());
+        Self { id, title: shown(row.title), created: Timestamp::from_micros(row.created) }
+    }
+}
+
+pub(crate) fn uuid(id: ThreadId) -> Uuid {
+    Uuid::from_u128(id.as_u128())
+}
