@@ -100,6 +100,11 @@ fn make(path: &Path) -> io::Result<SecretString> {
     let mut file = options.open(path)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
+    // A power cut takes what is synced of a file with its name, if that is not synced as well. Elsewhere a folder cannot be opened.
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
     Ok(text.into())
 }
 

@@ -10,6 +10,8 @@ mod log;
 mod metrics;
 mod openapi;
 mod outages;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod readme;
 mod replicas;
 mod rest;

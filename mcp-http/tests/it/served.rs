@@ -160,7 +160,17 @@ impl Served {
 
     /// Sends SIGTERM.
     pub fn signal(&self) {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.send_signal("-TERM");
+    }
+
+    /// Ends it in the middle of what it does, and gives its folder.
+    pub fn kill(self) -> tempfile::TempDir {
+        self.send_signal("-KILL");
+        self.wait().2
+    }
+
+    fn send_signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 }

@@ -3,8 +3,8 @@
 pub(crate) mod writer;
 
 use std::fmt;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -143,20 +143,15 @@ impl SqliteFile {
         if !self.create {
             return Err(self.error("open", &self.path, "there is no such file, and mode=rw makes none"));
         }
-        let (mut folder, mut file) = (DirBuilder::new(), OpenOptions::new());
-        folder.recursive(true);
+        let mut file = OpenOptions::new();
         file.write(true).create_new(true);
         #[cfg(unix)]
-        {
-            std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-            std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
-        }
-        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            folder.create(parent).map_err(|error| self.error("make the folder", parent, error))?;
-        }
+        std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+        let folder = above(&self.path);
+        make_folder(folder).map_err(|error| self.error("make the folder", folder, error))?;
         match file.open(&self.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.error("make", &self.path, error)),
-            _ => Ok(()),
+            _ => keep_names(folder).map_err(|error| self.error("make", &self.path, error)),
         }
     }
 
@@ -181,6 +176,32 @@ impl SqliteFile {
     fn migration_error(&self, error: &DbErr) -> OpenError {
         OpenError::Migration { place: self.to_string(), source: message(error).into() }
     }
+}
+
+/// Makes a folder and those above it where they are missing, its owner's alone.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_folder(above(folder))?;
+    let mut private = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+    match private.create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => keep_names(above(folder)),
+    }
+}
+
+/// Makes the names in a folder outlive a power cut: what is synced of a file is lost with its name.
+fn keep_names(folder: &Path) -> io::Result<()> {
+    // Elsewhere a folder cannot be opened.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// The folder in which it is.
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl fmt::Display for SqliteFile {

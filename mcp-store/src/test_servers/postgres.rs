@@ -94,13 +94,15 @@ impl PostgresServer {
         self.process.end("-INT");
     }
 
-    /// Ends it in the middle of what it does.
+    /// Ends all its processes in the middle of what they do.
     pub fn kill(&self) {
-        self.process.end("-QUIT");
+        self.process.kill();
     }
 
     /// Starts it again on the same port, with the data that it had.
     pub fn restart(&self) {
+        // What was killed leaves its number behind, and that may be somebody else's by now.
+        let _ = std::fs::remove_file(self.process.folder().join("data/postmaster.pid"));
         self.process.restart(server(&self.programs, self.process.folder(), self.port));
         self.wait();
     }

@@ -62,6 +62,14 @@ impl Process {
         }
     }
 
+    /// Ends the process and those that it started at once. They are stopped before, so that none begins anything over the end of
+    /// another.
+    pub(super) fn kill(&self) {
+        self.freeze();
+        self.signal_children("-KILL");
+        self.end("-KILL");
+    }
+
     /// Stops the process and those that it started in the middle of what they do.
     pub(super) fn freeze(&self) {
         self.signal("-STOP");

@@ -65,7 +65,7 @@ impl RedisServer {
 
     /// Ends it in the middle of what it does.
     pub fn kill(&self) {
-        self.process.end("-KILL");
+        self.process.kill();
     }
 
     /// Starts it again on the same port, with the data that it had.

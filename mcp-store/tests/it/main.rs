@@ -1,8 +1,11 @@
 //! The stores on SQLite and on PostgreSQL, and the tools on them.
 
 mod data_model;
+mod fault_proxy;
 mod opening;
 mod postgres;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod redis;
 mod servers;
 mod session_rows;
