@@ -10,6 +10,7 @@ pub(crate) mod leases;
 mod migration;
 pub(crate) mod notes;
 mod now;
+mod pool;
 pub(crate) mod postgres;
 pub(crate) mod principals;
 mod repeating;
@@ -23,14 +24,18 @@ mod text;
 pub(crate) mod threads;
 mod words;
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::runtime::Handle;
 
+use error::is_about_the_connection;
+use postgres::CONNECTIONS;
 use repeating::Repeating;
 
 /// A database: the connections that write, and those that only read.
@@ -39,12 +44,28 @@ pub(crate) struct Database {
     runtime: Handle,
     writer: Repeating,
     readers: Repeating,
+    /// What finds out whether it takes writes. Where that has a connection of its own, the others may be as busy as they like.
+    prober: Repeating,
+    deadline: Duration,
 }
+
+/// How long a transaction may take, with all that it waits for. A server that is cut off says nothing.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 impl Database {
     /// To be made on the runtime on which transactions are to run.
-    fn new(writer: DatabaseConnection, readers: DatabaseConnection) -> Self {
-        Self { runtime: Handle::current(), writer: Repeating(writer), readers: Repeating(readers) }
+    fn new(writer: Repeating, readers: Repeating) -> Self {
+        Self { runtime: Handle::current(), prober: writer.clone(), writer, readers, deadline: DEADLINE }
+    }
+
+    /// The same, probed on another connection.
+    fn probed(self, prober: Repeating) -> Self {
+        Self { prober, ..self }
+    }
+
+    /// The same, whose transactions take as long as they take.
+    fn patient(self) -> Self {
+        Self { deadline: Duration::MAX, ..self }
     }
 
     /// Which kind it is.
@@ -66,17 +87,21 @@ impl Database {
     ///
     /// This is the only place that begins one, and all of it runs in a task of its own. The caller may go away at any moment: what
     /// was begun is done. Were the driver's own future dropped while it begins, a connection to PostgreSQL would stay inside of a
-    /// transaction that nobody ends, and what is written on it next would be acknowledged and lost.
+    /// transaction that nobody ends, and what is written on it next would be acknowledged and lost. Where the time is over, it is
+    /// dropped all the same, and nobody uses its connection again.
     pub(crate) async fn transaction<T: Send + 'static>(
         &self,
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
-        let writer = self.writer.0.clone();
+        let (writer, deadline) = (self.writer.clone(), self.deadline);
         let done = self.runtime.spawn(async move {
-            let transaction = writer.begin_with_options(immediate()).await?;
-            let result = work(&transaction).await?;
-            transaction.commit().await?;
-            Ok(result)
+            let transaction = async {
+                let transaction = begin(&writer).await?;
+                let result = work(&transaction).await?;
+                transaction.commit().await?;
+                Ok(result)
+            };
+            writer.pool.until(deadline, transaction).await
         });
         done.await.unwrap_or_else(|ended| Err(DbErr::Custom(format!("the transaction did not end: {ended}"))))
     }
@@ -84,7 +109,7 @@ impl Database {
     /// Finds out whether the database takes writes.
     pub(crate) async fn probe(&self) -> Result<(), DbErr> {
         if self.backend() == DbBackend::Postgres {
-            return postgres::probe(self.writer()).await;
+            return postgres::probe(&self.prober).await;
         }
         // A write reaches the disk: SQLite keeps a number for its users in the file, which is written as it was read.
         let write = self.transaction(|transaction| {
@@ -100,6 +125,17 @@ impl Database {
         });
         write.await
     }
+}
+
+/// Begins on the next connection, if one is met that the server has closed.
+async fn begin(writer: &Repeating) -> Result<DatabaseTransaction, DbErr> {
+    for _ in 0..CONNECTIONS {
+        match writer.pool.current().begin_with_options(immediate()).await {
+            Err(error) if is_about_the_connection(&error) => {}
+            done => return done,
+        }
+    }
+    writer.pool.current().begin_with_options(immediate()).await
 }
 
 /// Takes the right to write at once: in SQLite, a transaction that reads first and then writes would be refused whenever another

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcp_core::store::{Cause, StoreError};
 use sea_orm::sqlx::Error;
 use sea_orm::sqlx::postgres::PgDatabaseError;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 /// The error of `store`; the driver's stays as the cause, for the log.
 pub(super) fn store_error(store: &'static str) -> impl Fn(DbErr) -> StoreError {
@@ -31,6 +31,11 @@ fn of(store: &'static str, refused: bool, cause: Cause) -> StoreError {
     if refused { StoreError::Refused { store, source } } else { StoreError::Unavailable { store, source } }
 }
 
+/// It took too long.
+pub(super) fn late() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned()))
+}
+
 /// What the database said, without the words that the layers around it add.
 pub(super) fn message(error: &DbErr) -> String {
     match error {
@@ -44,10 +49,14 @@ pub(super) fn message(error: &DbErr) -> String {
     }
 }
 
-/// Whether the server has closed the connection, so that another one may work.
+/// Whether the server, or ourselves, have closed the connection, so that another one may work.
 pub(super) fn is_about_the_connection(error: &DbErr) -> bool {
     // The server is stopped, or has killed this connection, or is ending because another one crashed.
     const CLOSED: [&str; 2] = ["57P01", "57P02"];
+    // The pool was given up meanwhile.
+    if let DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) = error {
+        return true;
+    }
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))) = error

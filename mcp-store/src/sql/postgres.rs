@@ -11,12 +11,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector, Statement};
 use sea_orm_migration::SchemaManager;
+use tokio::time::timeout;
 
 use super::Database;
 use super::error::message;
 use super::migration::{self, Plan};
+use super::pool::Pool;
+use super::repeating::Repeating;
 use crate::distrust::Distrust;
 use crate::error::OpenError;
 
@@ -26,7 +29,7 @@ pub(crate) struct PostgresDatabase {
     options: PgConnectOptions,
 }
 
-/// How many connections a process has at the most, beside that of the writer.
+/// How many connections a process has at the most, beside that of the writer and that of the check.
 pub(super) const CONNECTIONS: u32 = 10;
 /// How long to wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
@@ -34,6 +37,8 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 const STATEMENT: Duration = Duration::from_secs(5);
 /// A connection that was not used for so long is tried before it is used: the server may have been started again.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long it may take to answer. One that takes longer is as good as gone.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How long a server that starts with this one may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A number that nobody else's locks have: `mcp_` and a random rest.
@@ -61,10 +66,10 @@ impl PostgresDatabase {
         self.wait().await?;
         // A pool of its own, closed again: migrations begin transactions as they like, and take as long as they take.
         let connection = Self::pool(1, self.options.clone());
-        let plan = migration::plan(&SchemaManager::new(&connection)).await;
+        let plan = migration::plan(&SchemaManager::new(&connection.pool.current())).await;
         let migrated = match plan {
             Ok(Plan::Run(missing)) if !missing.is_empty() => {
-                let database = Database::new(connection.clone(), connection.clone());
+                let database = Database::new(connection.clone(), connection.clone()).patient();
                 let migrated = database.transaction(|transaction| {
                     async move {
                         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
@@ -78,7 +83,7 @@ impl PostgresDatabase {
             done => done,
         };
         // What was migrated is committed; that the connection does not close well changes nothing.
-        let _ = connection.close().await;
+        let _ = connection.pool.current().close().await;
         self.names(migrated)
     }
 
@@ -86,15 +91,15 @@ impl PostgresDatabase {
     pub(crate) async fn pending_migrations(&self) -> Result<Vec<String>, OpenError> {
         self.wait().await?;
         let connection = Self::pool(1, self.options.clone());
-        let plan = migration::plan(&SchemaManager::new(&connection)).await;
-        let _ = connection.close().await;
+        let plan = migration::plan(&SchemaManager::new(&connection.pool.current())).await;
+        let _ = connection.pool.current().close().await;
         self.names(plan)
     }
 
     /// Connects, once the tables are there. Refuses a server that forgets what it has acknowledged.
     pub(crate) async fn connect(&self) -> Result<Database, OpenError> {
         let pool = Self::pool(CONNECTIONS, self.bounded());
-        let database = Database::new(pool.clone(), pool);
+        let database = Database::new(pool.clone(), pool).probed(Self::pool(1, self.bounded()));
         let setting = "SELECT current_setting('synchronous_commit')";
         let row = database.readers().query_one_raw(Statement::from_string(DbBackend::Postgres, setting)).await;
         let setting = row.and_then(|row| row.map(|row| row.try_get_by_index::<String>(0)).transpose());
@@ -117,7 +122,7 @@ impl PostgresDatabase {
     async fn wait(&self) -> Result<(), OpenError> {
         let begun = tokio::time::Instant::now();
         loop {
-            let error = match tokio::time::timeout(ACQUIRE, self.options.connect()).await {
+            let error = match timeout(ACQUIRE, self.options.connect()).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
@@ -129,20 +134,20 @@ impl PostgresDatabase {
         }
     }
 
-    fn pool(connections: u32, options: PgConnectOptions) -> DatabaseConnection {
+    fn pool(connections: u32, options: PgConnectOptions) -> Repeating {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
-                    if meta.idle_for >= IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+                    let is_good = async { timeout(ANSWER, connection.ping()).await.is_ok_and(|answer| answer.is_ok()) };
+                    Ok(meta.idle_for < IDLE || is_good.await)
                 })
             });
-        SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options))
+        let next =
+            move || SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone().connect_lazy_with(options.clone()));
+        Repeating::new(Pool::renewed(connections, next))
     }
 
     /// Options under which nothing takes for ever, neither a statement nor a transaction that somebody forgot.

@@ -1,24 +1,29 @@
 //! Connections to a server that may be started again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
 use super::error::is_about_the_connection;
+use super::pool::Pool;
 use super::postgres::CONNECTIONS;
 
 /// Runs each statement, outside of a transaction, and again on the next connection if it met one that the server has closed: for
 /// reads, and for writes that do no harm when they are run twice.
 #[derive(Clone)]
-pub(crate) struct Repeating(pub(super) DatabaseConnection);
+pub(crate) struct Repeating {
+    pub(super) pool: Arc<Pool>,
+    backend: DbBackend,
+}
 
 /// How long a statement may take, with all that it meets. A server that is cut off says nothing.
 const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Gives up after as many as can have waited in the pool, all of which a server that was started again has closed.
 macro_rules! repeat {
-    ($run:expr) => {{
+    ($self:ident, $run:expr) => {{
         let repeated = async {
             for _ in 0..CONNECTIONS {
                 match $run.await {
@@ -28,30 +33,35 @@ macro_rules! repeat {
             }
             $run.await
         };
-        let late = |_| Err(DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())));
-        tokio::time::timeout(DEADLINE, repeated).await.unwrap_or_else(late)
+        $self.pool.until(DEADLINE, repeated).await
     }};
+}
+
+impl Repeating {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { backend: pool.current().get_database_backend(), pool: Arc::new(pool) }
+    }
 }
 
 #[async_trait]
 impl ConnectionTrait for Repeating {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.backend
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        repeat!(self.0.execute_raw(statement.clone()))
+        repeat!(self, self.pool.current().execute_raw(statement.clone()))
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        repeat!(self.0.execute_unprepared(sql))
+        repeat!(self, self.pool.current().execute_unprepared(sql))
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        repeat!(self.0.query_one_raw(statement.clone()))
+        repeat!(self, self.pool.current().query_one_raw(statement.clone()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        repeat!(self.0.query_all_raw(statement.clone()))
+        repeat!(self, self.pool.current().query_all_raw(statement.clone()))
     }
 }

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, DbErr};
 use sea_orm_migration::SchemaManager;
 
 use super::Database;
 use super::error::message;
 use super::migration::{self, Plan};
+use super::pool::Pool;
+use super::repeating::Repeating;
 use crate::error::OpenError;
 
 /// A file that is, or will be, a database.
@@ -70,10 +72,10 @@ impl SqliteFile {
         self.make()?;
         // A connection of its own, closed again: migrations begin transactions as they like.
         let writer = self.writer().await?;
-        let database = Database::new(writer.clone(), writer.clone());
+        let database = Database::new(writer.clone(), writer.clone()).patient();
         let migrated = database.transaction(|transaction| migration::run(transaction).boxed()).await;
         // What was migrated is committed; that the connection does not close well changes nothing.
-        let _ = writer.close().await;
+        let _ = writer.pool.current().close().await;
         self.names(migrated)
     }
 
@@ -83,8 +85,8 @@ impl SqliteFile {
             return Ok(migration::all());
         }
         let reader = self.reader(1).await?;
-        let plan = migration::plan(&SchemaManager::new(&reader)).await;
-        let _ = reader.close().await;
+        let plan = migration::plan(&SchemaManager::new(&reader.pool.current())).await;
+        let _ = reader.pool.current().close().await;
         self.names(plan)
     }
 
@@ -98,7 +100,7 @@ impl SqliteFile {
     }
 
     /// SQLite lets one connection write at a time: with one, they queue up here and not inside of the database.
-    async fn writer(&self) -> Result<DatabaseConnection, OpenError> {
+    async fn writer(&self) -> Result<Repeating, OpenError> {
         self.open(1, |options| {
             options
                 .journal_mode(SqliteJournalMode::Wal)
@@ -108,7 +110,7 @@ impl SqliteFile {
         .await
     }
 
-    async fn reader(&self, connections: u32) -> Result<DatabaseConnection, OpenError> {
+    async fn reader(&self, connections: u32) -> Result<Repeating, OpenError> {
         self.open(connections, |options| options.read_only(true)).await
     }
 
@@ -116,7 +118,7 @@ impl SqliteFile {
         &self,
         connections: u32,
         set: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
-    ) -> Result<DatabaseConnection, OpenError> {
+    ) -> Result<Repeating, OpenError> {
         let path = self.path.clone();
         let mut options = ConnectOptions::new("sqlite:");
         options
@@ -127,7 +129,9 @@ impl SqliteFile {
             .test_before_acquire(false)
             .sqlx_logging(false)
             .map_sqlx_sqlite_opts(move |options| set(options.filename(&path).foreign_keys(true).busy_timeout(BUSY)));
-        sea_orm::Database::connect(options).await.map_err(|error| self.error("open", &self.path, message(&error)))
+        let connected = sea_orm::Database::connect(options).await;
+        let connection = connected.map_err(|error| self.error("open", &self.path, message(&error)))?;
+        Ok(Repeating::new(Pool::new(connections, connection)))
     }
 
     /// Makes the folder and the file where they are missing. What callers send is nobody else's business, so both are their

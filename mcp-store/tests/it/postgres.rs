@@ -188,6 +188,61 @@ async fn behind_a_full_queue_no_call_begins_and_all_that_began_are_kept() {
     assert_eq!(stores.history.calls(&Tenant::from("a"), &query).await.unwrap().len(), waiting + 1);
 }
 
+/// Reads notes again and again, many at once, until it is dropped. With the table locked, all of them wait.
+struct Readers(Vec<tokio::task::JoinHandle<()>>);
+
+impl Readers {
+    fn start(stores: &Stores) -> Self {
+        let read = |_| {
+            let notes = stores.notes.clone();
+            tokio::spawn(async move {
+                loop {
+                    match notes.read(&Tenant::from("a"), &Principal::from("p"), "n").await {
+                        Ok(None) | Err(StoreError::Unavailable { .. }) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            })
+        };
+        Self((0..30).map(read).collect())
+    }
+
+    /// Waits until so many of them have a connection.
+    async fn have(&self, server: &PostgresServer, database: &str, connections: u32) {
+        let waiting =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'");
+        while server.query("postgres", &waiting) != connections.to_string() {
+            assert!(!self.0.iter().any(|reader| reader.is_finished()), "one has panicked");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|reader| reader.abort());
+    }
+}
+
+/// The check has a connection of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_database_is_not_taken_for_one_that_is_down_and_loses_no_connection() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    let stores = open(&url).await.unwrap();
+    for id in [1, 2] {
+        let locked = server.hold(name, "LOCK TABLE mcp_notes");
+        let readers = Readers::start(&stores);
+        readers.have(server, name, 10).await;
+        let check = stores.checks.iter().find(|check| check.name() == "database").unwrap();
+        check.check().await.expect("it takes writes");
+        stores.ledger.commit(vec![Entry::Call(call(id, "t"))]).await.expect("it takes records");
+        // Callers who leave in the middle leave no connection behind that the next ones would miss.
+        drop((readers, locked));
+    }
+}
+
 /// For a pooler between here and there, which gives each transaction another connection.
 #[tokio::test]
 async fn the_url_may_switch_prepared_statements_off() {

@@ -1,22 +1,97 @@
 //! What only PostgreSQL does.
 
+use std::time::Duration;
+
+use futures_util::FutureExt;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallId;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use tokio::time::timeout;
 
 use super::PostgresDatabase;
 use crate::sql::Database;
 use crate::sql::calls::select;
-use crate::test_servers::PostgresServer;
+use crate::test_servers::{Fault, FaultProxy, PostgresServer};
 
 /// A new database with so many connections.
 pub(in crate::sql) async fn database(connections: u32) -> Database {
-    let postgres = PostgresDatabase::parse(&PostgresServer::shared().database()).unwrap();
+    at(&PostgresServer::shared().database(), connections).await
+}
+
+async fn at(url: &str, connections: u32) -> Database {
+    let postgres = PostgresDatabase::parse(url).unwrap();
     postgres.migrate().await.unwrap();
     let pool = PostgresDatabase::pool(connections, postgres.bounded());
     Database::new(pool.clone(), pool)
+}
+
+/// A database with one connection, over a wire that can be made to fail.
+async fn over_a_wire() -> (FaultProxy, Database) {
+    let server = PostgresServer::shared();
+    let wire = FaultProxy::to(server.port());
+    let database = at(&wire.url(&server.database()), 1).await;
+    (wire, database)
+}
+
+async fn note(database: &Database, n: u32) -> Result<(), DbErr> {
+    let sql = format!("INSERT INTO mcp_settings VALUES ('a', 'n{n}', '', 1) ON CONFLICT DO NOTHING");
+    database
+        .transaction(|transaction| async move { transaction.execute_unprepared(&sql).await.map(drop) }.boxed())
+        .await
+}
+
+async fn notes(database: &Database) -> i64 {
+    let count = Statement::from_string(DbBackend::Postgres, "SELECT count(*) FROM mcp_settings");
+    database.readers().query_one_raw(count).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// There is one connection: were it lost, nobody would have another.
+#[tokio::test]
+async fn a_transaction_and_a_read_on_a_connection_that_leads_nowhere_end_and_another_one_takes_its_place() {
+    let (wire, database) = over_a_wire().await;
+    let hasty = Database { deadline: Duration::from_millis(300), ..database.clone() };
+    for (n, fault) in (1..).zip([Fault::HalfOpen, Fault::Silence]) {
+        note(&database, 2 * n).await.unwrap();
+        wire.set(fault);
+        let error = note(&hasty, 0).await.unwrap_err();
+        assert!(error.to_string().contains("no answer in time"), "{error}");
+        // A read that somebody waited for and left.
+        let read = timeout(Duration::from_millis(300), notes(&database)).await;
+        assert!(read.is_err(), "what leads nowhere answers nothing");
+        wire.set(Fault::Nothing);
+        let mut tries = 0;
+        while note(&database, 2 * n + 1).await.is_err() {
+            tries += 1;
+            assert!(tries < 20, "the connection is lost");
+        }
+    }
+    let kept = notes(&database).await;
+    assert!((4..=5).contains(&kept), "{kept}: what was acknowledged, and at the most what was not");
+}
+
+/// Where a transaction is dropped while it begins, the driver leaves its connection inside of it.
+#[tokio::test]
+async fn what_is_written_after_a_transaction_whose_time_was_over_while_it_began_is_kept() {
+    let (wire, database) = over_a_wire().await;
+    let hasty = Database { deadline: Duration::from_millis(50), ..database.clone() };
+    assert_eq!(notes(&database).await, 0);
+    while database.writer.pool.current().get_postgres_connection_pool().num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Its answer comes later than anybody waits for it.
+    wire.set(Fault::Delay(Duration::from_millis(100)));
+    assert!(note(&hasty, 1).await.is_err());
+    wire.set(Fault::Nothing);
+    database.writer().execute_unprepared("INSERT INTO mcp_settings VALUES ('a', 'n2', '', 1)").await.unwrap();
+    let others = at(&PostgresServer::shared().url(&name(&database).await), 1).await;
+    assert_eq!(notes(&others).await, 1, "what was acknowledged is seen by others");
+}
+
+async fn name(database: &Database) -> String {
+    let name = Statement::from_string(DbBackend::Postgres, "SELECT current_database()::text");
+    database.readers().query_one_raw(name).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
 async fn plan(database: &Database, mut statement: Statement) -> String {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use mcp_core::caller::Tenant;
+use mcp_store::test_servers::{Fault, FaultProxy};
 
 use super::*;
 
@@ -21,7 +22,11 @@ pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 impl Replica {
     /// One with the deadline that is set where nothing is said.
     pub(super) async fn hasty(redis: &RedisServer) -> Self {
-        let replica = Self::with_deadline(&redis.url(), DEADLINE).await;
+        Self::hasty_at(&redis.url()).await
+    }
+
+    async fn hasty_at(redis: &str) -> Self {
+        let replica = Self::with_deadline(redis, DEADLINE).await;
         replica.trusts().await;
         replica
     }
@@ -61,7 +66,11 @@ impl Replica {
 /// Two replicas through an outage in which one of them changes what the other has cached. Gives the version that the tag had
 /// before, and the one that both agree on after it.
 async fn through(redis: &RedisServer, begins: impl Fn(), ends: impl Fn()) -> (u64, u64) {
-    let (writer, reader) = (Replica::hasty(redis).await, Replica::hasty(redis).await);
+    through_at(&redis.url(), begins, ends).await
+}
+
+async fn through_at(redis: &str, begins: impl Fn(), ends: impl Fn()) -> (u64, u64) {
+    let (writer, reader) = (Replica::hasty_at(redis).await, Replica::hasty_at(redis).await);
     let old = writer.trusts().await;
     assert_eq!(reader.trusts().await, old);
 
@@ -118,6 +127,34 @@ async fn redis_is_frozen_and_goes_on() {
     let redis = RedisServer::start();
     let (old, new) = through(&redis, || redis.freeze(), || redis.thaw()).await;
     assert_ne!(old, new);
+}
+
+/// What befalls the wire, and not the server.
+async fn over_a_wire(fault: Fault) {
+    let redis = RedisServer::start();
+    let wire = FaultProxy::to(redis.port());
+    let (old, new) = through_at(&wire.url(&redis.url()), || wire.set(fault), || wire.set(Fault::Nothing)).await;
+    assert_ne!(old, new);
+}
+
+#[tokio::test]
+async fn connections_to_redis_are_cut() {
+    over_a_wire(Fault::Reset).await;
+}
+
+#[tokio::test]
+async fn nothing_passes_to_redis() {
+    over_a_wire(Fault::Silence).await;
+}
+
+#[tokio::test]
+async fn connections_to_redis_lead_nowhere() {
+    over_a_wire(Fault::HalfOpen).await;
+}
+
+#[tokio::test]
+async fn redis_is_slower_than_anybody_waits() {
+    over_a_wire(Fault::Delay(Duration::from_secs(1))).await;
 }
 
 /// Gives the tag the number in Redis that it had.
