@@ -17,6 +17,7 @@
 //!
 //! mcp_core::ledger_contract!(fresh);
 //! mcp_core::history_contract!(fresh);
+//! mcp_core::audit_contract!(fresh);
 //! mcp_core::notes_contract!(fresh);
 //! mcp_core::threads_contract!(fresh);
 //! mcp_core::principals_contract!(fresh);
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod api_keys;
+pub mod audit;
 pub mod cache;
 pub mod events;
 pub mod history;

@@ -5,6 +5,7 @@ mod calls;
 mod events;
 mod leases;
 mod limits;
+mod links;
 mod notes;
 mod principals;
 mod replicas;
@@ -30,8 +31,8 @@ pub use sessions::MemorySessions;
 pub use settings::MemorySettings;
 pub use threads::MemoryThreads;
 
-/// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
-/// [`Notes`](crate::store::notes::Notes) in memory.
+/// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History),
+/// [`Audit`](crate::store::audit::Audit) and [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     calls: Mutex<Calls>,

@@ -3,6 +3,7 @@
 //! Every method that serves a caller takes a tenant, and finds nothing of another one.
 
 pub mod api_keys;
+pub mod audit;
 pub mod cache;
 pub mod check;
 pub mod events;
@@ -31,6 +32,7 @@ use crate::memory::{
 };
 use crate::presence::Presence;
 use api_keys::ApiKeys;
+use audit::Audit;
 use cache::Cache;
 use check::Check;
 use events::Events;
@@ -53,6 +55,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// What was written through it.
     pub history: Arc<dyn History>,
+    /// The proof that it is as it was written.
+    pub audit: Arc<dyn Audit>,
     /// Callers' notes.
     pub notes: Arc<dyn Notes>,
     /// What callers said, in order.
@@ -90,12 +94,14 @@ pub struct Books {
     pub ledger: Arc<dyn Ledger>,
     /// The calls that were written through it.
     pub history: Arc<dyn History>,
+    /// The links that were written through it.
+    pub audit: Arc<dyn Audit>,
 }
 
 impl Books {
     /// One store that is all of them.
-    pub fn from_one(store: Arc<impl Ledger + History>) -> Self {
-        Self { ledger: store.clone(), history: store }
+    pub fn from_one(store: Arc<impl Ledger + History + Audit>) -> Self {
+        Self { ledger: store.clone(), history: store.clone(), audit: store }
     }
 }
 
@@ -108,6 +114,7 @@ impl Stores {
         Self {
             ledger: books.ledger,
             history: books.history,
+            audit: books.audit,
             notes,
             threads: Arc::new(MemoryThreads::default()),
             principals: principals.clone(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::presence::JoinError;
+use mcp_core::store::audit::keep_anchored;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
 use mcp_store::{OpenError, StoreConfig};
@@ -117,6 +118,7 @@ impl Bundled {
             _ => config.error("DATABASE_URL", format!("the replicas cannot be joined: {error}; see that the database takes writes")),
         })?;
         let endpoint = endpoint(&config, server.clone());
+        let kept = stores.clone();
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
         let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
@@ -140,6 +142,8 @@ impl Bundled {
         let running = http.run();
         let handle = running.handle();
         let running = tokio::spawn(running);
+        let audit = kept.audit.clone();
+        let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
         health.set_ready(true);
         announce(&config, &server, address);
 
@@ -159,6 +163,9 @@ impl Bundled {
             if left > 0 {
                 tracing::warn!(calls = left, "calls were still running after STOP_TIMEOUT, and are dropped");
             }
+            anchored.abort();
+            // Where the database is gone, there is nothing new to be anchored.
+            let _ = tokio::time::timeout(LAST_ANCHOR, audit.anchor()).await;
         };
         tokio::select! {
             () = ended => {}
@@ -169,6 +176,9 @@ impl Bundled {
         Ok(())
     }
 }
+
+/// How long the last anchor of the audit chains may take.
+const LAST_ANCHOR: Duration = Duration::from_secs(2);
 
 /// Everything that the server serves.
 pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health, metrics: &Metrics) -> impl FnOnce(&mut web::ServiceConfig) {

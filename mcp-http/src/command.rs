@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod call;
 mod client;
 mod config;
@@ -69,6 +70,17 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Prove what was recorded
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Compare all records with the audit chains, and tell what was altered, removed or added; the server may serve meanwhile
+    Verify,
 }
 
 const EXAMPLES: &str = "\
@@ -86,7 +98,7 @@ fn after_help() -> String {
     format!(
         "Environment (each may also stand in the JSON file, in any case):\n{}\n\
          Exit codes:\n  0 well   1 failed   2 usage   3 configuration   4 unreachable   5 the tool said that it failed\n  \
-         7 refused   130 interrupted",
+         6 findings   7 refused   130 interrupted",
         settings.collect::<String>()
     )
 }
@@ -122,6 +134,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::List { target } => list::run(&config, target.as_deref(), &mut output),
         Command::Call { words } => call::run(&config, words, &mut output),
         Command::Config => config::run(&config, &mut output),
+        Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
     }
 }

@@ -38,12 +38,27 @@ impl SecretKeys {
     /// # Errors
     /// [`ConfigError`] when the file cannot be read or made, or when others may read it.
     pub fn load(config: &Config) -> Result<Self, ConfigError> {
+        Self::read(config, read_or_make)
+    }
+
+    /// The keys that are there; none is made.
+    ///
+    /// # Errors
+    /// As [`SecretKeys::load`].
+    pub(crate) fn existing(config: &Config) -> Result<Self, ConfigError> {
+        Self::read(
+            config,
+            |path| if path.exists() { read_or_make(path) } else { Err(io::Error::other("is not there")) },
+        )
+    }
+
+    fn read(config: &Config, file: impl Fn(&Path) -> io::Result<SecretString>) -> Result<Self, ConfigError> {
         Self::check(config)?;
         let keys = match config.data_folder() {
             Some(folder) if config.secret_keys.is_empty() => {
                 let path = folder.join(FILE);
-                let key = read_or_make(&path)
-                    .map_err(|error| config.error("SECRET_KEYS", format!("{} {error}", path.display())))?;
+                let key =
+                    file(&path).map_err(|error| config.error("SECRET_KEYS", format!("{} {error}", path.display())))?;
                 vec![key]
             }
             _ => config.secret_keys.clone(),

@@ -160,6 +160,8 @@ fn size(entry: &Entry) -> usize {
     const OVERHEAD: usize = 512;
     match entry {
         Entry::Call(call) => OVERHEAD + call.arguments.len() + call.result.len(),
+        Entry::Removal(removal) => OVERHEAD * (1 + removal.calls.len()),
+        Entry::Anchor(heads) => OVERHEAD * (1 + heads.len()),
         _ => OVERHEAD,
     }
 }

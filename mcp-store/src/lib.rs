@@ -37,5 +37,5 @@ pub mod test_servers;
 pub mod tool;
 
 pub use error::OpenError;
-pub use open::{StoreConfig, beside, key_ids, migrate, open, pending_migrations};
+pub use open::{StoreConfig, audit, beside, key_ids, migrate, open, pending_migrations};
 pub use sql::keys::KeyId;

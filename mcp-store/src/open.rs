@@ -9,6 +9,7 @@ use mcp_core::Stores;
 use mcp_core::clock::Clock;
 use mcp_core::presence::Presence;
 use mcp_core::store::Books;
+use mcp_core::store::audit::{Audit, ChainKey};
 use mcp_core::store::replicas::{Replica, Replicas};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -17,7 +18,10 @@ use crate::cache::LocalCache;
 use crate::error::OpenError;
 use crate::ledger::QueuedLedger;
 use crate::redis;
+use crate::sql::Database;
+use crate::sql::audit::SqlAudit;
 use crate::sql::calls::SqlCalls;
+use crate::sql::chain::Linker;
 use crate::sql::check::DatabaseCheck;
 use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
@@ -115,6 +119,14 @@ impl StoreConfig {
 }
 
 impl StoreConfig {
+    /// Connects to a database whose tables are there.
+    async fn connect(&self) -> Result<Database, OpenError> {
+        match &self.location {
+            Location::Postgres(postgres) => postgres.connect().await,
+            Location::Sqlite(file) => file.connect().await,
+        }
+    }
+
     /// This process, before it has joined the others. What replicas share is on Redis: without it, there can be but one on PostgreSQL.
     fn presence(&self, replicas: Arc<dyn Replicas>) -> Presence {
         let mut replica = Replica::new(host(), env!("CARGO_PKG_VERSION"), self.clock.now());
@@ -157,24 +169,21 @@ impl fmt::Debug for StoreConfig {
 /// # Errors
 /// [`OpenError`], in one line that names what is wrong and how to mend it.
 pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
-    let (database, ledger) = match &config.location {
-        Location::Postgres(postgres) => {
-            postgres.migrate().await?;
-            (postgres.connect().await?, QueuedLedger::start(postgres.writer()))
-        }
-        Location::Sqlite(file) => {
-            file.migrate().await?;
-            let database = file.connect().await?;
-            (database.clone(), QueuedLedger::start(SqliteWriter::new(database)))
-        }
-    };
+    migrate(config).await?;
+    let database = config.connect().await?;
     for purpose in Purpose::ALL {
         HouseKey::load(&database, &config.secret_keys, purpose).await?;
     }
-    let ledger = Arc::new(ledger);
+    let key = HouseKey::load(&database, &config.secret_keys, Purpose::Audit).await?.as_ref().map(chain_key);
+    let linker = Linker::new(key.clone(), config.clock.clone());
+    let ledger = Arc::new(match &config.location {
+        Location::Postgres(postgres) => QueuedLedger::start(postgres.writer(linker)),
+        Location::Sqlite(_) => QueuedLedger::start(SqliteWriter::new(database.clone(), linker)),
+    });
+    let audit = SqlAudit::new(database.clone(), key, Some(ledger.clone()));
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
-        Books { ledger: ledger.clone(), history: Arc::new(SqlCalls::new(database.clone())) },
+        Books { ledger: ledger.clone(), history: Arc::new(SqlCalls::new(database.clone())), audit: Arc::new(audit) },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         cache.clone(),
         config.clock.clone(),
@@ -210,6 +219,20 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
 /// As [`open`].
 pub async fn beside(database: &DatabaseConnection) -> Result<Stores, OpenError> {
     open(&StoreConfig::beside(database)?).await
+}
+
+fn chain_key(key: &HouseKey) -> ChainKey {
+    ChainKey::new(key.bytes())
+}
+
+/// The chains in a database, to be read and verified beside those who write them: nothing is made or migrated.
+///
+/// # Errors
+/// As [`open`]; [`OpenError::Sealed`] also where none of [`StoreConfig::secret_keys`] opens the key of the chain.
+pub async fn audit(config: &StoreConfig) -> Result<Arc<dyn Audit>, OpenError> {
+    let database = config.connect().await?;
+    let key = HouseKey::existing(&database, &config.secret_keys, Purpose::Audit).await?;
+    Ok(Arc::new(SqlAudit::new(database, key.as_ref().map(chain_key), None)))
 }
 
 /// Brings the tables to this version, and tells which migrations that took. [`open`] does the same.

@@ -1,7 +1,9 @@
 //! SQL: the connections, and the one way to a transaction.
 
+pub(crate) mod audit;
 mod batch;
 pub(crate) mod calls;
+pub(crate) mod chain;
 pub(crate) mod check;
 mod entity;
 mod error;

@@ -1,6 +1,7 @@
 //! The suites are tested as well: each promise has a case, and each case fails on a store that breaks its promise.
 
 mod broken_api_keys;
+mod broken_audit;
 mod broken_cache;
 mod broken_events;
 mod broken_leases;
@@ -41,6 +42,7 @@ fn every_promise_has_its_case() {
     let suites = [
         (include_str!("../store/ledger.rs"), include_str!("ledger.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
+        (include_str!("../store/audit.rs"), include_str!("audit.rs"), include_str!("tests/broken_audit.rs")),
         (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
         (include_str!("../store/threads.rs"), include_str!("threads.rs"), include_str!("tests/broken_threads.rs")),
         (

@@ -6,9 +6,12 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::links::Links;
 use super::{MemoryStore, lock};
 use crate::caller::Tenant;
+use crate::clock::Timestamp;
 use crate::store::StoreError;
+use crate::store::audit::{Kind, Removal};
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 
@@ -17,6 +20,8 @@ use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 pub(super) struct Calls {
     by_id: BTreeMap<(CallId, Tenant), CallRecord>,
     bytes: usize,
+    /// What was done to them.
+    pub(super) links: Links,
 }
 
 impl Calls {
@@ -27,11 +32,26 @@ impl Calls {
         });
     }
 
-    fn forget_the_oldest(&mut self) {
+    fn remove(&mut self, removal: &Removal, now: Timestamp) {
+        for id in &removal.calls {
+            if let Some(call) = self.by_id.remove(&(*id, removal.tenant.clone())) {
+                self.bytes -= size(&call);
+            }
+            self.links.add(removal.cause.kind(), &removal.tenant, *id, now);
+        }
+    }
+
+    fn forget_the_oldest(&mut self, now: Timestamp) {
         while self.by_id.len() > MemoryStore::CAPACITY || self.bytes > MemoryStore::BYTES {
             let Some((_, oldest)) = self.by_id.pop_first() else { break };
             self.bytes -= size(&oldest);
+            self.links.add(Kind::EXPIRED, &oldest.tenant, oldest.id, now);
         }
+    }
+
+    /// The digest of the call, if it is there.
+    pub(super) fn digest(&self, id: u128, tenant: &Tenant) -> Option<[u8; 32]> {
+        self.by_id.get(&(CallId::from_u128(id), tenant.clone())).map(CallRecord::digest)
     }
 }
 
@@ -42,13 +62,19 @@ fn size(call: &CallRecord) -> usize {
 
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let mut calls = lock(&self.calls);
+        let (mut calls, now) = (lock(&self.calls), self.clock.now());
         for entry in entries {
             match entry {
-                Entry::Call(call) => calls.add(call),
+                Entry::Call(call) => {
+                    calls.links.add(Kind::CALL, &call.tenant, call.id, now);
+                    calls.add(call);
+                }
+                Entry::Removal(removal) => calls.remove(&removal, now),
+                // There is one chain, and nobody else writes it.
+                Entry::Anchor(_) | Entry::Checkpoint(_) => {}
             }
         }
-        calls.forget_the_oldest();
+        calls.forget_the_oldest(now);
         std::future::ready(Ok(())).boxed()
     }
 }

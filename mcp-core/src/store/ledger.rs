@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::audit::{Head, Removal};
 use super::id::id;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
@@ -49,6 +50,12 @@ pub trait Ledger: Send + Sync + 'static {
 pub enum Entry {
     /// A call that has ended.
     Call(CallRecord),
+    /// Records that are taken away for good.
+    Removal(Removal),
+    /// How far chains have come; for [`Audit::anchor`](super::audit::Audit::anchor).
+    Anchor(Vec<Head>),
+    /// The last link of what is removed of a chain, and its removal; for [`Audit::trim`](super::audit::Audit::trim).
+    Checkpoint(Head),
 }
 
 /// A call of a tool as it is kept.

@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Configuration = 3,
     Unreachable = 4,
     ToolFailed = 5,
+    Findings = 6,
     Refused = 7,
     Interrupted = 130,
 }
@@ -50,6 +51,7 @@ impl Failure {
             Kind::Configuration => "configuration",
             Kind::Unreachable => "unreachable",
             Kind::ToolFailed => "tool_failed",
+            Kind::Findings => "findings",
             Kind::Refused => "refused",
             Kind::Interrupted => "interrupted",
         };

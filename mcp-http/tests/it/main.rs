@@ -1,5 +1,6 @@
 //! The shell and the bundled server, from outside, over real sockets.
 
+mod audit;
 mod bodies;
 mod bundled;
 mod commands;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{BATCH, Outrun, QUEUE, QueuedLedger, ROOM, SLACK, Sink};
 use crate::sql::Database;
 use crate::sql::sqlite::writer::SqliteWriter;
-use crate::sql::tests::{call, database, ids};
+use crate::sql::tests::{call, database, ids, unlinked};
 
 /// Counts the transactions that it makes, and tells when its writer has ended.
 struct Counted {
@@ -39,7 +39,7 @@ impl Sink for Counted {
 fn counted(database: &Database) -> (QueuedLedger, Arc<AtomicUsize>, oneshot::Receiver<()>) {
     let transactions = Arc::new(AtomicUsize::new(0));
     let (ended, end) = oneshot::channel();
-    let writer = SqliteWriter::new(database.clone());
+    let writer = SqliteWriter::new(database.clone(), unlinked());
     let ledger = QueuedLedger::start(Counted { writer, transactions: transactions.clone(), _ended: ended });
     (ledger, transactions, end)
 }

@@ -42,13 +42,13 @@ mod tests {
     use super::*;
     use crate::ledger::QueuedLedger;
     use crate::sql::sqlite::writer::SqliteWriter;
-    use crate::sql::tests::database;
+    use crate::sql::tests::{database, unlinked};
 
     #[tokio::test]
     async fn it_writes_to_the_file_and_changes_nothing() {
         let (folder, database) = database().await;
         database.run("PRAGMA user_version = 7").await.unwrap();
-        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone())));
+        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone(), unlinked())));
         let check = DatabaseCheck::new(database.clone(), ledger);
         let log = || std::fs::metadata(folder.path().join("mcp.db-wal")).unwrap().len();
         let before = log();
@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn a_database_that_takes_no_writes_is_down_and_says_no_more_than_that() {
         let (_folder, database) = database().await;
-        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone())));
+        let ledger = Arc::new(QueuedLedger::start(SqliteWriter::new(database.clone(), unlinked())));
         let check = DatabaseCheck::new(database.clone(), ledger);
         database.run("PRAGMA query_only = 1").await.unwrap();
         let error = check.check().await.unwrap_err();

@@ -4,6 +4,7 @@ pub(super) mod api_key;
 pub(super) mod call;
 pub(super) mod key;
 pub(super) mod lease;
+pub(super) mod link;
 pub(super) mod message;
 pub(super) mod note;
 pub(super) mod replica;

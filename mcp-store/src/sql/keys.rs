@@ -67,21 +67,41 @@ impl HouseKey {
                 find(database, purpose).await?.ok_or_else(|| damaged(purpose, "it is gone again"))?
             }
         };
+        let (key, sealer) = Self::opened(purpose, &row, &sealers)?;
+        if sealer.id() != newest.id() {
+            key.reseal(database, row, newest).await.map_err(failed(purpose))?;
+        }
+        Ok(Some(key))
+    }
+
+    /// The key for `purpose` that is there, for whoever only reads: none is made or sealed anew.
+    ///
+    /// # Errors
+    /// As [`HouseKey::load`].
+    pub(crate) async fn existing(
+        database: &Database,
+        secrets: &[[u8; 32]],
+        purpose: Purpose,
+    ) -> Result<Option<Self>, OpenError> {
+        let sealers: Vec<Sealer> = secrets.iter().map(Sealer::of).collect();
+        let row = if sealers.is_empty() { None } else { find(database, purpose).await? };
+        row.map(|row| Self::opened(purpose, &row, &sealers).map(|(key, _)| key)).transpose()
+    }
+
+    /// The key in a row, and what it is sealed under.
+    fn opened<'s>(purpose: Purpose, row: &Model, sealers: &'s [Sealer]) -> Result<(Self, &'s Sealer), OpenError> {
         if row.format != FORMAT {
             let format = format!("its format is {}, and this version reads {FORMAT}", row.format);
             return Err(damaged(purpose, &format));
         }
         let Some(sealer) = sealers.iter().find(|sealer| sealer.id() == row.sealer) else {
             let given = sealers.iter().map(Sealer::id).collect::<Vec<_>>().join(", ");
-            return Err(OpenError::Sealed { purpose: purpose.as_str(), id: row.id, sealer: row.sealer, given });
+            let (id, sealer) = (row.id.clone(), row.sealer.clone());
+            return Err(OpenError::Sealed { purpose: purpose.as_str(), id, sealer, given });
         };
         let bytes = sealer.open(&bound(purpose, &row.id), &row.sealed);
         let key = bytes.map(|bytes| Self { purpose, id: row.id.clone(), bytes });
-        let key = key.ok_or_else(|| damaged(purpose, "it is not as it was sealed"))?;
-        if sealer.id() != newest.id() {
-            key.reseal(database, row, newest).await.map_err(failed(purpose))?;
-        }
-        Ok(Some(key))
+        key.map(|key| (key, sealer)).ok_or_else(|| damaged(purpose, "it is not as it was sealed"))
     }
 
     fn new(purpose: Purpose) -> Result<Self, OpenError> {
@@ -124,7 +144,6 @@ impl HouseKey {
     }
 
     /// The key itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what needs a key comes after the keys"))]
     pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }

@@ -6,6 +6,7 @@
 mod calls;
 mod keys;
 mod leases;
+mod links;
 mod notes;
 mod principals;
 mod replicas;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(principals::Principals),
             Box::new(threads::Threads),
             Box::new(replicas::Replicas),
+            Box::new(links::Links),
         ]
     }
 

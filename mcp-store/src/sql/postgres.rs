@@ -16,6 +16,7 @@ use sea_orm_migration::SchemaManager;
 use tokio::time::timeout;
 
 use super::Database;
+use super::chain::Linker;
 use super::error::message;
 use super::migration::{self, Plan};
 use super::pool::Pool;
@@ -114,8 +115,8 @@ impl PostgresDatabase {
     }
 
     /// Where what is committed is written.
-    pub(crate) fn writer(&self) -> writer::PostgresWriter {
-        writer::PostgresWriter::new(self.bounded())
+    pub(crate) fn writer(&self, linker: Linker) -> writer::PostgresWriter {
+        writer::PostgresWriter::new(self.bounded(), linker)
     }
 
     /// Waits for a server that is starting.

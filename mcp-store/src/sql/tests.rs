@@ -1,12 +1,14 @@
 //! The connections, and the transaction that can be left.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
+use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
@@ -15,6 +17,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, IntoActiveMod
 use tempfile::TempDir;
 
 use super::calls::{SqlCalls, select};
+use super::chain::Linker;
 use super::entity::call::Model;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
@@ -44,6 +47,11 @@ pub(crate) fn call(id: u128) -> Entry {
         at: Timestamp::default(),
         duration: Duration::ZERO,
     })
+}
+
+/// What links nothing.
+pub(crate) fn unlinked() -> Linker {
+    Linker::new(None, Arc::new(SimulatedClock::new()))
 }
 
 /// The ids of all calls, newest first.
@@ -229,7 +237,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
         .boxed()
     });
     assert!(failed.await.is_err());
-    SqliteWriter::new(database.clone()).write(&[&[call(2)]]).await.unwrap();
+    SqliteWriter::new(database.clone(), unlinked()).write(&[&[call(2)]]).await.unwrap();
     assert_eq!(ids(&database).await, [2]);
 }
 
@@ -243,7 +251,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
     let (_folder, database) = database().await;
     // More than one statement takes, and no power of two.
     let entries: Vec<_> = (1..=5_001).map(call).collect();
-    SqliteWriter::new(database.clone()).write(&[&entries]).await.unwrap();
+    SqliteWriter::new(database.clone(), unlinked()).write(&[&entries]).await.unwrap();
     assert_eq!(ids(&database).await, (1..=5_001).rev().collect::<Vec<_>>());
 }
 
@@ -251,7 +259,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
 async fn a_row_of_another_format_is_refused_and_not_guessed_at() {
     let (_folder, database) = database().await;
     let calls = SqlCalls::new(database.clone());
-    SqliteWriter::new(database.clone()).write(&[&[call(1)]]).await.unwrap();
+    SqliteWriter::new(database.clone(), unlinked()).write(&[&[call(1)]]).await.unwrap();
     for change in ["format = 2", "outcome = 'new'", "id = x'00'"] {
         database.run(&format!("UPDATE mcp_calls SET {change}")).await.unwrap();
         let read = calls.calls(&Tenant::from("a"), &CallQuery::default()).await;

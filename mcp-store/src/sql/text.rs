@@ -21,6 +21,11 @@ pub(super) fn stored_tenant(tenant: Option<&Tenant>) -> Cow<'_, str> {
     tenant.map_or(Cow::Borrowed("\u{1}house"), |tenant| stored(tenant.as_str()))
 }
 
+/// The tenant that is stored as `stored`; none, where that is the house.
+pub(super) fn shown_tenant(stored: &str) -> Option<Tenant> {
+    (stored != stored_tenant(None)).then(|| Tenant::from(shown(stored.to_owned())))
+}
+
 /// The first text that comes after all that begin with `prefix`, in the order of their bytes; none, where they are the last.
 pub(super) fn after_all(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
@@ -53,6 +58,7 @@ mod tests {
                     let held = stored(&text).into_owned();
                     assert!(!held.contains('\0'), "{text:?}");
                     assert_ne!(held, stored_tenant(None));
+                    assert_eq!(shown_tenant(&held), Some(Tenant::from(text.as_str())));
                     assert_eq!(shown(held.clone()), text, "{held:?}");
                     assert_eq!(all.entry(held).or_insert_with(|| text.clone()), &text);
                 }

@@ -26,7 +26,7 @@ fn shown(other: &str) -> (Pairs, Pairs) {
             ["mermaid" | "erDiagram" | "}"] | [] => {}
             [name, "{"] => table = name,
             [parent, "||--o{", child, ":", ..] => drop(keys.insert((parent.to_owned(), child.to_owned()))),
-            [_, "||..||", _, ":", ..] => {}
+            [_, "||..||" | "||..o{", _, ":", ..] => {}
             [_, _, ..] if line.contains(other) => {}
             [_, column, ..] => drop(columns.insert((table.to_owned(), column.to_owned()))),
             _ => panic!("the diagram says {line:?}"),

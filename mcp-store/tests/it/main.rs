@@ -23,6 +23,7 @@ async fn fresh() -> Fresh {
     let (folder, clock) = (TempDir::new().unwrap(), SimulatedClock::new());
     let mut config = StoreConfig::new(&url(&folder), Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
+    config.secret_keys = vec![[1; 32]];
     let stores = mcp_store::open(&config).await.unwrap();
     Fresh::new(stores, clock).keeping(folder)
 }
@@ -34,6 +35,7 @@ fn url(folder: &TempDir) -> String {
 
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
+mcp_core::audit_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);

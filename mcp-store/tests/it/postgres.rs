@@ -21,6 +21,7 @@ async fn fresh() -> Fresh {
     let url = PostgresServer::shared().database();
     let mut config = StoreConfig::new(&url, Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
+    config.secret_keys = vec![[1; 32]];
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
         for table in ["mcp_leases", "mcp_replicas"] {
@@ -33,6 +34,7 @@ async fn fresh() -> Fresh {
 
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
+mcp_core::audit_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);

@@ -17,21 +17,26 @@ use crate::test_servers::{Fault, FaultProxy, PostgresServer};
 
 /// A new database with so many connections.
 pub(in crate::sql) async fn database(connections: u32) -> Database {
+    at(&PostgresServer::shared().database(), connections).await.1
+}
+
+/// Likewise, and where it is.
+pub(in crate::sql) async fn server_and_database(connections: u32) -> (PostgresDatabase, Database) {
     at(&PostgresServer::shared().database(), connections).await
 }
 
-async fn at(url: &str, connections: u32) -> Database {
+async fn at(url: &str, connections: u32) -> (PostgresDatabase, Database) {
     let postgres = PostgresDatabase::parse(url).unwrap();
     postgres.migrate().await.unwrap();
     let pool = PostgresDatabase::pool(connections, postgres.bounded());
-    Database::new(pool.clone(), pool)
+    (postgres, Database::new(pool.clone(), pool))
 }
 
 /// A database with one connection, over a wire that can be made to fail.
 async fn over_a_wire() -> (FaultProxy, Database) {
     let server = PostgresServer::shared();
     let wire = FaultProxy::to(server.port());
-    let database = at(&wire.url(&server.database()), 1).await;
+    let (_, database) = at(&wire.url(&server.database()), 1).await;
     (wire, database)
 }
 
@@ -85,7 +90,7 @@ async fn what_is_written_after_a_transaction_whose_time_was_over_while_it_began_
     assert!(note(&hasty, 1).await.is_err());
     wire.set(Fault::Nothing);
     database.writer().execute_unprepared("INSERT INTO mcp_settings VALUES ('a', 'n2', '', 1)").await.unwrap();
-    let others = at(&PostgresServer::shared().url(&name(&database).await), 1).await;
+    let (_, others) = at(&PostgresServer::shared().url(&name(&database).await), 1).await;
     assert_eq!(notes(&others).await, 1, "what was acknowledged is seen by others");
 }
 

@@ -1,26 +1,26 @@
 //! Many rows in one statement.
 
-use std::borrow::Cow;
+mod statement;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_core::store::StoreError;
-use mcp_core::store::ledger::{CallRecord, Entry};
-use sea_orm::prelude::Uuid;
+use mcp_core::store::ledger::Entry;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, ConnectOptions};
 
 use super::READ_ONLY;
 use crate::ledger::{Outrun, Sink};
 use crate::sql::batch::Batch;
-use crate::sql::entity::call::{FORMAT, micros, uuid};
+use crate::sql::chain::Linker;
 use crate::sql::error::sqlx_error;
-use crate::sql::text::stored;
 
 /// Writes what is committed into PostgreSQL, on a connection of its own: no pool stands between, and whoever reads much does not
 /// hold it up. One statement is one transaction.
 pub(crate) struct PostgresWriter {
     options: PgConnectOptions,
+    linker: Linker,
     /// Nothing, while it is in use, and when it has failed.
     connection: Option<PgConnection>,
 }
@@ -29,8 +29,8 @@ pub(crate) struct PostgresWriter {
 const DEADLINE: Duration = Duration::from_secs(5);
 
 impl PostgresWriter {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, connection: None }
+    pub(super) fn new(options: PgConnectOptions, linker: Linker) -> Self {
+        Self { options, linker, connection: None }
     }
 
     /// Does `work` on the connection, which is closed if that fails or takes too long.
@@ -67,8 +67,10 @@ impl Sink for PostgresWriter {
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         let batch = Batch::of(commits)?;
-        self.on_connection(async |connection| insert(connection, &batch.calls).await).await?;
-        Ok(Outrun::new())
+        let links = self.linker.link(commits.iter().copied().flatten());
+        let written = self.on_connection(async |connection| statement::write(connection, &batch, &links).await).await;
+        self.linker.ended(&written);
+        written.map(|()| Outrun::new())
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {
@@ -78,34 +80,4 @@ impl Sink for PostgresWriter {
         })
         .await
     }
-}
-
-/// A call whose id is there already is left as it is.
-const INSERT: &str = "INSERT INTO mcp_calls \
-    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result) \
-    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result \
-    FROM UNNEST($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], \
-                $10::bytea[], $11::bytea[]) \
-    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result) \
-    ON CONFLICT (tenant, id) DO NOTHING";
-
-async fn insert(connection: &mut PgConnection, calls: &[&CallRecord]) -> Result<(), sqlx::Error> {
-    fn column<'c, T>(calls: &[&'c CallRecord], value: impl Fn(&'c CallRecord) -> T) -> Vec<T> {
-        calls.iter().map(|call| value(call)).collect()
-    }
-    sqlx::query(INSERT)
-        .bind(FORMAT)
-        .bind(column::<Cow<'_, str>>(calls, |call| stored(call.tenant.as_str())))
-        .bind(column::<Uuid>(calls, |call| uuid(call.id)))
-        .bind(column::<Option<Uuid>>(calls, |call| call.parent.map(uuid)))
-        .bind(column::<Cow<'_, str>>(calls, |call| stored(call.principal.as_str())))
-        .bind(column::<Cow<'_, str>>(calls, |call| stored(&call.tool)))
-        .bind(column::<&str>(calls, |call| call.outcome.as_str()))
-        .bind(column::<i64>(calls, |call| call.at.as_micros()))
-        .bind(column::<i64>(calls, |call| micros(call.duration)))
-        .bind(column::<&[u8]>(calls, |call| &call.arguments))
-        .bind(column::<&[u8]>(calls, |call| &call.result))
-        .execute(connection)
-        .await?;
-    Ok(())
 }

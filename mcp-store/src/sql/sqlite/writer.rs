@@ -1,5 +1,7 @@
 //! Many rows in few statements.
 
+mod links;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,17 +14,27 @@ use sea_orm::{ConnectionTrait, DbBackend, Iterable, Statement, Value};
 use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
 use crate::sql::batch::Batch;
+use crate::sql::chain::Linker;
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
 
 /// Writes what is committed into SQLite.
 pub(crate) struct SqliteWriter {
     database: Database,
+    linker: Linker,
+    /// How many answers are still to be lost.
+    #[cfg(test)]
+    pub(in crate::sql) to_lose: usize,
 }
 
 impl SqliteWriter {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, linker: Linker) -> Self {
+        Self {
+            database,
+            linker,
+            #[cfg(test)]
+            to_lose: 0,
+        }
     }
 }
 
@@ -31,7 +43,10 @@ impl Sink for SqliteWriter {
     const PATIENCE: Duration = Duration::ZERO;
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let statements = statements(&Batch::of(commits)?.calls);
+        let batch = Batch::of(commits)?;
+        let mut statements = statements(&batch.calls);
+        statements.extend(links::statements(&self.linker.link(commits.iter().copied().flatten())));
+        statements.extend(links::removals(&batch));
         let write = self.database.transaction(|transaction| {
             async move {
                 for statement in statements {
@@ -41,7 +56,17 @@ impl Sink for SqliteWriter {
             }
             .boxed()
         });
-        write.await.map_err(store_error("ledger"))
+        let written = write.await.map_err(store_error("ledger"));
+        #[cfg(test)]
+        let written = match self.to_lose.checked_sub(1) {
+            None => written,
+            Some(left) => {
+                self.to_lose = left;
+                Err(StoreError::Unavailable { store: "ledger", source: None })
+            }
+        };
+        self.linker.ended(&written);
+        written
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {

@@ -1,0 +1,129 @@
+//! What a link holds of its record.
+
+use sha2::{Digest, Sha256};
+
+use super::entry::{Head, Removal};
+use super::link::{Kind, Mark};
+use crate::store::ledger::{CallRecord, Entry};
+
+/// The digest of a record: SHA-256 over all its columns as they came, in their order, each so that none can be taken for a part of
+/// another.
+#[derive(Clone, Debug)]
+pub struct RecordDigest(Sha256);
+
+impl RecordDigest {
+    /// That of a record of this kind.
+    pub fn of(kind: &Kind) -> Self {
+        Self(Sha256::new()).text(kind.as_str())
+    }
+
+    /// With a column of bytes: their number, and they.
+    #[must_use]
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// With a column of text: as bytes.
+    #[must_use]
+    pub fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// With a column that holds a number: 8 bytes, the first the highest.
+    #[must_use]
+    pub fn number(self, number: i64) -> Self {
+        self.bytes(&number.to_be_bytes())
+    }
+
+    /// With a column that holds an id: 16 bytes.
+    #[must_use]
+    pub fn id(self, id: u128) -> Self {
+        self.bytes(&id.to_be_bytes())
+    }
+
+    /// With a column that may hold an id: no bytes, where there is none.
+    #[must_use]
+    pub fn optional_id(self, id: Option<u128>) -> Self {
+        match id {
+            Some(id) => self.id(id),
+            None => self.bytes(&[]),
+        }
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+impl CallRecord {
+    /// What its link holds.
+    pub fn digest(&self) -> [u8; 32] {
+        RecordDigest::of(&Kind::CALL)
+            .text(self.tenant.as_str())
+            .id(self.id.as_u128())
+            .optional_id(self.parent.map(|parent| parent.as_u128()))
+            .text(self.principal.as_str())
+            .text(&self.tool)
+            .text(self.outcome.as_str())
+            .number(self.at.as_micros())
+            .number(i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX))
+            .bytes(&self.arguments)
+            .bytes(&self.result)
+            .finish()
+    }
+}
+
+impl Entry {
+    /// What is to be linked when it is written.
+    pub fn marks(&self) -> Vec<Mark> {
+        match self {
+            Self::Call(call) => vec![Mark {
+                kind: Kind::CALL,
+                tenant: Some(call.tenant.clone()),
+                subject: call.id.as_u128(),
+                number: 0,
+                digest: call.digest(),
+            }],
+            Self::Removal(removal) => removal.marks(),
+            Self::Anchor(heads) => heads.iter().map(|head| head.mark(Kind::ANCHOR)).collect(),
+            Self::Checkpoint(head) => vec![head.mark(Kind::CHECKPOINT)],
+        }
+    }
+}
+
+impl Removal {
+    fn marks(&self) -> Vec<Mark> {
+        let mark = |id: u128| Mark {
+            kind: self.cause.kind(),
+            tenant: Some(self.tenant.clone()),
+            subject: id,
+            number: 0,
+            digest: [0; 32],
+        };
+        self.calls.iter().map(|call| mark(call.as_u128())).collect()
+    }
+}
+
+impl Head {
+    fn mark(&self, kind: Kind) -> Mark {
+        Mark { kind, tenant: None, subject: self.chain.as_u128(), number: self.sequence, digest: self.mac }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_column_is_taken_for_a_part_of_another() {
+        let digest = |parts: [&str; 2]| RecordDigest::of(&Kind::CALL).text(parts[0]).text(parts[1]).finish();
+        assert_ne!(digest(["a", "b"]), digest(["ab", ""]));
+        assert_ne!(digest(["a", "b"]), digest(["", "ab"]));
+        let id = |id| RecordDigest::of(&Kind::CALL).optional_id(id).finish();
+        assert_ne!(id(None), id(Some(0)));
+        assert_ne!(RecordDigest::of(&Kind::CALL).finish(), RecordDigest::of(&Kind::BEGUN).finish());
+    }
+}

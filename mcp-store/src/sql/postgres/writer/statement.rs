@@ -1,0 +1,106 @@
+//! One batch as one statement, which is one transaction.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use mcp_core::caller::Tenant;
+use mcp_core::store::audit::{Head, Link};
+use mcp_core::store::ledger::{CallId, CallRecord};
+use sea_orm::prelude::Uuid;
+use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
+use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{self, Postgres};
+
+use crate::sql::batch::Batch;
+use crate::sql::entity::call::{FORMAT, micros, uuid};
+use crate::sql::text::{stored, stored_tenant};
+
+/// A call whose id is there already is left as it is.
+const CALLS: &str = "INSERT INTO mcp_calls \
+    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result) \
+    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result \
+    FROM UNNEST($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], \
+                $10::bytea[], $11::bytea[]) \
+    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result) \
+    ON CONFLICT (tenant, id) DO NOTHING";
+
+/// A link that is there already is the same, since it is sent again; but the pin is replaced.
+const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenant, subject, number, at, digest, mac) \
+    SELECT chain, sequence, $12, kind, tenant, subject, number, at, digest, mac \
+    FROM UNNEST($13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], \
+                $20::bytea[], $21::bytea[]) \
+    AS link (chain, sequence, kind, tenant, subject, number, at, digest, mac) \
+    ON CONFLICT (chain, sequence) DO UPDATE SET subject = EXCLUDED.subject, number = EXCLUDED.number, at = EXCLUDED.at, \
+    digest = EXCLUDED.digest, mac = EXCLUDED.mac WHERE mcp_links.kind = 'pin' AND EXCLUDED.number > 0";
+
+const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($22::text[], $23::uuid[]) AS removed (tenant, id) \
+    WHERE mcp_calls.tenant = removed.tenant AND mcp_calls.id = removed.id";
+
+const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($24::uuid[], $25::bigint[]) AS last (chain, sequence) \
+    WHERE mcp_links.chain = last.chain AND mcp_links.sequence <= last.sequence";
+
+static WITH_LINKS: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {LINKS}"));
+
+static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
+    format!("WITH calls AS ({CALLS}), removed_calls AS ({REMOVED_CALLS}), removed_links AS ({REMOVED_LINKS}) {LINKS}")
+});
+
+/// Writes all of it, by the shortest statement that does.
+pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, links: &[Link]) -> Result<(), sqlx::Error> {
+    let query = if !batch.removals.is_empty() || !batch.checkpoints.is_empty() {
+        bind_removals(bind_links(bind_calls(&WITH_ALL, &batch.calls), links), batch)
+    } else if links.is_empty() {
+        bind_calls(CALLS, &batch.calls)
+    } else {
+        bind_links(bind_calls(&WITH_LINKS, &batch.calls), links)
+    };
+    query.execute(connection).await.map(drop)
+}
+
+type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+fn bind_calls<'q>(sql: &'static str, calls: &[&'q CallRecord]) -> Bound<'q> {
+    let calls = calls.iter().copied();
+    sqlx::query(sql)
+        .bind(FORMAT)
+        .bind(column::<_, Cow<'_, str>>(calls.clone(), |call| stored(call.tenant.as_str())))
+        .bind(column::<_, Uuid>(calls.clone(), |call| uuid(call.id)))
+        .bind(column::<_, Option<Uuid>>(calls.clone(), |call| call.parent.map(uuid)))
+        .bind(column::<_, Cow<'_, str>>(calls.clone(), |call| stored(call.principal.as_str())))
+        .bind(column::<_, Cow<'_, str>>(calls.clone(), |call| stored(&call.tool)))
+        .bind(column::<_, &str>(calls.clone(), |call| call.outcome.as_str()))
+        .bind(column::<_, i64>(calls.clone(), |call| call.at.as_micros()))
+        .bind(column::<_, i64>(calls.clone(), |call| micros(call.duration)))
+        .bind(column::<_, &[u8]>(calls.clone(), |call| &call.arguments))
+        .bind(column::<_, &[u8]>(calls, |call| &call.result))
+}
+
+fn bind_links<'q>(query: Bound<'q>, links: &'q [Link]) -> Bound<'q> {
+    let id = |id: u128| Uuid::from_u128(id);
+    query
+        .bind(Link::FORMAT)
+        .bind(column::<_, Uuid>(links, |link| id(link.chain.as_u128())))
+        .bind(column::<_, i64>(links, |link| link.sequence.cast_signed()))
+        .bind(column::<_, &str>(links, |link| link.kind.as_str()))
+        .bind(column::<_, Cow<'_, str>>(links, |link| stored_tenant(link.tenant.as_ref())))
+        .bind(column::<_, Uuid>(links, |link| id(link.subject)))
+        .bind(column::<_, i64>(links, |link| link.number.cast_signed()))
+        .bind(column::<_, i64>(links, |link| link.at.as_micros()))
+        .bind(column::<_, &[u8]>(links, |link| &link.digest))
+        .bind(column::<_, &[u8]>(links, |link| &link.mac))
+}
+
+fn bind_removals<'q>(query: Bound<'q>, batch: &Batch<'q>) -> Bound<'q> {
+    let calls: Vec<(&Tenant, CallId)> =
+        batch.removals.iter().flat_map(|removal| removal.calls.iter().map(|call| (&removal.tenant, *call))).collect();
+    let heads: Vec<&Head> = batch.checkpoints.clone();
+    query
+        .bind(column::<_, Cow<'_, str>>(&calls, |(tenant, _)| stored(tenant.as_str())))
+        .bind(column::<_, Uuid>(&calls, |(_, call)| uuid(*call)))
+        .bind(column::<_, Uuid>(&heads, |head| Uuid::from_u128(head.chain.as_u128())))
+        .bind(column::<_, i64>(&heads, |head| head.sequence.cast_signed()))
+}
+
+fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl Fn(R) -> T) -> Vec<T> {
+    rows.into_iter().map(value).collect()
+}
