@@ -44,6 +44,8 @@ impl Call {
     pub(crate) fn new(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context, on_leave: OnLeave) -> Self {
         tell_span(&tool, &cx);
         let read_only = tool.spec().policy.read_only;
+        // What is sent again must find an answer.
+        let on_leave = if cx.inner().key.is_some() { OnLeave::Finish } else { on_leave };
         let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()));
         Self { stage, cx, read_only, on_leave }
     }
@@ -93,7 +95,7 @@ impl Future for Call {
         self.stage = Stage::Over;
         Poll::Ready(finished.unwrap_or_else(|_| {
             // The spawner dropped the task: its runtime is shutting down.
-            Err(Failure { id: self.cx.call_id(), error: ToolError::Cancelled })
+            Err(Failure { id: self.cx.call_id(), error: ToolError::Cancelled, replayed: false })
         }))
     }
 }
@@ -103,7 +105,12 @@ impl Drop for Call {
         match (&self.stage, self.on_leave) {
             (Stage::Over, _) => {}
             (_, OnLeave::Cancel) => self.cx.inner().cancellation.cancel(),
-            (_, OnLeave::Finish) => self.move_out(),
+            (_, OnLeave::Finish) => {
+                if let Some(key) = &self.cx.inner().key {
+                    key.left.cancel();
+                }
+                self.move_out();
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What one call may know and do.
 
 mod cancellation;
+pub(crate) mod key;
 pub(crate) mod outbox;
 mod session;
 
@@ -19,6 +20,7 @@ use crate::tool::output::ToolOutput;
 use crate::tool::pipeline;
 
 pub(crate) use cancellation::Cancellation;
+use key::Key;
 pub(crate) use outbox::Outbox;
 pub use outbox::{LogLevel, Progress};
 pub use session::Session;
@@ -34,6 +36,8 @@ pub(crate) struct Inner {
     /// The call in which this one was made.
     pub(crate) parent: Option<Context>,
     pub(crate) cancellation: Cancellation,
+    /// Only where it was sent under one.
+    pub(crate) key: Option<Box<Key>>,
     /// Only where the client listens.
     pub(crate) outbox: Option<Arc<Outbox>>,
 }
@@ -42,9 +46,9 @@ pub(crate) struct Inner {
 const MAX_DEPTH: usize = 16;
 
 impl Context {
-    pub(crate) fn new(server: Server, caller: Caller, outbox: Option<Arc<Outbox>>) -> Self {
+    pub(crate) fn new(server: Server, caller: Caller, key: Option<Box<Key>>, outbox: Option<Arc<Outbox>>) -> Self {
         let id = server.new_call_id();
-        Self(Arc::new(Inner { server, caller, id, parent: None, cancellation: Cancellation::default(), outbox }))
+        Self(Arc::new(Inner { server, caller, id, parent: None, cancellation: Cancellation::default(), key, outbox }))
     }
 
     /// Who calls.
@@ -55,6 +59,22 @@ impl Context {
     /// The id under which the call is recorded and logged.
     pub fn call_id(&self) -> CallId {
         self.0.id
+    }
+
+    /// What names the effect of this call, and of no other call, tool or caller: at most 43 characters. It is the same in each attempt
+    /// at a call that is sent again under one key, also after a server has ended in the middle of it, and in each call that such a
+    /// call makes. A tool that writes its effect under this name, so that a second attempt finds it written, has the effect exactly
+    /// once. Where no key was sent, each call has a name of its own.
+    pub fn key(&self) -> String {
+        match &self.0.key {
+            Some(key) => key.effect().to_owned(),
+            None => self.0.id.to_string(),
+        }
+    }
+
+    /// The key by which the call's result is kept.
+    pub(crate) fn kept_key(&self) -> Option<&Key> {
+        self.0.key.as_deref().filter(|key| key.is_kept)
     }
 
     /// The server's clock.
@@ -90,7 +110,8 @@ impl Context {
         self.0.cancellation.cancelled().await;
     }
 
-    /// Calls another tool for the same caller, within this call's time. It is checked and recorded as every call is.
+    /// Calls another tool for the same caller, within this call's time. It is checked and recorded as every call is; under a key, where
+    /// this one has one: derived from this one's, from the tool and the arguments, and from how often that was called before.
     ///
     /// Not cancel safe: dropping the future drops the other tool's.
     ///
@@ -105,12 +126,16 @@ impl Context {
         }
         let Inner { server, caller, outbox, .. } = &*self.0;
         let offered = server.find_tool(tool).map_err(|unknown: CallError| ToolError::failed(unknown.to_string()))?;
+        let is_kept = offered.spec().policy.deduplicated;
+        let key =
+            self.0.key.as_ref().map(|key| key.inner(caller, tool, &arguments, is_kept).map(Box::new)).transpose()?;
         let cx = Self(Arc::new(Inner {
             server: server.clone(),
             caller: caller.clone(),
             id: server.new_call_id(),
             parent: Some(self.clone()),
             cancellation: Cancellation::default(),
+            key,
             outbox: outbox.clone(),
         }));
         pipeline::run(offered, arguments, cx).await.map_err(|failure| failure.error)

@@ -18,6 +18,7 @@
 //! mcp_core::ledger_contract!(fresh);
 //! mcp_core::history_contract!(fresh);
 //! mcp_core::audit_contract!(fresh);
+//! mcp_core::idempotency_contract!(fresh);
 //! mcp_core::notes_contract!(fresh);
 //! mcp_core::threads_contract!(fresh);
 //! mcp_core::principals_contract!(fresh);
@@ -36,6 +37,7 @@ pub mod audit;
 pub mod cache;
 pub mod events;
 pub mod history;
+pub mod idempotency;
 pub mod leases;
 pub mod ledger;
 pub mod limits;

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use crate::call::Call;
 use crate::caller::Caller;
 use crate::context::Outbox;
+use crate::endpoint::head::Head;
 use crate::jsonrpc::{self, Request};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::{discover, tools};
 use crate::server::Server;
+use crate::tool::key::IdempotencyKey;
 
 /// What is known when a method has been chosen and its parameters have been read. Ids are JSON text.
 pub(crate) enum Reply {
@@ -34,14 +36,17 @@ pub(crate) fn dispatch(
     request: Request<'_>,
     caller: Caller,
     encoding: Encoding,
+    head: &dyn Head,
     body: &Bytes,
 ) -> Result<Reply, Refused> {
     let id = request.id.as_json();
     let reply = match &*request.method {
         "server/discover" => Ok(Reply::Message(discover::discover(server, encoding, id))),
         "tools/list" => tools::list(server, encoding, id, &request.params).map(Reply::Message),
-        "tools/call" => tools::call(server, &request.params, caller, encoding, body)
-            .map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox)),
+        "tools/call" => {
+            tools::call(server, &request.params, caller, encoding, head.header(IdempotencyKey::HEADER), body)
+                .map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox))
+        }
         method => Err(unknown_method(method, encoding)),
     };
     reply.map_err(|error| (Some(id.to_owned()), error))

@@ -194,10 +194,10 @@ impl Endpoint {
         let reply = match (era, message) {
             (Era::Modern, Message::Notification(_)) => Ok(Reply::Accepted),
             (Era::Modern, Message::Request(request)) => match rules::check(head, version, &request) {
-                Ok(()) => dispatch::dispatch(&self.server, request, caller, encoding, body),
+                Ok(()) => dispatch::dispatch(&self.server, request, caller, encoding, head, body),
                 Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
             },
-            (Era::Legacy, message) => legacy::reply(&self.server, version, message, caller, body),
+            (Era::Legacy, message) => legacy::reply(&self.server, version, message, caller, head, body),
         };
         (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)
     }

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 
 use reader::{Raw, ReadError, Reader};
 
+use crate::tool::key::IdempotencyKey;
+
 /// A message that a client may send: MCP has no batches, and a client of a stateless server has nothing to answer.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
@@ -74,6 +76,7 @@ pub(crate) struct Meta<'a> {
     pub(crate) client_capabilities: Option<Raw<'a>>,
     pub(crate) log_level: Option<Raw<'a>>,
     pub(crate) progress_token: Option<Raw<'a>>,
+    pub(crate) idempotency_key: Option<Raw<'a>>,
 }
 
 /// What is no object and must be one: its error code, and what to tell the client.
@@ -134,6 +137,7 @@ impl<'a> Meta<'a> {
                 "io.modelcontextprotocol/protocolVersion" => meta.protocol_version = Some(reader.value()?),
                 "io.modelcontextprotocol/clientCapabilities" => meta.client_capabilities = Some(reader.value()?),
                 "io.modelcontextprotocol/logLevel" => meta.log_level = Some(reader.value()?),
+                IdempotencyKey::META => meta.idempotency_key = Some(reader.value()?),
                 "progressToken" => meta.progress_token = Some(reader.value()?),
                 _ => drop(reader.value()?),
             }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::caller::Caller;
 use crate::dispatch::{self, Refused, Reply};
-use crate::endpoint::head::Header;
+use crate::endpoint::head::{Head, Header};
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Message, Params};
 use crate::protocol::discover;
@@ -23,6 +23,7 @@ pub(crate) fn reply(
     version: Header<'_>,
     message: Message<'_>,
     caller: Caller,
+    head: &dyn Head,
     body: &Bytes,
 ) -> Result<Reply, Refused> {
     let request = match message {
@@ -38,7 +39,7 @@ pub(crate) fn reply(
     check_version(version).map_err(|error| (Some(id.to_owned()), error))?;
     match &*request.method {
         "ping" => Ok(Reply::Message(Encoding::Legacy.result(server, id, 0, |_| {}))),
-        _ => dispatch::dispatch(server, request, caller, Encoding::Legacy, body),
+        _ => dispatch::dispatch(server, request, caller, Encoding::Legacy, head, body),
     }
 }
 

@@ -75,5 +75,6 @@ pub use tool::Tool;
 pub use tool::arguments::Arguments;
 pub use tool::error::ToolError;
 pub use tool::function::{NoInput, tool_fn, tool_with};
+pub use tool::key::IdempotencyKey;
 pub use tool::output::{Content, ToolOutput};
 pub use tool::spec::{Icon, ToolSpec};

@@ -18,8 +18,20 @@ pub struct ToolMeasures {
     pub calls: [(Outcome, u64); Outcome::ALL.len()],
     /// How long calls took, from their begin until their result was there and recorded.
     pub durations: Distribution,
+    /// What became of calls that were sent under a key that had been sent before; they are in none of the others.
+    pub keys: KeyMeasures,
     /// Where its results came from, if it is a tool whose results are cached.
     pub cache: Option<CacheMeasures>,
+}
+
+/// What became of calls that were sent under a key that had been sent before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyMeasures {
+    /// They were given the answer of the earlier call.
+    pub replayed: u64,
+    /// The earlier call took longer than they could wait.
+    pub still_running: u64,
 }
 
 /// Where the results of a cached tool came from.

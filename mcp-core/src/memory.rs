@@ -2,6 +2,7 @@
 
 mod cache;
 mod calls;
+mod claims;
 mod events;
 mod leases;
 mod limits;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use calls::Calls;
+use claims::Claims;
 use notes::Shelf;
 
 pub use cache::MemoryCache;
@@ -32,15 +34,20 @@ pub use settings::MemorySettings;
 pub use threads::MemoryThreads;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History),
-/// [`Audit`](crate::store::audit::Audit) and [`Notes`](crate::store::notes::Notes) in memory.
+/// [`Audit`](crate::store::audit::Audit), [`Idempotency`](crate::store::idempotency::Idempotency) and
+/// [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
+    /// Of the calls that have keys.
+    replicas: Arc<MemoryReplicas>,
+    /// Locked before the calls, where both are.
+    claims: Mutex<Claims>,
     calls: Mutex<Calls>,
     notes: Mutex<Shelf>,
 }
 
 impl MemoryStore {
-    /// How many calls, and how many notes, are kept.
+    /// How many calls, how many of their keys, and how many notes are kept.
     pub const CAPACITY: usize = 10_000;
 
     /// How many bytes of calls, and how many of notes, are kept.
@@ -48,7 +55,13 @@ impl MemoryStore {
 
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, calls: Mutex::default(), notes: Mutex::default() }
+        let replicas = Arc::new(MemoryReplicas::new(clock.clone()));
+        Self { clock, replicas, claims: Mutex::default(), calls: Mutex::default(), notes: Mutex::default() }
+    }
+
+    /// The replicas that it takes for alive.
+    pub fn replicas(&self) -> Arc<MemoryReplicas> {
+        self.replicas.clone()
     }
 }
 

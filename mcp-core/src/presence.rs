@@ -33,6 +33,7 @@ struct Inner {
     until: AtomicU64,
     /// Whether somebody sees to it that it lives on.
     beating: Mutex<bool>,
+    joined: AtomicBool,
     left: AtomicBool,
 }
 
@@ -50,6 +51,7 @@ impl Presence {
             lease: lease.max(Duration::from_millis(100)),
             until: AtomicU64::new(0),
             beating: Mutex::new(false),
+            joined: AtomicBool::new(false),
             left: AtomicBool::new(false),
         }))
     }
@@ -103,12 +105,17 @@ impl Presence {
         if self.is_alive() {
             return Ok(id);
         }
+        let not_heard = || Err(StoreError::Unavailable { store: "replicas", source: None }.into());
+        if self.0.joined.load(Ordering::Acquire) {
+            // Somebody sees to it, and nobody waits for that.
+            return not_heard();
+        }
         let beating = self.0.beating.lock().await;
         if self.is_alive() {
             return Ok(id);
         }
         if *beating || self.0.left.load(Ordering::Acquire) {
-            return Err(StoreError::Unavailable { store: "replicas", source: None }.into());
+            return not_heard();
         }
         if let Some(other) = self.0.ask().await? {
             return Err(JoinError::Alone(Box::new(other.replica)));
@@ -131,6 +138,7 @@ impl Presence {
     }
 
     fn live(&self, spawner: &dyn Spawner, mut beating: MutexGuard<'_, bool>) {
+        self.0.joined.store(true, Ordering::Release);
         if !std::mem::replace(&mut *beating, true) && self.0.lease < Duration::MAX {
             spawner.spawn(beat(Arc::downgrade(&self.0), self.0.clock.clone(), self.0.lease / 3).boxed());
         }

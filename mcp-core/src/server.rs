@@ -18,8 +18,9 @@ use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::context::Context;
+use crate::context::key::Key;
 use crate::measure::ToolMeasures;
-use crate::presence::{JoinError, Presence};
+use crate::presence::JoinError;
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
@@ -28,8 +29,9 @@ use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
+use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
-use crate::tool::pipeline::{Failure, Flights};
+use crate::tool::pipeline::{Failure, Flights, Keys};
 use crate::tool::registry::{OfferedTool, Registry};
 
 pub use builder::{BuildError, ServerBuilder};
@@ -49,7 +51,7 @@ struct Inner {
     history: Option<Arc<dyn History>>,
     cache: Arc<dyn Cache>,
     sessions: Arc<dyn Sessions>,
-    presence: Option<Presence>,
+    keys: Keys,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -114,8 +116,36 @@ impl Server {
     /// # Errors
     /// See [`CallError`].
     pub async fn call_tool(&self, caller: Caller, name: &str, arguments: Arguments) -> Result<ToolOutput, CallError> {
+        self.call(caller, None, name, arguments).await
+    }
+
+    /// Calls a tool under a key: however often that is sent, also to other servers on the same stores, and whatever befalls them, the
+    /// tool is run once, and the answer is that of the first. docs/effects.md says what is promised, and what is not.
+    ///
+    /// Dropping the future is what a client does that leaves: the call goes on to its end, so that it is answered when it is sent again.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_tool_once(
+        &self,
+        caller: Caller,
+        key: &IdempotencyKey,
+        name: &str,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, CallError> {
+        self.call(caller, Some(key), name, arguments).await
+    }
+
+    async fn call(
+        &self,
+        caller: Caller,
+        key: Option<&IdempotencyKey>,
+        name: &str,
+        arguments: Arguments,
+    ) -> Result<ToolOutput, CallError> {
         let tool = self.find_tool(name)?;
-        let cx = Context::new(self.clone(), caller, None);
+        let key = key.map(|key| Box::new(Key::new(&caller, name, key.as_str())));
+        let cx = Context::new(self.clone(), caller, key, None);
         Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
     }
 
@@ -155,10 +185,7 @@ impl Server {
     /// # Errors
     /// [`JoinError`]: another lives, and one of the two must be alone; or the stores cannot be reached.
     pub async fn join(&self) -> Result<(), JoinError> {
-        match &self.0.presence {
-            Some(presence) => presence.join(&*self.0.spawner).await,
-            None => Ok(()),
-        }
+        self.0.keys.presence.join(self.spawner()).await
     }
 
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
@@ -171,9 +198,7 @@ impl Server {
             // An empty commit waits for all before it. What fails has been told to whoever waited for it.
             select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
         }
-        if let Some(presence) = &self.0.presence {
-            select(pin!(presence.leave()), self.0.clock.sleep(limit)).await;
-        }
+        select(pin!(self.0.keys.presence.leave()), self.0.clock.sleep(limit)).await;
         self.0.running.count.load(Ordering::Acquire)
     }
 
@@ -200,6 +225,14 @@ impl Server {
     /// Runs a task beside everything else. What it logs belongs to the span of whoever asked for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawner.spawn(task.in_current_span().boxed());
+    }
+
+    pub(crate) fn spawner(&self) -> &dyn Spawner {
+        &*self.0.spawner
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
     pub(crate) fn is_measured(&self) -> bool {
@@ -281,12 +314,14 @@ pub enum CallError {
         id: CallId,
         /// What went wrong.
         error: ToolError,
+        /// Whether it went wrong in an earlier call, which was sent under the same key.
+        replayed: bool,
     },
 }
 
 impl From<Failure> for CallError {
     fn from(failure: Failure) -> Self {
-        Self::Tool { id: failure.id, error: failure.error }
+        Self::Tool { id: failure.id, error: failure.error, replayed: failure.replayed }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod check;
 pub mod events;
 pub mod history;
 pub(crate) mod id;
+pub mod idempotency;
 pub mod key;
 pub mod leases;
 pub mod ledger;
@@ -27,8 +28,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::measure::Collector;
 use crate::memory::{
-    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryPrincipals, MemoryReplicas, MemorySessions,
-    MemorySettings, MemoryStore, MemoryThreads,
+    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions, MemorySettings,
+    MemoryStore, MemoryThreads,
 };
 use crate::presence::Presence;
 use api_keys::ApiKeys;
@@ -37,6 +38,7 @@ use cache::Cache;
 use check::Check;
 use events::Events;
 use history::History;
+use idempotency::Idempotency;
 use leases::Leases;
 use ledger::Ledger;
 use limits::Limits;
@@ -57,6 +59,8 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     /// The proof that it is as it was written.
     pub audit: Arc<dyn Audit>,
+    /// Calls that may be sent twice.
+    pub idempotency: Arc<dyn Idempotency>,
     /// Callers' notes.
     pub notes: Arc<dyn Notes>,
     /// What callers said, in order.
@@ -96,12 +100,16 @@ pub struct Books {
     pub history: Arc<dyn History>,
     /// The links that were written through it.
     pub audit: Arc<dyn Audit>,
+    /// The keys of calls that are answered through it.
+    pub idempotency: Arc<dyn Idempotency>,
+    /// The replicas that it takes for alive.
+    pub replicas: Arc<dyn Replicas>,
 }
 
 impl Books {
-    /// One store that is all of them.
-    pub fn from_one(store: Arc<impl Ledger + History + Audit>) -> Self {
-        Self { ledger: store.clone(), history: store.clone(), audit: store }
+    /// One store that is all of them, and takes these replicas for alive.
+    pub fn from_one(store: Arc<impl Ledger + History + Audit + Idempotency>, replicas: Arc<dyn Replicas>) -> Self {
+        Self { ledger: store.clone(), history: store.clone(), audit: store.clone(), idempotency: store, replicas }
     }
 }
 
@@ -109,12 +117,12 @@ impl Stores {
     /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
         let principals = Arc::new(MemoryPrincipals::default());
-        let replicas: Arc<dyn Replicas> = Arc::new(MemoryReplicas::new(clock.clone()));
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {
             ledger: books.ledger,
             history: books.history,
             audit: books.audit,
+            idempotency: books.idempotency,
             notes,
             threads: Arc::new(MemoryThreads::default()),
             principals: principals.clone(),
@@ -124,8 +132,8 @@ impl Stores {
             leases: Arc::new(MemoryLeases::new(clock.clone())),
             limits: Arc::new(MemoryLimits::new(clock.clone())),
             // Nobody else could take over, and so nobody needs to hear of it.
-            presence: Presence::new(this, Duration::MAX, replicas.clone(), clock.clone()),
-            replicas,
+            presence: Presence::new(this, Duration::MAX, books.replicas.clone(), clock.clone()),
+            replicas: books.replicas,
             sessions: Arc::new(MemorySessions::new(clock)),
             settings: Arc::new(MemorySettings::default()),
             checks: Vec::new(),
@@ -137,7 +145,8 @@ impl Stores {
     pub fn in_memory(clock: Arc<dyn Clock>) -> Self {
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let cache = Arc::new(MemoryCache::new(clock.clone()));
-        Self::new(Books::from_one(store.clone()), store, cache, clock)
+        let replicas = store.replicas();
+        Self::new(Books::from_one(store.clone(), replicas), store, cache, clock)
     }
 }
 

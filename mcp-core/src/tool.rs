@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod error;
 pub mod function;
+pub mod key;
 pub mod output;
 pub(crate) mod pipeline;
 pub mod registry;

@@ -131,13 +131,16 @@ impl Bundled {
         .h1_allow_half_closed(false)
         .disable_signals()
         .shutdown_timeout(config.stop_timeout.as_secs().max(1))
-        .bind((config.host.as_str(), config.port))
-        .map_err(|error| {
-            config.error(
-                "PORT",
-                format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port),
-            )
-        })?;
+        .bind((config.host.as_str(), config.port));
+        let http = match http {
+            Ok(http) => http,
+            Err(error) => {
+                // Whoever comes next need not wait until this replica is taken for dead.
+                server.drain(Duration::from_secs(1)).await;
+                let taken = format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port);
+                return Err(config.error("PORT", taken).into());
+            }
+        };
         let address = http.addrs().first().copied();
         let running = http.run();
         let handle = running.handle();

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use mcp_core::endpoint::answer::{Answer, Body, Refusal};
 use mcp_core::endpoint::head::{Head, Header};
-use mcp_core::{Caller, Endpoint};
+use mcp_core::{Caller, Endpoint, IdempotencyKey};
 use tracing::level_filters::LevelFilter;
 
 /// One request at the MCP endpoint.
@@ -168,7 +168,7 @@ impl Head for ActixHead<'_> {
 }
 
 /// The names that core asks for with each request, as actix keeps them: to read one from its text takes longer than to find it.
-static ASKED_FOR: [HeaderName; 7] = [
+static ASKED_FOR: [HeaderName; 8] = [
     HOST,
     ORIGIN,
     AUTHORIZATION,
@@ -176,4 +176,5 @@ static ASKED_FOR: [HeaderName; 7] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
+    HeaderName::from_static(IdempotencyKey::HEADER),
 ];

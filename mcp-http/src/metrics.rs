@@ -94,6 +94,16 @@ impl Metrics {
                 text.sample("mcp_tool_calls_total", &[("tool", &tool.tool), ("outcome", outcome.as_str())], count);
             }
         }
+        text.family(
+            "mcp_tool_replays_total",
+            "counter",
+            "Calls that were not made, since their key had been sent before: answered as the first (`replayed`), or not in time (`still_running`). They are in none of the other figures of calls.",
+        );
+        for tool in &tools {
+            for (result, count) in [("replayed", tool.keys.replayed), ("still_running", tool.keys.still_running)] {
+                text.sample("mcp_tool_replays_total", &[("tool", &tool.tool), ("result", result)], count);
+            }
+        }
         text.family("mcp_tool_calls_in_flight", "gauge", "Calls that are under way.");
         for tool in &tools {
             text.sample("mcp_tool_calls_in_flight", &[("tool", &tool.tool)], tool.in_flight);

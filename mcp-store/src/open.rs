@@ -10,6 +10,7 @@ use mcp_core::clock::Clock;
 use mcp_core::presence::Presence;
 use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
+use mcp_core::store::idempotency;
 use mcp_core::store::replicas::{Replica, Replicas};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -23,6 +24,7 @@ use crate::sql::audit::SqlAudit;
 use crate::sql::calls::SqlCalls;
 use crate::sql::chain::Linker;
 use crate::sql::check::DatabaseCheck;
+use crate::sql::idempotency::SqlIdempotency;
 use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
@@ -55,6 +57,8 @@ pub struct StoreConfig {
     /// Secrets of the operator, the newest first, under which keys of the house are sealed in the database. Replicas have the same.
     /// Without any there are no such keys (none).
     pub secret_keys: Vec<[u8; 32]>,
+    /// How many keys of calls are remembered of one caller (100,000), roughly: of more, those that were answered first are forgotten.
+    pub keys_per_caller: usize,
     /// How long this process may be silent before others take over what it was doing (10 s); what it is for is told by
     /// [`Presence`].
     pub replica_lease: Duration,
@@ -113,6 +117,7 @@ impl StoreConfig {
             clock,
             cache_bytes: 64 * 1024 * 1024,
             secret_keys: Vec::new(),
+            keys_per_caller: idempotency::MOST,
             replica_lease: Presence::LEASE,
         }
     }
@@ -155,6 +160,7 @@ impl fmt::Debug for StoreConfig {
             .field("redis_ca", &self.redis_ca)
             .field("redis_deadline", &self.redis_deadline)
             .field("cache_bytes", &self.cache_bytes)
+            .field("keys_per_caller", &self.keys_per_caller)
             .field("replica_lease", &self.replica_lease)
             .finish_non_exhaustive()
     }
@@ -183,7 +189,13 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     let audit = SqlAudit::new(database.clone(), key, Some(ledger.clone()));
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
-        Books { ledger: ledger.clone(), history: Arc::new(SqlCalls::new(database.clone())), audit: Arc::new(audit) },
+        Books {
+            ledger: ledger.clone(),
+            history: Arc::new(SqlCalls::new(database.clone())),
+            audit: Arc::new(audit),
+            idempotency: Arc::new(SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)),
+            replicas: Arc::new(SqlReplicas::new(database.clone(), config.clock.clone())),
+        },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         cache.clone(),
         config.clock.clone(),
@@ -194,7 +206,6 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
-    stores.replicas = Arc::new(SqlReplicas::new(database.clone(), config.clock.clone()));
     stores.presence = config.presence(stores.replicas.clone());
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);

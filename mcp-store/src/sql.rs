@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod check;
 mod entity;
 mod error;
+pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod leases;
 mod migration;
@@ -25,6 +26,7 @@ pub(crate) mod tests;
 mod text;
 pub(crate) mod threads;
 mod words;
+mod writer;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ mod broken_api_keys;
 mod broken_audit;
 mod broken_cache;
 mod broken_events;
+mod broken_idempotency;
 mod broken_leases;
 mod broken_ledger;
 mod broken_limits;
@@ -43,6 +44,11 @@ fn every_promise_has_its_case() {
         (include_str!("../store/ledger.rs"), include_str!("ledger.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/audit.rs"), include_str!("audit.rs"), include_str!("tests/broken_audit.rs")),
+        (
+            include_str!("../store/idempotency.rs"),
+            include_str!("idempotency.rs"),
+            include_str!("tests/broken_idempotency.rs"),
+        ),
         (include_str!("../store/notes.rs"), include_str!("notes.rs"), include_str!("tests/broken_notes.rs")),
         (include_str!("../store/threads.rs"), include_str!("threads.rs"), include_str!("tests/broken_threads.rs")),
         (

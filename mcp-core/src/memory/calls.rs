@@ -62,13 +62,18 @@ fn size(call: &CallRecord) -> usize {
 
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let (mut calls, now) = (lock(&self.calls), self.clock.now());
+        let (mut claims, mut calls, now) = (lock(&self.claims), lock(&self.calls), self.clock.now());
+        let is_outrun = |entry: &Entry| matches!(entry, Entry::Answer(answer) if !claims.has(answer));
+        if entries.iter().any(is_outrun) {
+            return std::future::ready(Err(StoreError::Conflict { store: "ledger" })).boxed();
+        }
         for entry in entries {
             match entry {
                 Entry::Call(call) => {
                     calls.links.add(Kind::CALL, &call.tenant, call.id, now);
                     calls.add(call);
                 }
+                Entry::Answer(answer) => claims.answer(&answer),
                 Entry::Removal(removal) => calls.remove(&removal, now),
                 // There is one chain, and nobody else writes it.
                 Entry::Anchor(_) | Entry::Checkpoint(_) => {}

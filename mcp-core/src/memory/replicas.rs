@@ -27,6 +27,12 @@ impl MemoryReplicas {
         Self { clock, all: Mutex::default() }
     }
 
+    /// Whether a replica lives.
+    pub(super) fn lives(&self, id: ReplicaId) -> bool {
+        let now = self.clock.monotonic();
+        lock(&self.all).get(&id).is_some_and(|(_, until)| now < *until)
+    }
+
     /// One that lives, with the end of its time on the wall clock.
     fn living(&self, (replica, until): &(Replica, Duration)) -> Living {
         let left = until.saturating_sub(self.clock.monotonic());

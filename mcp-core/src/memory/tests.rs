@@ -34,6 +34,7 @@ async fn fresh() -> Fresh {
 crate::ledger_contract!(fresh);
 crate::history_contract!(fresh);
 crate::audit_contract!(fresh);
+crate::idempotency_contract!(fresh);
 crate::notes_contract!(fresh);
 crate::threads_contract!(fresh);
 crate::principals_contract!(fresh);

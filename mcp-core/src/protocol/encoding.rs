@@ -16,6 +16,18 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// Writes a result; `members` writes what the method gives, without braces.
     pub(crate) fn result(self, server: &Server, id: &str, size: usize, members: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        self.result_with(server, id, size, "", members)
+    }
+
+    /// The same, with one more member of `_meta`, as JSON.
+    pub(crate) fn result_with(
+        self,
+        server: &Server,
+        id: &str,
+        size: usize,
+        meta: &str,
+        members: impl FnOnce(&mut Vec<u8>),
+    ) -> Vec<u8> {
         let implementation = &server.identity().implementation;
         let mut out = Vec::with_capacity(size + id.len() + implementation.len() + 192);
         out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
@@ -26,11 +38,20 @@ impl Encoding {
                 members(&mut out);
                 out.extend_from_slice(b",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
                 out.extend_from_slice(implementation);
+                if !meta.is_empty() {
+                    out.push(b',');
+                    out.extend_from_slice(meta.as_bytes());
+                }
                 out.extend_from_slice(b"}}}");
             }
             Self::Legacy => {
                 out.extend_from_slice(b",\"result\":{");
                 members(&mut out);
+                if !meta.is_empty() {
+                    out.extend_from_slice(b",\"_meta\":{");
+                    out.extend_from_slice(meta.as_bytes());
+                    out.push(b'}');
+                }
                 out.extend_from_slice(b"}}");
             }
         }

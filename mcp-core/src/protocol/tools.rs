@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
+use crate::context::key::Key;
 use crate::context::{Context, LogLevel, Outbox};
+use crate::endpoint::head::Header;
 use crate::json;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
@@ -16,9 +18,10 @@ use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::server::{self, Server};
 use crate::tool::arguments::Arguments;
-use crate::tool::error::ToolError;
+use crate::tool::error::{KeyError, ToolError};
+use crate::tool::key::{BadKey, IdempotencyKey};
 use crate::tool::output::ToolOutput;
-use crate::tool::pipeline::Finished;
+use crate::tool::pipeline::{Failure, Finished};
 
 /// Lists one page of the tools, in an order that stays. A cursor holds the name of the last tool of the page before.
 pub(crate) fn list(server: &Server, encoding: Encoding, id: &str, params: &Params<'_>) -> Result<Vec<u8>, RpcError> {
@@ -57,6 +60,7 @@ pub(crate) fn call(
     params: &Params<'_>,
     caller: Caller,
     encoding: Encoding,
+    header: Header<'_>,
     body: &Bytes,
 ) -> Result<(Call, Option<Arc<Outbox>>), RpcError> {
     let name = params.name.and_then(Raw::string);
@@ -69,10 +73,28 @@ pub(crate) fn call(
         }
     };
     let outbox = outbox(params, encoding)?;
+    let key = key(params, header)?;
     let tool = server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
-    let cx = Context::new(server.clone(), caller, outbox.clone());
+    let key = key.map(|key| Box::new(Key::new(&caller, &name, key.as_str())));
+    let cx = Context::new(server.clone(), caller, key, outbox.clone());
     let on_leave = if encoding == Encoding::Modern { OnLeave::Cancel } else { OnLeave::Finish };
     Ok((Call::new(tool, arguments, cx, on_leave), outbox))
+}
+
+/// The key under which a call may be sent again: of `_meta`, or of the header; where both are there, they are the same.
+fn key(params: &Params<'_>, header: Header<'_>) -> Result<Option<IdempotencyKey>, RpcError> {
+    let header =
+        IdempotencyKey::from_header(header).map_err(|bad| invalid(format!("the header `Idempotency-Key`: {bad}")))?;
+    let Some(raw) = params.meta.as_ref().and_then(|meta| meta.idempotency_key) else { return Ok(header) };
+    let bad = |bad: BadKey| invalid(format!("`params._meta[{:?}]`: {bad}", IdempotencyKey::META));
+    let key = raw.string().ok_or(BadKey).and_then(|text| text.parse::<IdempotencyKey>()).map_err(bad)?;
+    match header {
+        Some(header) if header != key => Err(invalid(format!(
+            "the header `Idempotency-Key` and `params._meta[{:?}]` differ; send one of them",
+            IdempotencyKey::META
+        ))),
+        _ => Ok(Some(key)),
+    }
 }
 
 fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>, RpcError> {
@@ -105,14 +127,24 @@ pub(crate) fn encode_call(
 ) -> Result<Vec<u8>, RpcError> {
     let output = match finished {
         Ok(output) => output,
-        Err(failure) if matches!(failure.error, ToolError::Unavailable(_)) => {
-            return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, failure.error.to_string()));
+        Err(Failure {
+            error: error @ (ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning)), ..
+        }) => {
+            return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()));
         }
-        Err(failure) => ToolOutput::text(server::told(failure.id, &failure.error)).as_error(),
+        Err(Failure { error: error @ ToolError::Key(KeyError::Reused), .. }) => return Err(invalid(error.to_string())),
+        Err(Failure { id, error, replayed }) => {
+            let output = ToolOutput::text(server::told(id, &error)).as_error();
+            if replayed { output.replayed() } else { output }
+        }
     };
     let any_structured = encoding == Encoding::Modern;
-    Ok(encoding.result(server, id, output.size(), |out| output.encode_members(out, any_structured)))
+    let meta = if output.is_replayed() { REPLAYED } else { "" };
+    Ok(encoding.result_with(server, id, output.size(), meta, |out| output.encode_members(out, any_structured)))
 }
+
+/// The member [`IdempotencyKey::REPLAYED_META`], as JSON.
+const REPLAYED: &str = r#""io.github.mcp-embed/replayed":true"#;
 
 fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(200, jsonrpc::INVALID_PARAMS, message)

@@ -12,7 +12,7 @@ use crate::memory::{MemoryCache, MemorySessions};
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::tool::Tool;
-use crate::tool::pipeline::Flights;
+use crate::tool::pipeline::{Flights, Keys};
 use crate::tool::registry::{BadTool, Registry, StaticTools, ToolSource};
 use crate::tool::spec::Icon;
 
@@ -190,7 +190,11 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
-        let presence = self.stores.as_ref().map(|stores| stores.presence.clone());
+        // Keys are kept also where nothing else is.
+        let keys = match &self.stores {
+            Some(stores) => Keys::new(stores),
+            None => Keys::new(&Stores::in_memory(clock.clone())),
+        };
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -205,7 +209,7 @@ impl ServerBuilder {
             spawner,
             ledger,
             history,
-            presence,
+            keys,
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),

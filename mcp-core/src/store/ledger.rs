@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::audit::{Head, Removal};
 use super::id::id;
+use super::idempotency::CallKey;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
@@ -50,12 +51,24 @@ pub trait Ledger: Send + Sync + 'static {
 pub enum Entry {
     /// A call that has ended.
     Call(CallRecord),
+    /// A call with a key was answered: at most one in a commit, and together with its record.
+    Answer(Answer),
     /// Records that are taken away for good.
     Removal(Removal),
     /// How far chains have come; for [`Audit::anchor`](super::audit::Audit::anchor).
     Anchor(Vec<Head>),
     /// The last link of what is removed of a chain, and its removal; for [`Audit::trim`](super::audit::Audit::trim).
     Checkpoint(Head),
+}
+
+/// That what was sent under a key is answered by the record of a call. It is a conflict where the call has lost the key meanwhile
+/// ([`Idempotency`](super::idempotency::Idempotency)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The key that the call has claimed.
+    pub key: CallKey,
+    /// The call.
+    pub call: CallId,
 }
 
 /// A call of a tool as it is kept.
@@ -101,11 +114,14 @@ pub enum Outcome {
     Cancelled,
     /// Something broke inside; the log has the cause under the call's id.
     Internal,
+    /// An earlier call with the same key was begun, and nobody knows what it has done.
+    OutcomeUnknown,
 }
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Ok, Self::Error, Self::Invalid, Self::TimedOut, Self::Cancelled, Self::Internal];
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Error, Self::Invalid, Self::TimedOut, Self::Cancelled, Self::Internal, Self::OutcomeUnknown];
 
     /// The word by which it is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -116,6 +132,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
+            Self::OutcomeUnknown => "outcome_unknown",
         }
     }
 }
@@ -130,7 +147,7 @@ impl FromStr for Outcome {
 
 /// A word that names no [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of ok, error, invalid, timed_out, cancelled, internal")]
+#[error("expected one of ok, error, invalid, timed_out, cancelled, internal, outcome_unknown")]
 pub struct UnknownOutcome;
 
 id! {

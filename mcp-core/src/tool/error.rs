@@ -10,12 +10,14 @@ use std::time::Duration;
 pub enum ToolError {
     /// The tool could not do what it was asked; the client and its model see the message, and can learn from it.
     Failed(String),
-    /// The arguments do not fit; the client sees each fault.
+    /// The arguments do not fit; the client sees each fault. Nothing was done: the call may be sent again under its key.
     Arguments(Vec<Fault>),
     /// The call took longer than it may.
     TimedOut(Duration),
     /// The client left, or the server stopped.
     Cancelled,
+    /// It was sent under a key, and that stands in the way.
+    Key(KeyError),
     /// The output is larger than it may be.
     TooLarge {
         /// Its size in bytes.
@@ -27,6 +29,33 @@ pub enum ToolError {
     Unavailable(Cause),
     /// Something broke. The cause goes to the log under the call's id; the client sees the id alone.
     Internal(Cause),
+}
+
+/// Why a call has no result because of the key under which it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The key was sent before, with other arguments. REST answers 422, MCP an error of the protocol.
+    Reused,
+    /// The call that has the key took longer than this one could wait. REST and MCP answer 503: it may be sent again.
+    StillRunning,
+    /// An earlier call with the key was begun and never answered, and to run the tool again might do its work twice. This is the
+    /// answer of the key from then on.
+    OutcomeUnknown,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reused => {
+                "the idempotency key was sent before with other arguments; send a new key with each call that is not the same"
+            }
+            Self::StillRunning => "the call with this idempotency key still runs; send it again later, with the same key",
+            Self::OutcomeUnknown => {
+                "the outcome is unknown: the call was begun, and the server that ran it ended before it answered; find out whether it has done its work before you call again"
+            }
+        })
+    }
 }
 
 /// What is logged and not shown.
@@ -91,6 +120,7 @@ impl fmt::Display for ToolError {
             }
             Self::TimedOut(after) => write!(f, "the tool took longer than {after:?} and was stopped"),
             Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::Key(error) => error.fmt(f),
             Self::TooLarge { size, limit } => {
                 write!(f, "the output has {size} bytes, more than the {limit} allowed; ask for less at a time")
             }

@@ -17,6 +17,7 @@ pub struct ToolOutput {
     /// JSON text. Where there is no content, its text stands in as content.
     structured: Option<Box<RawValue>>,
     is_error: bool,
+    replayed: bool,
 }
 
 impl ToolOutput {
@@ -56,6 +57,17 @@ impl ToolOutput {
     /// Whether the call failed.
     pub fn is_error(&self) -> bool {
         self.is_error
+    }
+
+    /// Whether it is that of an earlier call, which was sent under the same key.
+    pub fn is_replayed(&self) -> bool {
+        self.replayed
+    }
+
+    /// Marks it as that of an earlier call.
+    pub(crate) fn replayed(mut self) -> Self {
+        self.replayed = true;
+        self
     }
 
     /// The structured value as JSON text.
@@ -137,7 +149,12 @@ impl ToolOutput {
             is_error: bool,
         }
         let wire: Wire = serde_json::from_slice(json)?;
-        Ok(Self { content: wire.content, structured: wire.structured_content, is_error: wire.is_error })
+        Ok(Self {
+            content: wire.content,
+            structured: wire.structured_content,
+            is_error: wire.is_error,
+            replayed: false,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod checks;
+mod idempotency;
 mod invoke;
 mod limit;
 mod measure;
@@ -20,7 +21,9 @@ use crate::context::Context;
 use crate::store::ledger::CallId;
 
 pub(crate) use cache::Flights;
+pub(crate) use idempotency::Keys;
 pub(crate) use measure::Meter;
+use record::Recording;
 
 /// How a call ended.
 pub(crate) type Finished = Result<ToolOutput, Failure>;
@@ -30,6 +33,15 @@ pub(crate) type Finished = Result<ToolOutput, Failure>;
 pub(crate) struct Failure {
     pub(crate) id: CallId,
     pub(crate) error: ToolError,
+    /// Whether an earlier call has failed, which this one repeats.
+    pub(crate) replayed: bool,
+}
+
+impl Failure {
+    /// A call that has failed by itself. The cause that the client does not see goes into the log.
+    fn of(error: ToolError, tool: &OfferedTool, cx: &Context) -> Self {
+        Self { id: cx.call_id(), error: logged(error, tool, cx), replayed: false }
+    }
 }
 
 /// Runs one call, and completes when it is recorded.
@@ -42,15 +54,27 @@ pub(crate) fn run(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> 
 }
 
 async fn recorded(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
+    if let Some(key) = cx.kept_key() {
+        // Boxed, so that calls which do without it are not as large.
+        return Box::pin(idempotency::call(key, &tool, &arguments, &cx)).await;
+    }
     let result = async {
         let record = record::begin(&tool, &arguments, &cx)?;
         let result = stages(&tool, arguments, &cx).await;
         match record {
-            Some(record) => record.end(result).await,
+            Some(record) => ended(record, result).await,
             None => result,
         }
     };
-    result.await.map_err(|error| Failure { id: cx.call_id(), error: logged(error, &tool, &cx) })
+    result.await.map_err(|error| Failure::of(error, &tool, &cx))
+}
+
+/// Records how a call has ended; one whose record cannot be kept has no result.
+async fn ended(record: Recording, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
+    match record.end(&result, None).await {
+        Ok(()) => result,
+        Err(error) => Err(ToolError::Unavailable(Box::new(error))),
+    }
 }
 
 async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {

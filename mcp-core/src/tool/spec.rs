@@ -90,10 +90,19 @@ impl Icon {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) read_only: bool,
+    pub(crate) repeatable: bool,
+    pub(crate) deduplicated: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_output: Option<usize>,
     pub(crate) cache: Option<CachePolicy>,
     pub(crate) invalidates: Vec<&'static str>,
+}
+
+impl Policy {
+    /// Whether the tool may be run again where nobody knows what it has done.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.read_only || self.repeatable
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -190,10 +199,21 @@ macro_rules! policy_methods {
                 self
             }
 
-            /// Running it again with the same arguments is harmless. Sets `idempotentHint`.
+            /// Running it again with the same arguments is harmless. Sets `idempotentHint`. A call that was sent under a key, and
+            /// whose server ended in the middle, is run again when it is sent again; without this word it is answered that its
+            /// [outcome is unknown](crate::tool::error::KeyError::OutcomeUnknown).
             #[must_use]
             pub fn repeatable(mut self) -> Self {
+                self$(.$spec)?.policy.repeatable = true;
                 self$(.$spec)?.wire.annotations.idempotent_hint = Some(true);
+                self
+            }
+
+            /// Its results are kept by key also where another tool calls it. (Where a client sends a key, the result of every tool is
+            /// kept.) A tool that was sent under a key, and is run again, finds the answers of the calls that it made before.
+            #[must_use]
+            pub fn deduplicated(mut self) -> Self {
+                self$(.$spec)?.policy.deduplicated = true;
                 self
             }
 

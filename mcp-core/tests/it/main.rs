@@ -5,6 +5,7 @@ mod caching;
 mod ending;
 mod eras;
 mod errors;
+mod keyed;
 mod leaving;
 mod listing;
 mod measuring;

@@ -103,7 +103,10 @@ impl Document {
         let path = route.segments.iter().map(|(name, about)| {
             json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
         });
-        let query = route.query.map(|query| self.query(query)).unwrap_or_default();
+        let mut others = route.query.map(|query| self.query(query)).unwrap_or_default();
+        if route.id == CALL_TOOL {
+            others.push(idempotency_key());
+        }
         let mut responses = Map::new();
         for (status, schema) in route.answers {
             responses.insert(status.to_string(), self.response(meaning(*status), &FORMS, *schema));
@@ -116,7 +119,7 @@ impl Document {
             "operationId": route.id,
             "summary": route.about,
             "tags": [table.about],
-            "parameters": path.chain(query).collect::<Vec<_>>(),
+            "parameters": path.chain(others).collect::<Vec<_>>(),
             "responses": responses,
         });
         if let Some(body) = route.body {
@@ -139,7 +142,7 @@ impl Document {
         operation["summary"] = shown.get("title").cloned().unwrap_or_else(|| name.into());
         operation["description"] = spec.description().into();
         operation["tags"] = json!([TOOLS]);
-        operation["parameters"] = json!([]);
+        operation["parameters"] = json!([idempotency_key()]);
         let input = self.adopt(format!("{name}.input"), Value::Object(spec.input_schema().clone()));
         let required =
             spec.input_schema().get("required").is_some_and(|names| names.as_array().is_some_and(|n| !n.is_empty()));
@@ -201,6 +204,17 @@ impl Document {
     }
 }
 
+/// The header under which a call may be sent again.
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "Sent again under the same key, the call is not made again: the answer is that of the first, with `Idempotency-Replayed: true`. With other arguments it is refused (422).",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    })
+}
+
 fn meaning(status: u16) -> &'static str {
     match status {
         200 => "Done",
@@ -211,7 +225,7 @@ fn meaning(status: u16) -> &'static str {
         406 => "`Accept` names no form that there is",
         408 => "The body came too slowly",
         413 => "The body is too large",
-        422 => "The arguments do not fit; `errors` has each fault",
+        422 => "The arguments do not fit, and `errors` has each fault; or the key was sent before with others",
         500 => "Something broke inside; `instance` is the id under which the log has it",
         503 => "Not now; try again later",
         504 => "It took too long and was stopped",

@@ -7,7 +7,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use mcp_core::endpoint::answer::Refusal;
 use mcp_core::store::StoreError;
-use mcp_core::{CallError, ToolError};
+use mcp_core::tool::error::KeyError;
+use mcp_core::{CallError, IdempotencyKey, ToolError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -25,6 +26,9 @@ pub(crate) struct Problem {
     instance: Option<String>,
     #[serde(skip)]
     extra: Option<(&'static str, Cow<'static, str>)>,
+    /// Whether it is that of an earlier call, which was sent under the same key.
+    #[serde(skip)]
+    replayed: bool,
 }
 
 /// A problem as it is sent (RFC 9457).
@@ -52,6 +56,7 @@ impl Problem {
             errors: Vec::new(),
             instance: None,
             extra: (status == 503).then_some(("retry-after", "1".into())),
+            replayed: false,
         }
     }
 
@@ -93,17 +98,18 @@ impl From<StoreError> for Problem {
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let detail = error.to_string();
-        let CallError::Tool { id, error } = error else { return Self::new(404, detail) };
+        let CallError::Tool { id, error, replayed } = error else { return Self::new(404, detail) };
         let status = match error {
             ToolError::Arguments(faults) => {
                 let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, detail: fault.detail });
                 return Self { errors: errors.collect(), ..Self::new(422, detail) };
             }
             ToolError::TimedOut(_) => 504,
-            ToolError::Cancelled | ToolError::Unavailable(_) => 503,
+            ToolError::Key(KeyError::Reused) => 422,
+            ToolError::Cancelled | ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning) => 503,
             _ => 500,
         };
-        Self { instance: Some(format!("urn:uuid:{id}")), ..Self::new(status, detail) }
+        Self { instance: Some(format!("urn:uuid:{id}")), replayed, ..Self::new(status, detail) }
     }
 }
 
@@ -122,6 +128,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status_code());
         if let Some((name, value)) = &self.extra {
             response.insert_header((*name, value.as_ref()));
+        }
+        if self.replayed {
+            response.insert_header((IdempotencyKey::REPLAYED_HEADER, "true"));
         }
         let title = self.status_code().canonical_reason().unwrap_or_default();
         let body = serde_json::to_vec(&Titled { title, problem: self }).unwrap_or_default();

@@ -1,13 +1,16 @@
 //! `/tools`: what is offered, and calling it.
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use mcp_core::{Arguments, CallError, Endpoint, ToolError, ToolOutput};
+use mcp_core::endpoint::head::Head;
+use mcp_core::tool::error::KeyError;
+use mcp_core::{Arguments, CallError, Endpoint, IdempotencyKey, ToolError, ToolOutput};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::problem::Problem;
 use super::{Admitted, json};
-use crate::exchange;
+use crate::exchange::{self, ActixHead};
 
 /// Which page of a list.
 #[derive(Deserialize, JsonSchema)]
@@ -55,7 +58,7 @@ pub(super) async fn show(
     Ok(json(endpoint.server().find_tool(&name)?.json().clone()))
 }
 
-/// Calls a tool. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.
+/// Calls a tool; under a key, once, however often it is sent. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.
 pub(super) async fn call(
     Admitted(caller): Admitted,
     request: HttpRequest,
@@ -69,11 +72,31 @@ pub(super) async fn call(
     } else {
         Arguments::from_json(body).map_err(|error| Problem::new(400, error.to_string()))?
     };
-    match endpoint.server().call_tool(caller, &name, arguments).await {
-        Ok(output) => Ok(json(output.to_json())),
-        Err(CallError::Tool { error: error @ (ToolError::Failed(_) | ToolError::TooLarge { .. }), .. }) => {
-            Ok(json(ToolOutput::text(error.to_string()).as_error().to_json()))
+    let key = IdempotencyKey::from_header(ActixHead::of(&request).header(IdempotencyKey::HEADER))
+        .map_err(|bad| Problem::new(400, format!("`Idempotency-Key`: {bad}")))?;
+    let called = match key {
+        Some(key) => endpoint.server().call_tool_once(caller, &key, &name, arguments).await,
+        None => endpoint.server().call_tool(caller, &name, arguments).await,
+    };
+    match called {
+        Ok(output) => Ok(result(&output, output.is_replayed())),
+        Err(CallError::Tool { error, replayed, .. }) if is_said_by_the_tool(&error) => {
+            Ok(result(&ToolOutput::text(error.to_string()).as_error(), replayed))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the client, and its model, are to see an error as a result.
+fn is_said_by_the_tool(error: &ToolError) -> bool {
+    matches!(error, ToolError::Failed(_) | ToolError::TooLarge { .. } | ToolError::Key(KeyError::OutcomeUnknown))
+}
+
+fn result(output: &ToolOutput, replayed: bool) -> HttpResponse {
+    let mut response = json(output.to_json());
+    if replayed {
+        let name = HeaderName::from_static(IdempotencyKey::REPLAYED_HEADER);
+        response.headers_mut().insert(name, HeaderValue::from_static("true"));
+    }
+    response
 }

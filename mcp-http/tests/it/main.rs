@@ -7,6 +7,7 @@ mod commands;
 mod docs;
 mod forms;
 mod health;
+mod keyed;
 mod log;
 mod metrics;
 mod openapi;

@@ -50,6 +50,10 @@ impl Linker {
         let Some(key) = &self.key else { return Arc::default() };
         let marks: Vec<Mark> = entries.flat_map(Entry::marks).collect();
         if marks.is_empty() {
+            // All was outrun. What was sent before is given up.
+            if self.sent.take().is_some() {
+                self.chain = None;
+            }
             return Arc::default();
         }
         let sent = match self.sent.take() {

@@ -2,6 +2,7 @@
 
 pub(super) mod api_key;
 pub(super) mod call;
+pub(super) mod claim;
 pub(super) mod key;
 pub(super) mod lease;
 pub(super) mod link;

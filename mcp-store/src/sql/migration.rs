@@ -4,6 +4,7 @@
 //! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
 mod calls;
+mod claims;
 mod keys;
 mod leases;
 mod links;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(keys::Keys),
             Box::new(principals::Principals),
             Box::new(threads::Threads),
+            Box::new(claims::Claims),
             Box::new(replicas::Replicas),
             Box::new(links::Links),
         ]

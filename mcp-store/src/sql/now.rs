@@ -29,9 +29,11 @@ impl Now {
         let mut values: Vec<Value> = values.into_iter().collect();
         let sql = if self.backend == DbBackend::Postgres {
             sql.replace("{now}", POSTGRES_NOW)
-        } else {
+        } else if sql.contains("{now}") {
             values.push(self.clock.now().as_micros().into());
             sql.replace("{now}", &format!("${}", values.len()))
+        } else {
+            sql.to_owned()
         };
         Statement::from_sql_and_values(self.backend, sql, values)
     }

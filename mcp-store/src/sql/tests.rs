@@ -97,13 +97,14 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         assert!(name.starts_with("mcp_"), "{name}");
     }
     // By these the house finds what has ended, and the tenant of a key.
-    let of_callers = |name: &str| !["mcp_sessions_ends", "mcp_api_keys_hash"].contains(&name);
+    let of_callers = |name: &str| !["mcp_sessions_ends", "mcp_claims_at", "mcp_api_keys_hash"].contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
         assert!(sql.contains("(\"tenant\", "), "{name}: {sql}");
     }
     for (name, key) in [
         ("mcp_api_keys", r#"("tenant", "id")"#),
         ("mcp_calls", r#"("tenant", "id")"#),
+        ("mcp_claims", r#"("tenant", "principal", "tool", "key")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_settings", r#"("tenant", "name")"#),
         ("mcp_threads", r#"("tenant", "owner", "id")"#),

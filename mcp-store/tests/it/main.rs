@@ -2,6 +2,7 @@
 
 mod data_model;
 mod fault_proxy;
+mod keyed;
 mod opening;
 mod postgres;
 #[cfg(target_os = "linux")]
@@ -36,6 +37,7 @@ fn url(folder: &TempDir) -> String {
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::audit_contract!(fresh);
+mcp_core::idempotency_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);

@@ -24,10 +24,9 @@ async fn fresh() -> Fresh {
     config.secret_keys = vec![[1; 32]];
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
-        for table in ["mcp_leases", "mcp_replicas"] {
-            let earlier = format!("UPDATE {table} SET until = until - {}", time.as_micros());
-            PostgresServer::shared().query(&database, &earlier);
-        }
+        let earlier = ["mcp_leases SET until = until", "mcp_replicas SET until = until", "mcp_claims SET at = at"]
+            .map(|set| format!("UPDATE {set} - {};", time.as_micros()));
+        PostgresServer::shared().query(&database, &earlier.concat());
     };
     Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age)
 }
@@ -35,6 +34,7 @@ async fn fresh() -> Fresh {
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
 mcp_core::audit_contract!(fresh);
+mcp_core::idempotency_contract!(fresh);
 mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);

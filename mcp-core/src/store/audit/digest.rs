@@ -87,6 +87,8 @@ impl Entry {
                 number: 0,
                 digest: call.digest(),
             }],
+            // It stands in the record.
+            Self::Answer(_) => Vec::new(),
             Self::Removal(removal) => removal.marks(),
             Self::Anchor(heads) => heads.iter().map(|head| head.mark(Kind::ANCHOR)).collect(),
             Self::Checkpoint(head) => vec![head.mark(Kind::CHECKPOINT)],

@@ -127,6 +127,7 @@ fn share(error: &ToolError) -> ToolError {
         ToolError::Arguments(faults) => ToolError::Arguments(faults.clone()),
         ToolError::TimedOut(after) => ToolError::TimedOut(*after),
         ToolError::Cancelled => ToolError::Cancelled,
+        ToolError::Key(error) => ToolError::Key(*error),
         ToolError::TooLarge { size, limit } => ToolError::TooLarge { size: *size, limit: *limit },
         ToolError::Unavailable(cause) => ToolError::Unavailable(cause.to_string().into()),
         ToolError::Internal(cause) => ToolError::Internal(cause.to_string().into()),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Finished;
 use super::record::outcome_of;
+use super::{Failure, Finished};
 use crate::context::Context;
-use crate::measure::{CacheMeasures, Histogram, ToolMeasures};
+use crate::measure::{CacheMeasures, Histogram, KeyMeasures, ToolMeasures};
 use crate::store::ledger::Outcome;
 use crate::tool::arguments::Arguments;
+use crate::tool::error::{KeyError, ToolError};
 use crate::tool::registry::OfferedTool;
 
 /// What is counted of one tool.
@@ -22,17 +23,21 @@ pub(crate) struct Meter {
     durations: Histogram,
     /// In the order of [`CacheUse`].
     cache: [AtomicU64; 3],
+    /// Calls that were answered by an earlier one, and those that waited for one in vain.
+    keys: [AtomicU64; 2],
 }
 
 impl Meter {
     pub(crate) fn read(&self, tool: &str, cached: bool) -> ToolMeasures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [replayed, still_running] = std::array::from_fn(|n| read(&self.keys[n]));
         let [hits, misses, shared] = std::array::from_fn(|n| read(&self.cache[n]));
         ToolMeasures {
             tool: tool.to_owned(),
             in_flight: read(&self.in_flight),
             calls: Outcome::ALL.map(|outcome| (outcome, read(&self.calls[outcome as usize]))),
             durations: self.durations.read(),
+            keys: KeyMeasures { replayed, still_running },
             cache: cached.then_some(CacheMeasures { hits, misses, shared }),
         }
     }
@@ -42,7 +47,12 @@ impl Meter {
 pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
     let mut measuring = Measuring::begin(&tool.meter, &cx);
     let finished = super::recorded(tool.clone(), arguments, cx.clone()).await;
-    measuring.outcome = outcome_of(finished.as_ref().map_err(|failure| &failure.error));
+    measuring.end = match &finished {
+        Ok(output) if output.is_replayed() => End::Key(0),
+        Err(failure) if failure.replayed => End::Key(0),
+        Err(Failure { error: ToolError::Key(KeyError::StillRunning), .. }) => End::Key(1),
+        ended => End::Call(outcome_of(ended.as_ref().map_err(|failure| &failure.error))),
+    };
     drop(measuring);
     finished
 }
@@ -52,21 +62,35 @@ struct Measuring<'a> {
     meter: &'a Meter,
     cx: &'a Context,
     started: Duration,
-    outcome: Outcome,
+    end: End,
+}
+
+/// How it ends.
+enum End {
+    Call(Outcome),
+    /// No call was made: its place in [`Meter::keys`].
+    Key(usize),
 }
 
 impl<'a> Measuring<'a> {
     fn begin(meter: &'a Meter, cx: &'a Context) -> Self {
         meter.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { meter, cx, started: cx.clock().monotonic(), outcome: Outcome::Cancelled }
+        Self { meter, cx, started: cx.clock().monotonic(), end: End::Call(Outcome::Cancelled) }
     }
 }
 
 impl Drop for Measuring<'_> {
     fn drop(&mut self) {
         let took = self.cx.clock().monotonic().saturating_sub(self.started);
-        self.meter.durations.observe(took);
-        self.meter.calls[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        match self.end {
+            End::Call(outcome) => {
+                self.meter.durations.observe(took);
+                self.meter.calls[outcome as usize].fetch_add(1, Ordering::Relaxed);
+            }
+            End::Key(place) => {
+                self.meter.keys[place].fetch_add(1, Ordering::Relaxed);
+            }
+        }
         self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

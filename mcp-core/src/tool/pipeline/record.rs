@@ -7,20 +7,30 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::server;
-use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
+use crate::store::StoreError;
+use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
 use crate::tool::arguments::Arguments;
-use crate::tool::error::ToolError;
+use crate::tool::error::{KeyError, ToolError};
 use crate::tool::output::ToolOutput;
 use crate::tool::registry::OfferedTool;
 
 /// Begins a record, if the server keeps any. A call whose record could not be kept is not begun.
 pub(super) fn begin(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Result<Option<Recording>, ToolError> {
     let server = &cx.inner().server;
-    let Some(ledger) = server.ledger() else { return Ok(None) };
+    server.ledger().map(|ledger| begin_on(ledger, tool, arguments, cx)).transpose()
+}
+
+/// Begins a record of a call that `ledger` admits.
+pub(super) fn begin_on(
+    ledger: &dyn Ledger,
+    tool: &OfferedTool,
+    arguments: &Arguments,
+    cx: &Context,
+) -> Result<Recording, ToolError> {
     ledger.admit().map_err(|error| ToolError::Unavailable(Box::new(error)))?;
-    let started = server.clock().monotonic();
-    let (at, arguments) = (server.clock().now(), arguments.as_bytes().clone());
-    Ok(Some(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true }))
+    let clock = cx.clock();
+    let (at, started, arguments) = (clock.now(), clock.monotonic(), arguments.as_bytes().clone());
+    Ok(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true })
 }
 
 /// A call that is being recorded. Dropped before its end, it records that the call was cancelled.
@@ -34,24 +44,27 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Commits the record. A call whose record cannot be kept has no result: what is acknowledged is recorded.
-    pub(super) async fn end(mut self, result: Result<ToolOutput, ToolError>) -> Result<ToolOutput, ToolError> {
+    /// Commits the record, and what must be committed with it. A call whose record cannot be kept has no result: what is acknowledged
+    /// is recorded.
+    pub(super) async fn end(
+        mut self,
+        result: &Result<ToolOutput, ToolError>,
+        with: Option<Entry>,
+    ) -> Result<(), StoreError> {
         self.open = false;
-        let text = match &result {
+        let text = match result {
             Ok(output) => output.to_json(),
             Err(error) => shown(self.cx.call_id(), error),
         };
-        match self.commit(outcome_of(result.as_ref()), text).await {
-            Ok(()) => result,
-            Err(error) => Err(ToolError::Unavailable(Box::new(error))),
-        }
+        self.commit(outcome_of(result.as_ref()), text, with).await
     }
 
     fn commit(
         &mut self,
         outcome: Outcome,
         result: Bytes,
-    ) -> impl Future<Output = Result<(), crate::store::StoreError>> + use<> {
+        with: Option<Entry>,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let inner = self.cx.inner();
         let record = CallRecord {
             id: inner.id,
@@ -65,7 +78,9 @@ impl Recording {
             at: self.at,
             duration: inner.server.clock().monotonic().saturating_sub(self.started),
         };
-        let committed = inner.server.ledger().map(|ledger| ledger.commit(vec![Entry::Call(record)]));
+        let ledger =
+            if self.cx.kept_key().is_some() { Some(&*inner.server.keys().ledger) } else { inner.server.ledger() };
+        let committed = ledger.map(|ledger| ledger.commit([Entry::Call(record)].into_iter().chain(with).collect()));
         async move { if let Some(committed) = committed { committed.await } else { Ok(()) } }
     }
 }
@@ -74,7 +89,7 @@ impl Drop for Recording {
     fn drop(&mut self) {
         if self.open {
             // `commit` has queued the entry when it returns; the writer's answer is nobody's concern any more.
-            drop(self.commit(Outcome::Cancelled, shown(self.cx.call_id(), &ToolError::Cancelled)));
+            drop(self.commit(Outcome::Cancelled, shown(self.cx.call_id(), &ToolError::Cancelled), None));
         }
     }
 }
@@ -89,9 +104,12 @@ pub(super) fn outcome_of(result: Result<&ToolOutput, &ToolError>) -> Outcome {
         Ok(output) if output.is_error() => Outcome::Error,
         Ok(_) => Outcome::Ok,
         Err(ToolError::Failed(_) | ToolError::TooLarge { .. }) => Outcome::Error,
-        Err(ToolError::Arguments(_)) => Outcome::Invalid,
+        Err(ToolError::Arguments(_) | ToolError::Key(KeyError::Reused)) => Outcome::Invalid,
+        Err(ToolError::Key(KeyError::OutcomeUnknown)) => Outcome::OutcomeUnknown,
         Err(ToolError::TimedOut(_)) => Outcome::TimedOut,
         Err(ToolError::Cancelled) => Outcome::Cancelled,
-        Err(ToolError::Unavailable(_) | ToolError::Internal(_)) => Outcome::Internal,
+        Err(ToolError::Unavailable(_) | ToolError::Internal(_) | ToolError::Key(KeyError::StillRunning)) => {
+            Outcome::Internal
+        }
     }
 }

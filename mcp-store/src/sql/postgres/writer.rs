@@ -8,19 +8,25 @@ use std::time::Duration;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::Entry;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
-use sea_orm::sqlx::{self, ConnectOptions};
+use sea_orm::sqlx::{self, ConnectOptions, Executor};
 
 use super::READ_ONLY;
 use crate::ledger::{Outrun, Sink};
-use crate::sql::batch::Batch;
+use crate::sql::batch::{Batch, left};
 use crate::sql::chain::Linker;
 use crate::sql::error::sqlx_error;
+use crate::sql::writer::answers;
 
 /// Writes what is committed into PostgreSQL, on a connection of its own: no pool stands between, and whoever reads much does not
-/// hold it up. One statement is one transaction.
+/// hold it up. One statement is one transaction, where nothing can be outrun.
 pub(crate) struct PostgresWriter {
-    options: PgConnectOptions,
+    line: Line,
     linker: Linker,
+}
+
+/// The connection.
+struct Line {
+    options: PgConnectOptions,
     /// Nothing, while it is in use, and when it has failed.
     connection: Option<PgConnection>,
 }
@@ -30,14 +36,16 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 impl PostgresWriter {
     pub(super) fn new(options: PgConnectOptions, linker: Linker) -> Self {
-        Self { options, linker, connection: None }
+        Self { line: Line { options, connection: None }, linker }
     }
+}
 
+impl Line {
     /// Does `work` on the connection, which is closed if that fails or takes too long.
-    async fn on_connection(
+    async fn on_connection<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), sqlx::Error> + Send,
-    ) -> Result<(), StoreError> {
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error> + Send,
+    ) -> Result<T, StoreError> {
         let kept = self.connection.take();
         let done = tokio::time::timeout(DEADLINE, async {
             let mut connection = match kept {
@@ -59,6 +67,21 @@ impl PostgresWriter {
             Err(late) => Err(StoreError::Unavailable { store: "ledger", source: Some(Arc::new(late)) }),
         }
     }
+
+    /// Does `work` in a transaction. The connection is the writer's alone, and closed where this is left in the middle, so that nobody
+    /// else is ever inside of it.
+    async fn in_transaction<T: Send>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error> + Send,
+    ) -> Result<T, StoreError> {
+        self.on_connection(async |connection| {
+            connection.execute("BEGIN").await?;
+            let done = work(&mut *connection).await;
+            connection.execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+            done
+        })
+        .await
+    }
 }
 
 impl Sink for PostgresWriter {
@@ -66,18 +89,33 @@ impl Sink for PostgresWriter {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let batch = Batch::of(commits)?;
-        let links = self.linker.link(commits.iter().copied().flatten());
-        let written = self.on_connection(async |connection| statement::write(connection, &batch, &links).await).await;
+        let (batch, Self { line, linker }) = (Batch::of(commits)?, self);
+        let written = if batch.answers.is_empty() {
+            let links = linker.link(commits.iter().copied().flatten());
+            let write = async |connection: &mut PgConnection| statement::write(connection, &batch, &links).await;
+            line.on_connection(write).await.map(|()| Outrun::new())
+        } else {
+            line.in_transaction(async |connection| {
+                let outrun = answers::keep_on_postgres(connection, &batch.answers).await?;
+                let left = left(commits, &outrun);
+                // They have been sorted before.
+                let batch = Batch::of(&left).map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+                let links = linker.link(left.iter().copied().flatten());
+                statement::write(connection, &batch, &links).await?;
+                Ok(outrun)
+            })
+            .await
+        };
         self.linker.ended(&written);
-        written.map(|()| Outrun::new())
+        written
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {
-        self.on_connection(async |connection| {
-            let read_only: bool = sqlx::query_scalar(READ_ONLY).fetch_one(connection).await?;
-            if read_only { Err(sqlx::Error::Protocol("the server only reads".to_owned())) } else { Ok(()) }
-        })
-        .await
+        self.line
+            .on_connection(async |connection| {
+                let read_only: bool = sqlx::query_scalar(READ_ONLY).fetch_one(connection).await?;
+                if read_only { Err(sqlx::Error::Protocol("the server only reads".to_owned())) } else { Ok(()) }
+            })
+            .await
     }
 }

@@ -2,26 +2,28 @@
 
 mod links;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{CallRecord, Entry};
 use sea_orm::sea_query::{OnConflict, Query, SqliteQueryBuilder};
-use sea_orm::{ConnectionTrait, DbBackend, Iterable, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Iterable, Statement, Value};
 
 use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
-use crate::sql::batch::Batch;
+use crate::sql::batch::{Batch, left};
 use crate::sql::chain::Linker;
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
+use crate::sql::writer::answers;
 
 /// Writes what is committed into SQLite.
 pub(crate) struct SqliteWriter {
     database: Database,
-    linker: Linker,
+    /// Shared with a transaction that goes on by itself.
+    linker: Arc<Mutex<Linker>>,
     /// How many answers are still to be lost.
     #[cfg(test)]
     pub(in crate::sql) to_lose: usize,
@@ -31,11 +33,56 @@ impl SqliteWriter {
     pub(crate) fn new(database: Database, linker: Linker) -> Self {
         Self {
             database,
-            linker,
+            linker: Arc::new(Mutex::new(linker)),
             #[cfg(test)]
             to_lose: 0,
         }
     }
+}
+
+impl SqliteWriter {
+    /// Writes first what may be outrun. The transaction goes on by itself, and so has what it writes.
+    async fn write_in_order(&self, commits: &[&[Entry]]) -> Result<Outrun, DbErr> {
+        let commits: Vec<Vec<Entry>> = commits.iter().map(|entries| entries.to_vec()).collect();
+        let linker = self.linker.clone();
+        let write = self.database.transaction(|transaction| {
+            async move {
+                let commits: Vec<&[Entry]> = commits.iter().map(Vec::as_slice).collect();
+                let outrun = answers::keep_on_sqlite(transaction, &sorted(&commits)?.answers).await?;
+                let left = left(&commits, &outrun);
+                let statements = all(&sorted(&left)?, &linker, &left);
+                run(transaction, statements).await?;
+                Ok(outrun)
+            }
+            .boxed()
+        });
+        write.await
+    }
+}
+
+/// Sorts what has been sorted before.
+fn sorted<'e>(commits: &[&'e [Entry]]) -> Result<Batch<'e>, DbErr> {
+    Batch::of(commits).map_err(|error| DbErr::Custom(error.to_string()))
+}
+
+/// The statements that write all of `commits`, of which `batch` is made, but for answers.
+fn all(batch: &Batch<'_>, linker: &Mutex<Linker>, commits: &[&[Entry]]) -> Vec<Statement> {
+    let mut statements = statements(&batch.calls);
+    statements.extend(links::statements(&lock(linker).link(commits.iter().copied().flatten())));
+    statements.extend(links::removals(batch));
+    statements
+}
+
+async fn run(transaction: &DatabaseTransaction, statements: Vec<Statement>) -> Result<(), DbErr> {
+    for statement in statements {
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(())
+}
+
+/// A linker is sound at every moment, so that a panic elsewhere does not matter.
+fn lock(linker: &Mutex<Linker>) -> MutexGuard<'_, Linker> {
+    linker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sink for SqliteWriter {
@@ -44,19 +91,14 @@ impl Sink for SqliteWriter {
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         let batch = Batch::of(commits)?;
-        let mut statements = statements(&batch.calls);
-        statements.extend(links::statements(&self.linker.link(commits.iter().copied().flatten())));
-        statements.extend(links::removals(&batch));
-        let write = self.database.transaction(|transaction| {
-            async move {
-                for statement in statements {
-                    transaction.execute_raw(statement).await?;
-                }
-                Ok(Outrun::new())
-            }
-            .boxed()
-        });
-        let written = write.await.map_err(store_error("ledger"));
+        let written = if batch.answers.is_empty() {
+            let statements = all(&batch, &self.linker, commits);
+            let write = self.database.transaction(|transaction| async { run(transaction, statements).await }.boxed());
+            write.await.map(|()| Outrun::new())
+        } else {
+            self.write_in_order(commits).await
+        };
+        let written = written.map_err(store_error("ledger"));
         #[cfg(test)]
         let written = match self.to_lose.checked_sub(1) {
             None => written,
@@ -65,7 +107,7 @@ impl Sink for SqliteWriter {
                 Err(StoreError::Unavailable { store: "ledger", source: None })
             }
         };
-        self.linker.ended(&written);
+        lock(&self.linker).ended(&written);
         written
     }
 
