@@ -8,6 +8,7 @@ mod limits;
 mod notes;
 mod principals;
 mod replicas;
+mod runs;
 mod sessions;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use calls::Calls;
 use notes::Shelf;
+use runs::Journals;
 
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
@@ -30,24 +32,25 @@ pub use sessions::MemorySessions;
 pub use settings::MemorySettings;
 pub use threads::MemoryThreads;
 
-/// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History) and
+/// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History), [`Runs`](crate::store::runs::Runs) and
 /// [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     calls: Mutex<Calls>,
+    runs: Mutex<Journals>,
     notes: Mutex<Shelf>,
 }
 
 impl MemoryStore {
-    /// How many calls, and how many notes, are kept.
+    /// How many calls, how many runs, and how many notes, are kept.
     pub const CAPACITY: usize = 10_000;
 
-    /// How many bytes of calls, and how many of notes, are kept.
+    /// How many bytes of calls, of runs, and of notes, are kept.
     pub const BYTES: usize = 64 * 1024 * 1024;
 
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, calls: Mutex::default(), notes: Mutex::default() }
+        Self { clock, calls: Mutex::default(), runs: Mutex::default(), notes: Mutex::default() }
     }
 }
 

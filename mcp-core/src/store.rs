@@ -15,6 +15,7 @@ pub mod limits;
 pub mod notes;
 pub mod principals;
 pub mod replicas;
+pub mod runs;
 pub mod sessions;
 pub mod settings;
 pub mod threads;
@@ -41,6 +42,7 @@ use limits::Limits;
 use notes::Notes;
 use principals::Principals;
 use replicas::{Replica, Replicas};
+use runs::Runs;
 use sessions::Sessions;
 use settings::Settings;
 use threads::Threads;
@@ -49,10 +51,12 @@ use threads::Threads;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Stores {
-    /// The one door through which calls are written.
+    /// The one door through which calls and steps of runs are written.
     pub ledger: Arc<dyn Ledger>,
-    /// What was written through it.
+    /// The calls that were written through it.
     pub history: Arc<dyn History>,
+    /// The runs whose steps were written through it.
+    pub runs: Arc<dyn Runs>,
     /// Callers' notes.
     pub notes: Arc<dyn Notes>,
     /// What callers said, in order.
@@ -90,12 +94,14 @@ pub struct Books {
     pub ledger: Arc<dyn Ledger>,
     /// The calls that were written through it.
     pub history: Arc<dyn History>,
+    /// The runs whose steps were written through it.
+    pub runs: Arc<dyn Runs>,
 }
 
 impl Books {
     /// One store that is all of them.
-    pub fn from_one(store: Arc<impl Ledger + History>) -> Self {
-        Self { ledger: store.clone(), history: store }
+    pub fn from_one(store: Arc<impl Ledger + History + Runs>) -> Self {
+        Self { ledger: store.clone(), history: store.clone(), runs: store }
     }
 }
 
@@ -108,6 +114,7 @@ impl Stores {
         Self {
             ledger: books.ledger,
             history: books.history,
+            runs: books.runs,
             notes,
             threads: Arc::new(MemoryThreads::default()),
             principals: principals.clone(),

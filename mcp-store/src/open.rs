@@ -26,6 +26,7 @@ use crate::sql::postgres::PostgresDatabase;
 use crate::sql::principals::SqlPrincipals;
 use crate::sql::principals::api_keys::SqlApiKeys;
 use crate::sql::replicas::SqlReplicas;
+use crate::sql::runs::SqlRuns;
 use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
@@ -165,7 +166,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Location::Sqlite(file) => {
             file.migrate().await?;
             let database = file.connect().await?;
-            (database.clone(), QueuedLedger::start(SqliteWriter::new(database)))
+            (database.clone(), QueuedLedger::start(SqliteWriter::new(database).clock(config.clock.clone())))
         }
     };
     for purpose in Purpose::ALL {
@@ -174,7 +175,11 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     let ledger = Arc::new(ledger);
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
-        Books { ledger: ledger.clone(), history: Arc::new(SqlCalls::new(database.clone())) },
+        Books {
+            ledger: ledger.clone(),
+            history: Arc::new(SqlCalls::new(database.clone())),
+            runs: Arc::new(SqlRuns::new(database.clone(), config.clock.clone())),
+        },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
         cache.clone(),
         config.clock.clone(),

@@ -42,10 +42,15 @@ fn size(call: &CallRecord) -> usize {
 
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let mut calls = lock(&self.calls);
+        let (mut calls, mut runs) = (lock(&self.calls), lock(&self.runs));
+        if let Err(error) = runs.judge(&entries) {
+            return std::future::ready(Err(error)).boxed();
+        }
         for entry in entries {
             match entry {
                 Entry::Call(call) => calls.add(call),
+                Entry::Step { hold, step } => runs.step(&hold, step),
+                Entry::Turn { hold, turn } => runs.turn(&hold, turn, self.clock.now()),
             }
         }
         calls.forget_the_oldest();

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::id::id;
+use super::runs::{self, Hold, Step, Turn};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
-/// Writes what must be written together. What it has written is read through [`History`](super::history::History).
+/// Writes what must be written together. What it has written is read through [`History`](super::history::History) and
+/// [`Runs`](super::runs::Runs).
 ///
 /// # Promises
 /// - **committed entries are read back**: once the future is `Ok`, every entry is durable and readable, to the last byte.
@@ -49,6 +51,37 @@ pub trait Ledger: Send + Sync + 'static {
 pub enum Entry {
     /// A call that has ended.
     Call(CallRecord),
+    /// A step of a run. It is a [`StoreError::Conflict`] if somebody else holds the run, or nobody.
+    Step {
+        /// By which right.
+        hold: Hold,
+        /// What is written.
+        step: Step,
+    },
+    /// A run is let go, or ends; a conflict as a step is.
+    Turn {
+        /// By which right.
+        hold: Hold,
+        /// How it goes on.
+        turn: Turn,
+    },
+}
+
+impl Entry {
+    /// Refuses what no ledger takes, since it is too large: for whoever implements one.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Call(_) => Ok(()),
+            Self::Step { step, .. } if step.key.len() > runs::LARGEST_KEY => runs::too_large(),
+            Self::Step { step: Step { body, .. }, .. } | Self::Turn { turn: Turn::End { result: body, .. }, .. } => {
+                runs::check_size(body)
+            }
+            Self::Turn { .. } => Ok(()),
+        }
+    }
 }
 
 /// A call of a tool as it is kept.

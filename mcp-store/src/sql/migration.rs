@@ -9,6 +9,7 @@ mod leases;
 mod notes;
 mod principals;
 mod replicas;
+mod runs;
 mod sessions;
 mod settings;
 mod threads;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(principals::Principals),
             Box::new(threads::Threads),
             Box::new(replicas::Replicas),
+            Box::new(runs::Runs),
         ]
     }
 

@@ -23,8 +23,9 @@ async fn fresh() -> Fresh {
     config.cache_bytes = 1024 * 1024;
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
-        for table in ["mcp_leases", "mcp_replicas"] {
-            let earlier = format!("UPDATE {table} SET until = until - {}", time.as_micros());
+        let time = time.as_micros();
+        for (table, column) in [("mcp_leases", "until"), ("mcp_replicas", "until"), ("mcp_runs", "due")] {
+            let earlier = format!("UPDATE {table} SET {column} = {column} - {time}");
             PostgresServer::shared().query(&database, &earlier);
         }
     };
@@ -41,6 +42,7 @@ mcp_core::leases_contract!(fresh);
 mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
+mcp_core::runs_contract!(fresh);
 
 async fn open(url: &str) -> Result<Stores, OpenError> {
     mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await

@@ -78,7 +78,8 @@ fn broken(flaw: Flaw) -> Fresh {
 
 impl State {
     fn write(&mut self, flaw: Flaw, entries: impl IntoIterator<Item = Entry>) {
-        for Entry::Call(mut call) in entries {
+        for entry in entries {
+            let Entry::Call(mut call) = entry else { continue };
             match flaw {
                 Flaw::TextOnly => {
                     call.arguments = Bytes::from(String::from_utf8_lossy(&call.arguments).into_owned());

@@ -1,5 +1,7 @@
 //! Many rows in one statement.
 
+mod steps;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +17,11 @@ use crate::ledger::{Outrun, Sink};
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::{FORMAT, micros, uuid};
 use crate::sql::error::sqlx_error;
+use crate::sql::standing::{Asked, Standing};
 use crate::sql::text::stored;
 
 /// Writes what is committed into PostgreSQL, on a connection of its own: no pool stands between, and whoever reads much does not
-/// hold it up. One statement is one transaction.
+/// hold it up. One statement is one transaction; where more are needed, a connection whose transaction does not end is closed.
 pub(crate) struct PostgresWriter {
     options: PgConnectOptions,
     /// Nothing, while it is in use, and when it has failed.
@@ -34,10 +37,10 @@ impl PostgresWriter {
     }
 
     /// Does `work` on the connection, which is closed if that fails or takes too long.
-    async fn on_connection(
+    async fn on_connection<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), sqlx::Error> + Send,
-    ) -> Result<(), StoreError> {
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error> + Send,
+    ) -> Result<T, StoreError> {
         let kept = self.connection.take();
         let done = tokio::time::timeout(DEADLINE, async {
             let mut connection = match kept {
@@ -66,9 +69,20 @@ impl Sink for PostgresWriter {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let batch = Batch::of(commits)?;
-        self.on_connection(async |connection| insert(connection, &batch.calls).await).await?;
-        Ok(Outrun::new())
+        let asked = Asked::of(commits)?;
+        if asked.is_empty() {
+            let (batch, outrun) = Batch::of(commits, Standing::default())?;
+            self.on_connection(async |connection| insert(connection, &batch.calls).await).await?;
+            return Ok(outrun);
+        }
+        self.on_connection(async |connection| {
+            sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+            let written = write_runs(connection, &asked, commits).await;
+            let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            sqlx::raw_sql(end).execute(connection).await?;
+            written
+        })
+        .await
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {
@@ -78,6 +92,19 @@ impl Sink for PostgresWriter {
         })
         .await
     }
+}
+
+/// Writes a batch in which there are steps or turns of runs, inside of a transaction.
+async fn write_runs(connection: &mut PgConnection, asked: &Asked, commits: &[&[Entry]]) -> Result<Outrun, sqlx::Error> {
+    let standing = steps::lock(connection, asked).await?;
+    let refused = |error: StoreError| sqlx::Error::Encode(error.into());
+    let (batch, outrun) = Batch::of(commits, standing).map_err(refused)?;
+    if !batch.calls.is_empty() {
+        insert(connection, &batch.calls).await?;
+    }
+    steps::insert(connection, &batch.steps).await?;
+    steps::turn(connection, &batch.turns).await?;
+    Ok(outrun)
 }
 
 /// A call whose id is there already is left as it is.

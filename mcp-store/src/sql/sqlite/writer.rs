@@ -1,28 +1,40 @@
 //! Many rows in few statements.
 
-use std::sync::LazyLock;
+mod steps;
+
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{CallRecord, Entry};
+use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::sea_query::{OnConflict, Query, SqliteQueryBuilder};
-use sea_orm::{ConnectionTrait, DbBackend, Iterable, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Iterable, Statement, Value};
 
 use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
+use crate::sql::standing::{Asked, Standing};
 
 /// Writes what is committed into SQLite.
 pub(crate) struct SqliteWriter {
     database: Database,
+    /// Tells when runs are due.
+    clock: Arc<dyn Clock>,
 }
 
 impl SqliteWriter {
+    /// By the machine's clock.
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, clock: Arc::new(TokioClock::new()) }
+    }
+
+    pub(crate) fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 }
 
@@ -31,22 +43,47 @@ impl Sink for SqliteWriter {
     const PATIENCE: Duration = Duration::ZERO;
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let statements = statements(&Batch::of(commits)?.calls);
-        let write = self.database.transaction(|transaction| {
-            async move {
-                for statement in statements {
-                    transaction.execute_raw(statement).await?;
+        let asked = Asked::of(commits)?;
+        let write = if asked.is_empty() {
+            let (batch, outrun) = Batch::of(commits, Standing::default())?;
+            let statements = statements(&batch.calls);
+            self.database.transaction(|transaction| execute(transaction, statements, outrun).boxed()).boxed()
+        } else {
+            let clock = self.clock.clone();
+            // They outlive whoever waits for the transaction, and what is large in them is shared.
+            let commits: Vec<Vec<Entry>> = commits.iter().map(|entries| entries.to_vec()).collect();
+            let write = self.database.transaction(|transaction| {
+                async move {
+                    let standing = steps::look(transaction, &asked).await?;
+                    let commits: Vec<_> = commits.iter().map(|entries| &**entries).collect();
+                    let refused = |error: StoreError| DbErr::Type(error.to_string());
+                    let (batch, outrun) = Batch::of(&commits, standing).map_err(refused)?;
+                    let mut statements = statements(&batch.calls);
+                    statements.extend(batch.steps.iter().map(|(hold, step)| steps::insert(hold, step)));
+                    statements.extend(batch.turns.iter().map(|(hold, turn)| steps::turn(hold, turn, clock.now())));
+                    execute(transaction, statements, outrun).await
                 }
-                Ok(Outrun::new())
-            }
-            .boxed()
-        });
+                .boxed()
+            });
+            write.boxed()
+        };
         write.await.map_err(store_error("ledger"))
     }
 
     async fn probe(&mut self) -> Result<(), StoreError> {
         self.database.probe().await.map_err(store_error("ledger"))
     }
+}
+
+async fn execute(
+    transaction: &DatabaseTransaction,
+    statements: Vec<Statement>,
+    outrun: Outrun,
+) -> Result<Outrun, DbErr> {
+    for statement in statements {
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(outrun)
 }
 
 /// A statement is made for these numbers of rows alone, so that each is compiled once and stays compiled: 2 to the power of its
