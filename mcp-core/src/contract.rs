@@ -30,6 +30,7 @@
 //! mcp_core::settings_contract!(fresh);
 //! mcp_core::limits_contract!(fresh);
 //! mcp_core::sessions_contract!(fresh);
+//! mcp_core::runs_contract!(fresh);
 //! ```
 
 pub mod api_keys;
@@ -44,6 +45,7 @@ pub mod limits;
 pub mod notes;
 pub mod principals;
 pub mod replicas;
+pub mod runs;
 pub mod sessions;
 pub mod settings;
 #[cfg(test)]

@@ -36,9 +36,10 @@ mod legacy;
 mod dispatch;
 mod protocol;
 
-// the call,
+// the call, and what outlives it,
 mod call;
 pub mod context;
+pub mod run;
 pub mod server;
 pub mod tool;
 

@@ -10,6 +10,7 @@ mod links;
 mod notes;
 mod principals;
 mod replicas;
+mod runs;
 mod sessions;
 mod settings;
 #[cfg(all(test, feature = "contract"))]
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use calls::Calls;
 use claims::Claims;
 use notes::Shelf;
+use runs::Journals;
 
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
@@ -34,7 +36,8 @@ pub use settings::MemorySettings;
 pub use threads::MemoryThreads;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History),
-/// [`Audit`](crate::store::audit::Audit), [`Idempotency`](crate::store::idempotency::Idempotency) and
+/// [`Audit`](crate::store::audit::Audit), [`Idempotency`](crate::store::idempotency::Idempotency),
+/// [`Runs`](crate::store::runs::Runs) and
 /// [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -43,20 +46,28 @@ pub struct MemoryStore {
     /// Locked before the calls, where both are.
     claims: Mutex<Claims>,
     calls: Mutex<Calls>,
+    runs: Mutex<Journals>,
     notes: Mutex<Shelf>,
 }
 
 impl MemoryStore {
-    /// How many calls, how many of their keys, and how many notes are kept.
+    /// How many calls, how many of their keys, how many runs, and how many notes are kept.
     pub const CAPACITY: usize = 10_000;
 
-    /// How many bytes of calls, and how many of notes, are kept.
+    /// How many bytes of calls, of runs, and of notes, are kept.
     pub const BYTES: usize = 64 * 1024 * 1024;
 
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let replicas = Arc::new(MemoryReplicas::new(clock.clone()));
-        Self { clock, replicas, claims: Mutex::default(), calls: Mutex::default(), notes: Mutex::default() }
+        Self {
+            clock,
+            replicas,
+            claims: Mutex::default(),
+            calls: Mutex::default(),
+            runs: Mutex::default(),
+            notes: Mutex::default(),
+        }
     }
 
     /// The replicas that it takes for alive.

@@ -3,6 +3,7 @@
 mod builder;
 mod ids;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,11 +22,14 @@ use crate::context::Context;
 use crate::context::key::Key;
 use crate::measure::ToolMeasures;
 use crate::presence::JoinError;
+use crate::run::hints::Hints;
+use crate::run::{RunDesk, Work, Workers, WorkersConfig};
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
+use crate::store::runs::Runs;
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
@@ -52,6 +56,10 @@ struct Inner {
     cache: Arc<dyn Cache>,
     sessions: Arc<dyn Sessions>,
     keys: Keys,
+    work: BTreeMap<String, Arc<dyn Work>>,
+    run_ledger: Arc<dyn Ledger>,
+    runs: Arc<dyn Runs>,
+    hints: Hints,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -188,6 +196,19 @@ impl Server {
         self.0.keys.presence.join(self.spawner()).await
     }
 
+    /// What callers may do with runs.
+    pub fn runs(&self) -> RunDesk<'_> {
+        RunDesk::new(self)
+    }
+
+    /// Begins to do the work of runs, of the kinds that [`ServerBuilder::work`] was given, in this process; on the spawner. Call it where the
+    /// server serves, once, and [`Workers::stop`] before it ends.
+    pub fn start_workers(&self, config: WorkersConfig) -> Workers {
+        let Inner { work, run_ledger, runs, hints, clock, spawner, .. } = &*self.0;
+        let books = (run_ledger.clone(), runs.clone());
+        Workers::start(config, work.clone(), books, hints.clone(), (clock.clone(), spawner.clone()))
+    }
+
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
     /// again at the most. Then it leaves the replicas. Call it when no new ones come in.
     ///
@@ -249,6 +270,18 @@ impl Server {
 
     pub(crate) fn ledger(&self) -> Option<&dyn Ledger> {
         self.0.ledger.as_deref()
+    }
+
+    pub(crate) fn work(&self) -> &BTreeMap<String, Arc<dyn Work>> {
+        &self.0.work
+    }
+
+    pub(crate) fn run_store(&self) -> &dyn Runs {
+        &*self.0.runs
+    }
+
+    pub(crate) fn hints(&self) -> &Hints {
+        &self.0.hints
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod notes;
 pub mod principals;
 pub mod replicas;
+pub mod runs;
 pub mod sessions;
 pub mod settings;
 pub mod threads;
@@ -45,6 +46,7 @@ use limits::Limits;
 use notes::Notes;
 use principals::Principals;
 use replicas::{Replica, Replicas};
+use runs::Runs;
 use sessions::Sessions;
 use settings::Settings;
 use threads::Threads;
@@ -53,14 +55,16 @@ use threads::Threads;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Stores {
-    /// The one door through which calls are written.
+    /// The one door through which calls and steps of runs are written.
     pub ledger: Arc<dyn Ledger>,
-    /// What was written through it.
+    /// The calls that were written through it.
     pub history: Arc<dyn History>,
     /// The proof that it is as it was written.
     pub audit: Arc<dyn Audit>,
     /// Calls that may be sent twice.
     pub idempotency: Arc<dyn Idempotency>,
+    /// The runs whose steps were written through it.
+    pub runs: Arc<dyn Runs>,
     /// Callers' notes.
     pub notes: Arc<dyn Notes>,
     /// What callers said, in order.
@@ -102,14 +106,26 @@ pub struct Books {
     pub audit: Arc<dyn Audit>,
     /// The keys of calls that are answered through it.
     pub idempotency: Arc<dyn Idempotency>,
+    /// The runs whose steps were written through it.
+    pub runs: Arc<dyn Runs>,
     /// The replicas that it takes for alive.
     pub replicas: Arc<dyn Replicas>,
 }
 
 impl Books {
     /// One store that is all of them, and takes these replicas for alive.
-    pub fn from_one(store: Arc<impl Ledger + History + Audit + Idempotency>, replicas: Arc<dyn Replicas>) -> Self {
-        Self { ledger: store.clone(), history: store.clone(), audit: store.clone(), idempotency: store, replicas }
+    pub fn from_one(
+        store: Arc<impl Ledger + History + Audit + Idempotency + Runs>,
+        replicas: Arc<dyn Replicas>,
+    ) -> Self {
+        Self {
+            ledger: store.clone(),
+            history: store.clone(),
+            audit: store.clone(),
+            idempotency: store.clone(),
+            runs: store,
+            replicas,
+        }
     }
 }
 
@@ -123,6 +139,7 @@ impl Stores {
             history: books.history,
             audit: books.audit,
             idempotency: books.idempotency,
+            runs: books.runs,
             notes,
             threads: Arc::new(MemoryThreads::default()),
             principals: principals.clone(),

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::{Entry, Ledger};
+use mcp_core::store::runs::Turn;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -162,6 +163,8 @@ fn size(entry: &Entry) -> usize {
         Entry::Call(call) => OVERHEAD + call.arguments.len() + call.result.len(),
         Entry::Removal(removal) => OVERHEAD * (1 + removal.calls.len()),
         Entry::Anchor(heads) => OVERHEAD * (1 + heads.len()),
+        Entry::Step { step, .. } => OVERHEAD + step.key.len() + step.body.len(),
+        Entry::Turn { turn: Turn::End { result, .. }, .. } => OVERHEAD + result.len(),
         _ => OVERHEAD,
     }
 }

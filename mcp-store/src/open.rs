@@ -32,6 +32,7 @@ use crate::sql::postgres::PostgresDatabase;
 use crate::sql::principals::SqlPrincipals;
 use crate::sql::principals::api_keys::SqlApiKeys;
 use crate::sql::replicas::SqlReplicas;
+use crate::sql::runs::SqlRuns;
 use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
@@ -184,7 +185,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     let linker = Linker::new(key.clone(), config.clock.clone());
     let ledger = Arc::new(match &config.location {
         Location::Postgres(postgres) => QueuedLedger::start(postgres.writer(linker)),
-        Location::Sqlite(_) => QueuedLedger::start(SqliteWriter::new(database.clone(), linker)),
+        Location::Sqlite(_) => {
+            QueuedLedger::start(SqliteWriter::new(database.clone(), linker).clock(config.clock.clone()))
+        }
     });
     let audit = SqlAudit::new(database.clone(), key, Some(ledger.clone()));
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
@@ -194,6 +197,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
             history: Arc::new(SqlCalls::new(database.clone())),
             audit: Arc::new(audit),
             idempotency: Arc::new(SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)),
+            runs: Arc::new(SqlRuns::new(database.clone(), config.clock.clone())),
             replicas: Arc::new(SqlReplicas::new(database.clone(), config.clock.clone())),
         },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),

@@ -18,9 +18,11 @@ pub(crate) mod postgres;
 pub(crate) mod principals;
 mod repeating;
 pub(crate) mod replicas;
+pub(crate) mod runs;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod sqlite;
+mod standing;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;

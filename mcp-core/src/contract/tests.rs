@@ -11,6 +11,7 @@ mod broken_limits;
 mod broken_notes;
 mod broken_principals;
 mod broken_replicas;
+mod broken_runs;
 mod broken_sessions;
 mod broken_settings;
 mod broken_threads;
@@ -64,6 +65,7 @@ fn every_promise_has_its_case() {
         (include_str!("../store/settings.rs"), include_str!("settings.rs"), include_str!("tests/broken_settings.rs")),
         (include_str!("../store/limits.rs"), include_str!("limits.rs"), include_str!("tests/broken_limits.rs")),
         (include_str!("../store/sessions.rs"), include_str!("sessions.rs"), include_str!("tests/broken_sessions.rs")),
+        (include_str!("../store/runs.rs"), include_str!("runs.rs"), include_str!("tests/broken_runs.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

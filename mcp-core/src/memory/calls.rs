@@ -62,10 +62,14 @@ fn size(call: &CallRecord) -> usize {
 
 impl Ledger for MemoryStore {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let (mut claims, mut calls, now) = (lock(&self.claims), lock(&self.calls), self.clock.now());
+        let (mut claims, mut calls, mut runs) = (lock(&self.claims), lock(&self.calls), lock(&self.runs));
+        let now = self.clock.now();
         let is_outrun = |entry: &Entry| matches!(entry, Entry::Answer(answer) if !claims.has(answer));
         if entries.iter().any(is_outrun) {
             return std::future::ready(Err(StoreError::Conflict { store: "ledger" })).boxed();
+        }
+        if let Err(error) = runs.judge(&entries) {
+            return std::future::ready(Err(error)).boxed();
         }
         for entry in entries {
             match entry {
@@ -74,6 +78,8 @@ impl Ledger for MemoryStore {
                     calls.add(call);
                 }
                 Entry::Answer(answer) => claims.answer(&answer),
+                Entry::Step { hold, step } => runs.step(&hold, step),
+                Entry::Turn { hold, turn } => runs.turn(&hold, turn, now),
                 Entry::Removal(removal) => calls.remove(&removal, now),
                 // There is one chain, and nobody else writes it.
                 Entry::Anchor(_) | Entry::Checkpoint(_) => {}

@@ -46,6 +46,7 @@ crate::replicas_contract!(fresh);
 crate::settings_contract!(fresh);
 crate::limits_contract!(fresh);
 crate::sessions_contract!(fresh);
+crate::runs_contract!(fresh);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 

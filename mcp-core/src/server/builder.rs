@@ -1,5 +1,6 @@
 //! Putting a server together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use super::ids::CallIds;
 use super::{Identity, Inner, Limits, Running, Server};
 use crate::clock::Clock;
 use crate::memory::{MemoryCache, MemorySessions};
+use crate::run::Work;
+use crate::run::hints::Hints;
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::tool::Tool;
@@ -23,6 +26,8 @@ pub struct ServerBuilder {
     instructions: Option<String>,
     tools: Vec<Arc<dyn Tool>>,
     sources: Vec<Arc<dyn ToolSource>>,
+    work: BTreeMap<String, Arc<dyn Work>>,
+    twice: Option<String>,
     stores: Option<Stores>,
     clock: Option<Arc<dyn Clock>>,
     spawner: Option<Arc<dyn Spawner>>,
@@ -51,6 +56,8 @@ impl ServerBuilder {
             instructions: None,
             tools: Vec::new(),
             sources: Vec::new(),
+            work: BTreeMap::new(),
+            twice: None,
             stores: None,
             clock: None,
             spawner: None,
@@ -107,8 +114,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Records every call in these stores, and caches and keeps sessions in them. Without stores nothing is recorded, and results
-    /// and sessions are kept in this process.
+    /// Does the work of runs of this kind, once [`Server::start_workers`] was called.
+    pub fn work(mut self, kind: impl Into<String>, work: impl Work) -> Self {
+        let kind = kind.into();
+        if self.work.insert(kind.clone(), Arc::new(work)).is_some() {
+            self.twice.get_or_insert(kind);
+        }
+        self
+    }
+
+    /// Records every call in these stores, and caches and keeps sessions and runs in them. Without stores nothing is recorded, and
+    /// results, sessions and runs are kept in this process.
     pub fn stores(mut self, stores: Stores) -> Self {
         self.stores = Some(stores);
         self
@@ -177,6 +193,9 @@ impl ServerBuilder {
         let clock = clock.ok_or(BuildError::Missing("clock"))?;
         let spawner = spawner.ok_or(BuildError::Missing("spawner"))?;
 
+        if let Some(kind) = self.twice {
+            return Err(BuildError::WorkTwice(kind));
+        }
         let mut own = StaticTools::default();
         for tool in self.tools {
             own.add(tool)?;
@@ -190,11 +209,9 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
-        // Keys are kept also where nothing else is.
-        let keys = match &self.stores {
-            Some(stores) => Keys::new(stores),
-            None => Keys::new(&Stores::in_memory(clock.clone())),
-        };
+        // Keys and runs are kept also where nothing else is.
+        let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
+        let keys = Keys::new(&books);
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -210,6 +227,10 @@ impl ServerBuilder {
             ledger,
             history,
             keys,
+            work: self.work,
+            run_ledger: books.ledger,
+            runs: books.runs,
+            hints: Hints::new(books.events),
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),
@@ -225,6 +246,9 @@ pub enum BuildError {
     /// One of its tools cannot be offered.
     #[error(transparent)]
     Tool(#[from] BadTool),
+    /// Two kinds of work have one name.
+    #[error("there are two kinds of run {0:?}; give each a name of its own")]
+    WorkTwice(String),
     /// Without the feature `tokio`, the clock and the spawner must be given.
     #[error("the server has no {0}; give it one by ServerBuilder::{0}, or turn on the feature \"tokio\" of mcp-core")]
     Missing(&'static str),

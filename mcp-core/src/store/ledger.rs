@@ -12,10 +12,12 @@ use super::StoreError;
 use super::audit::{Head, Removal};
 use super::id::id;
 use super::idempotency::CallKey;
+use super::runs::{self, Hold, Step, Turn};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
-/// Writes what must be written together. What it has written is read through [`History`](super::history::History).
+/// Writes what must be written together. What it has written is read through [`History`](super::history::History) and
+/// [`Runs`](super::runs::Runs).
 ///
 /// # Promises
 /// - **committed entries are read back**: once the future is `Ok`, every entry is durable and readable, to the last byte.
@@ -51,14 +53,44 @@ pub trait Ledger: Send + Sync + 'static {
 pub enum Entry {
     /// A call that has ended.
     Call(CallRecord),
-    /// A call with a key was answered: at most one in a commit, and together with its record.
-    Answer(Answer),
     /// Records that are taken away for good.
     Removal(Removal),
     /// How far chains have come; for [`Audit::anchor`](super::audit::Audit::anchor).
     Anchor(Vec<Head>),
     /// The last link of what is removed of a chain, and its removal; for [`Audit::trim`](super::audit::Audit::trim).
     Checkpoint(Head),
+    /// A call with a key was answered: at most one in a commit, together with its record, and with no entry of a run.
+    Answer(Answer),
+    /// A step of a run. It is a [`StoreError::Conflict`] if somebody else holds the run, or nobody.
+    Step {
+        /// By which right.
+        hold: Hold,
+        /// What is written.
+        step: Step,
+    },
+    /// A run is let go, or ends; a conflict as a step is.
+    Turn {
+        /// By which right.
+        hold: Hold,
+        /// How it goes on.
+        turn: Turn,
+    },
+}
+
+impl Entry {
+    /// Refuses what no ledger takes, since it is too large: for whoever implements one.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Step { step, .. } if step.key.len() > runs::LARGEST_KEY => runs::too_large(),
+            Self::Step { step: Step { body, .. }, .. } | Self::Turn { turn: Turn::End { result: body, .. }, .. } => {
+                runs::check_size(body)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// That what was sent under a key is answered by the record of a call. It is a conflict where the call has lost the key meanwhile

@@ -13,6 +13,7 @@ mod nesting;
 mod outputs;
 mod recording;
 mod rejections;
+mod runs;
 mod sessions;
 mod speaking;
 mod support;

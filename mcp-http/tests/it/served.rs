@@ -158,11 +158,6 @@ impl Served {
         (status.code(), rest, folder)
     }
 
-    /// Ends it in the middle of what it does.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-    }
-
     /// Sends SIGTERM.
     pub fn signal(&self) {
         self.send_signal("-TERM");

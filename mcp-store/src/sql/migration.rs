@@ -11,6 +11,7 @@ mod links;
 mod notes;
 mod principals;
 mod replicas;
+mod runs;
 mod sessions;
 mod settings;
 mod threads;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(claims::Claims),
             Box::new(replicas::Replicas),
             Box::new(links::Links),
+            Box::new(runs::Runs),
         ]
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Now {
 }
 
 /// In microseconds, at the moment at which it is asked for: a statement may have waited for another one.
-const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+pub(super) const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// As far away as the sum of it and of now can be told.
 const LONGEST: i64 = i64::MAX / 2;
@@ -41,5 +41,10 @@ impl Now {
 
 /// So many microseconds that they can be added to the time.
 pub(super) fn micros(time: Duration) -> Value {
-    i64::try_from(time.as_micros()).unwrap_or(LONGEST).min(LONGEST).into()
+    whole_micros(time).into()
+}
+
+/// The same, as a number.
+pub(super) fn whole_micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(LONGEST).min(LONGEST)
 }

@@ -96,8 +96,9 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     for (name, _) in &made {
         assert!(name.starts_with("mcp_"), "{name}");
     }
-    // By these the house finds what has ended, and the tenant of a key.
-    let of_callers = |name: &str| !["mcp_sessions_ends", "mcp_claims_at", "mcp_api_keys_hash"].contains(&name);
+    // By these the house finds what has ended and what is due, and the tenant of a key.
+    let of_the_house = ["mcp_sessions_ends", "mcp_claims_at", "mcp_api_keys_hash", "mcp_runs_due", "mcp_runs_ended"];
+    let of_callers = |name: &str| !of_the_house.contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
         assert!(sql.contains("(\"tenant\", "), "{name}: {sql}");
     }
@@ -105,8 +106,11 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         ("mcp_api_keys", r#"("tenant", "id")"#),
         ("mcp_calls", r#"("tenant", "id")"#),
         ("mcp_claims", r#"("tenant", "principal", "tool", "key")"#),
+        ("mcp_inputs", r#"("tenant", "run", "number")"#),
+        ("mcp_runs", r#"("tenant", "id")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_settings", r#"("tenant", "name")"#),
+        ("mcp_steps", r#"("tenant", "run", "number")"#),
         ("mcp_threads", r#"("tenant", "owner", "id")"#),
         ("mcp_user_roles", r#"("tenant", "principal", "role")"#),
         ("mcp_users", r#"("tenant", "principal")"#),

@@ -49,3 +49,4 @@ mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::limits_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
+mcp_core::runs_contract!(fresh);

@@ -24,8 +24,9 @@ async fn fresh() -> Fresh {
     config.secret_keys = vec![[1; 32]];
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
-        let earlier = ["mcp_leases SET until = until", "mcp_replicas SET until = until", "mcp_claims SET at = at"]
-            .map(|set| format!("UPDATE {set} - {};", time.as_micros()));
+        let moments = [("mcp_leases", "until"), ("mcp_replicas", "until"), ("mcp_claims", "at"), ("mcp_runs", "due")];
+        let earlier =
+            moments.map(|(table, column)| format!("UPDATE {table} SET {column} = {column} - {};", time.as_micros()));
         PostgresServer::shared().query(&database, &earlier.concat());
     };
     Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age)
@@ -43,6 +44,7 @@ mcp_core::leases_contract!(fresh);
 mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
+mcp_core::runs_contract!(fresh);
 
 async fn open(url: &str) -> Result<Stores, OpenError> {
     mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await

@@ -12,7 +12,7 @@ use crate::contract::Fresh;
 use crate::memory::MemoryStore;
 use crate::store::audit::{Audit, Finding, Kind, Link, LinkQuery, Place, Verification};
 use crate::store::ledger::{Entry, Ledger};
-use crate::store::{Books, StoreError, Stores};
+use crate::store::{StoreError, Stores};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
@@ -47,8 +47,7 @@ fn broken(flaw: Flaw) -> Fresh {
     let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
     let broken = Arc::new(Broken { flaw, store: store.clone() });
     let mut stores = Stores::in_memory(Arc::new(clock.clone()));
-    let books = Books { ledger: broken.clone(), history: store, audit: broken };
-    (stores.ledger, stores.history, stores.audit) = (books.ledger, books.history, books.audit);
+    (stores.ledger, stores.history, stores.audit) = (broken.clone(), store, broken);
     Fresh::new(stores, clock)
 }
 

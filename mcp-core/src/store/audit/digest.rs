@@ -87,8 +87,10 @@ impl Entry {
                 number: 0,
                 digest: call.digest(),
             }],
-            // It stands in the record.
+            // The record of the call holds what was answered.
             Self::Answer(_) => Vec::new(),
+            // A journal is not proven.
+            Self::Step { .. } | Self::Turn { .. } => Vec::new(),
             Self::Removal(removal) => removal.marks(),
             Self::Anchor(heads) => heads.iter().map(|head| head.mark(Kind::ANCHOR)).collect(),
             Self::Checkpoint(head) => vec![head.mark(Kind::CHECKPOINT)],

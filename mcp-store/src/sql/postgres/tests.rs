@@ -1,18 +1,22 @@
 //! What only PostgreSQL does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
+use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallId;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use mcp_core::store::runs::{RunQuery, Runs};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement};
 use tokio::time::timeout;
 
 use super::PostgresDatabase;
 use crate::sql::Database;
 use crate::sql::calls::select;
+use crate::sql::runs::{SqlRuns, select as select_runs};
 use crate::test_servers::{Fault, FaultProxy, PostgresServer};
 
 /// A new database with so many connections.
@@ -128,6 +132,59 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
             "{plan}"
         );
         assert!(!plan.contains("Sort"), "{plan}");
+    }
+}
+
+/// Runs that are due, of which there are many.
+async fn many_runs(database: &Database) -> SqlRuns {
+    let many = "INSERT INTO mcp_runs SELECT 't' || n % 10, gen_random_uuid(), 1, 'p' || n % 7, 'kind' || n % 5, NULL, '', n, 'waiting', \
+                0, 0, 0, 0, n, NULL, '' FROM generate_series(1, 20000) n; \
+                UPDATE mcp_runs SET due = 1e18::bigint - at WHERE at > 10000; ANALYZE mcp_runs";
+    database.writer().execute_unprepared(many).await.unwrap();
+    SqlRuns::new(database.clone(), Arc::new(SimulatedClock::new()))
+}
+
+/// A plan that looks for what is due again and again was seen to claim forty times as many.
+#[tokio::test]
+async fn no_more_than_the_limit_are_claimed_by_a_plan_of_nested_loops() {
+    // There is one connection, so that what is set for it holds.
+    let database = database(1).await;
+    let runs = many_runs(&database).await;
+    for other in ["hashjoin", "mergejoin", "hashagg", "memoize", "material", "bitmapscan"] {
+        database.writer().execute_unprepared(&format!("SET enable_{other} = off")).await.unwrap();
+    }
+    let hour = Duration::from_secs(60 * 60);
+    let planned = plan(&database, runs.claiming("kind1", 5, hour)).await;
+    assert!(planned.contains("Nested Loop"), "{planned}");
+    for _ in 0..3 {
+        assert_eq!(runs.claim("kind1", 5, hour).await.unwrap().runs.len(), 5);
+    }
+    let held = "SELECT count(*) FROM mcp_runs WHERE state = 'running' AND epoch = 1";
+    let row = database.readers().query_one_raw(Statement::from_string(DbBackend::Postgres, held)).await.unwrap();
+    assert_eq!(row.unwrap().try_get_by_index::<i64>(0).unwrap(), 15);
+}
+
+#[tokio::test]
+async fn neither_a_claim_nor_a_list_of_runs_walks_over_others_or_sorts() {
+    let database = database(1).await;
+    let runs = many_runs(&database).await;
+    let own = RunQuery {
+        principal: Some(Principal::from("p1")),
+        before: Some(CallId::from_u128(u128::MAX)),
+        ..RunQuery::default()
+    };
+    for (statement, index) in [
+        (runs.claiming("kind1", 5, Duration::from_secs(1)), "Index Scan using mcp_runs_due"),
+        (runs.looking_ahead("kind1"), "using mcp_runs_due"),
+        (
+            select_runs(&Tenant::from("t1"), &own).build(DbBackend::Postgres),
+            "Index Scan Backward using mcp_runs_principal",
+        ),
+    ] {
+        let plan = plan(&database, statement).await;
+        assert!(plan.replace('"', "").contains(index), "{plan}");
+        assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{plan}");
+        assert!(!plan.contains("mcp_runs_due") || plan.contains("due"), "{plan}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Many rows in one statement.
 
 mod statement;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +13,19 @@ use sea_orm::sqlx::{self, ConnectOptions, Executor};
 
 use super::READ_ONLY;
 use crate::ledger::{Outrun, Sink};
-use crate::sql::batch::{Batch, left};
+use crate::sql::batch::{Batch, Fences};
 use crate::sql::chain::Linker;
 use crate::sql::error::sqlx_error;
 use crate::sql::writer::answers;
 
 /// Writes what is committed into PostgreSQL, on a connection of its own: no pool stands between, and whoever reads much does not
-/// hold it up. One statement is one transaction, where nothing can be outrun.
+/// hold it up. One statement is one transaction; where more are needed, a connection whose transaction does not end is closed.
 pub(crate) struct PostgresWriter {
     line: Line,
     linker: Linker,
 }
 
-/// The connection.
+/// The writer's connection.
 struct Line {
     options: PgConnectOptions,
     /// Nothing, while it is in use, and when it has failed.
@@ -68,8 +69,8 @@ impl Line {
         }
     }
 
-    /// Does `work` in a transaction. The connection is the writer's alone, and closed where this is left in the middle, so that nobody
-    /// else is ever inside of it.
+    /// Does `work` on the connection in a transaction, for which nobody else can be mistaken: the connection is the writer's alone, and
+    /// is closed where this is left in the middle.
     async fn in_transaction<T: Send>(
         &mut self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error> + Send,
@@ -89,24 +90,28 @@ impl Sink for PostgresWriter {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let (batch, Self { line, linker }) = (Batch::of(commits)?, self);
-        let written = if batch.answers.is_empty() {
-            let links = linker.link(commits.iter().copied().flatten());
+        let Self { line, linker } = self;
+        let fences = Fences::of(commits)?;
+        let written = if fences.is_empty() {
+            let batch = Batch::unfenced(commits)?;
+            let links = linker.link(batch.entries.iter().copied());
             let write = async |connection: &mut PgConnection| statement::write(connection, &batch, &links).await;
             line.on_connection(write).await.map(|()| Outrun::new())
         } else {
             line.in_transaction(async |connection| {
-                let outrun = answers::keep_on_postgres(connection, &batch.answers).await?;
-                let left = left(commits, &outrun);
-                // They have been sorted before.
-                let batch = Batch::of(&left).map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-                let links = linker.link(left.iter().copied().flatten());
+                let lost = answers::keep_on_postgres(connection, &fences.answers).await?;
+                let standing = steps::lock(connection, &fences.asked).await?;
+                let refused = |error: StoreError| sqlx::Error::Encode(error.into());
+                let (batch, outrun) = Batch::of(commits, &lost, standing).map_err(refused)?;
+                let links = linker.link(batch.entries.iter().copied());
                 statement::write(connection, &batch, &links).await?;
+                steps::insert(connection, &batch.steps).await?;
+                steps::turn(connection, &batch.turns).await?;
                 Ok(outrun)
             })
             .await
         };
-        self.linker.ended(&written);
+        linker.ended(&written);
         written
     }
 

@@ -1,19 +1,23 @@
 //! Many rows in few statements.
 
 mod links;
+mod steps;
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
+use mcp_core::store::audit::Link;
 use mcp_core::store::ledger::{CallRecord, Entry};
+use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::sea_query::{OnConflict, Query, SqliteQueryBuilder};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Iterable, Statement, Value};
 
 use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
-use crate::sql::batch::{Batch, left};
+use crate::sql::batch::{Batch, Fences};
 use crate::sql::chain::Linker;
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
@@ -22,67 +26,30 @@ use crate::sql::writer::answers;
 /// Writes what is committed into SQLite.
 pub(crate) struct SqliteWriter {
     database: Database,
-    /// Shared with a transaction that goes on by itself.
+    /// Also the transaction's, which goes on by itself.
     linker: Arc<Mutex<Linker>>,
+    /// Tells when runs are due.
+    clock: Arc<dyn Clock>,
     /// How many answers are still to be lost.
     #[cfg(test)]
     pub(in crate::sql) to_lose: usize,
 }
 
 impl SqliteWriter {
+    /// By the machine's clock.
     pub(crate) fn new(database: Database, linker: Linker) -> Self {
         Self {
             database,
             linker: Arc::new(Mutex::new(linker)),
+            clock: Arc::new(TokioClock::new()),
             #[cfg(test)]
             to_lose: 0,
         }
     }
-}
 
-impl SqliteWriter {
-    /// Writes first what may be outrun. The transaction goes on by itself, and so has what it writes.
-    async fn write_in_order(&self, commits: &[&[Entry]]) -> Result<Outrun, DbErr> {
-        let commits: Vec<Vec<Entry>> = commits.iter().map(|entries| entries.to_vec()).collect();
-        let linker = self.linker.clone();
-        let write = self.database.transaction(|transaction| {
-            async move {
-                let commits: Vec<&[Entry]> = commits.iter().map(Vec::as_slice).collect();
-                let outrun = answers::keep_on_sqlite(transaction, &sorted(&commits)?.answers).await?;
-                let left = left(&commits, &outrun);
-                let statements = all(&sorted(&left)?, &linker, &left);
-                run(transaction, statements).await?;
-                Ok(outrun)
-            }
-            .boxed()
-        });
-        write.await
+    pub(crate) fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
-}
-
-/// Sorts what has been sorted before.
-fn sorted<'e>(commits: &[&'e [Entry]]) -> Result<Batch<'e>, DbErr> {
-    Batch::of(commits).map_err(|error| DbErr::Custom(error.to_string()))
-}
-
-/// The statements that write all of `commits`, of which `batch` is made, but for answers.
-fn all(batch: &Batch<'_>, linker: &Mutex<Linker>, commits: &[&[Entry]]) -> Vec<Statement> {
-    let mut statements = statements(&batch.calls);
-    statements.extend(links::statements(&lock(linker).link(commits.iter().copied().flatten())));
-    statements.extend(links::removals(batch));
-    statements
-}
-
-async fn run(transaction: &DatabaseTransaction, statements: Vec<Statement>) -> Result<(), DbErr> {
-    for statement in statements {
-        transaction.execute_raw(statement).await?;
-    }
-    Ok(())
-}
-
-/// A linker is sound at every moment, so that a panic elsewhere does not matter.
-fn lock(linker: &Mutex<Linker>) -> MutexGuard<'_, Linker> {
-    linker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sink for SqliteWriter {
@@ -90,15 +57,35 @@ impl Sink for SqliteWriter {
     const PATIENCE: Duration = Duration::ZERO;
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let batch = Batch::of(commits)?;
-        let written = if batch.answers.is_empty() {
-            let statements = all(&batch, &self.linker, commits);
-            let write = self.database.transaction(|transaction| async { run(transaction, statements).await }.boxed());
-            write.await.map(|()| Outrun::new())
+        let fences = Fences::of(commits)?;
+        let write = if fences.is_empty() {
+            let batch = Batch::unfenced(commits)?;
+            let links = lock(&self.linker).link(batch.entries.iter().copied());
+            let statements = all(&batch, &links);
+            self.database.transaction(|transaction| run(transaction, statements, Outrun::new()).boxed()).boxed()
         } else {
-            self.write_in_order(commits).await
+            let (linker, clock) = (self.linker.clone(), self.clock.clone());
+            // They outlive whoever waits for the transaction, and what is large in them is shared.
+            let commits: Vec<Vec<Entry>> = commits.iter().map(|entries| entries.to_vec()).collect();
+            let write = self.database.transaction(|transaction| {
+                async move {
+                    let commits: Vec<&[Entry]> = commits.iter().map(Vec::as_slice).collect();
+                    let refused = |error: StoreError| DbErr::Type(error.to_string());
+                    let fences = Fences::of(&commits).map_err(refused)?;
+                    let lost = answers::keep_on_sqlite(transaction, &fences.answers).await?;
+                    let standing = steps::look(transaction, &fences.asked).await?;
+                    let (batch, outrun) = Batch::of(&commits, &lost, standing).map_err(refused)?;
+                    let links = lock(&linker).link(batch.entries.iter().copied());
+                    let mut statements = all(&batch, &links);
+                    statements.extend(batch.steps.iter().map(|(hold, step)| steps::insert(hold, step)));
+                    statements.extend(batch.turns.iter().map(|(hold, turn)| steps::turn(hold, turn, clock.now())));
+                    run(transaction, statements, outrun).await
+                }
+                .boxed()
+            });
+            write.boxed()
         };
-        let written = written.map_err(store_error("ledger"));
+        let written = write.await.map_err(store_error("ledger"));
         #[cfg(test)]
         let written = match self.to_lose.checked_sub(1) {
             None => written,
@@ -114,6 +101,26 @@ impl Sink for SqliteWriter {
     async fn probe(&mut self) -> Result<(), StoreError> {
         self.database.probe().await.map_err(store_error("ledger"))
     }
+}
+
+/// The statements that write all of a batch.
+fn all(batch: &Batch<'_>, links: &[Link]) -> Vec<Statement> {
+    let mut statements = statements(&batch.calls);
+    statements.extend(links::statements(links));
+    statements.extend(links::removals(batch));
+    statements
+}
+
+async fn run(transaction: &DatabaseTransaction, statements: Vec<Statement>, outrun: Outrun) -> Result<Outrun, DbErr> {
+    for statement in statements {
+        transaction.execute_raw(statement).await?;
+    }
+    Ok(outrun)
+}
+
+/// Its data is sound at every moment, so that a panic elsewhere does not matter.
+fn lock(linker: &Mutex<Linker>) -> MutexGuard<'_, Linker> {
+    linker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A statement is made for these numbers of rows alone, so that each is compiled once and stays compiled: 2 to the power of its

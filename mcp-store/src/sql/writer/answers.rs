@@ -32,6 +32,9 @@ pub(in crate::sql) async fn keep_on_postgres(
     fn column<'a, T>(answers: &[(usize, &'a Answer)], value: impl Fn(&'a Answer) -> T) -> Vec<T> {
         answers.iter().map(|(_, answer)| value(answer)).collect()
     }
+    if answers.is_empty() {
+        return Ok(Outrun::new());
+    }
     let kept = sqlx::query(ON_POSTGRES)
         .bind(column::<Cow<'_, str>>(answers, |answer| stored(answer.key.tenant.as_str())))
         .bind(column::<Cow<'_, str>>(answers, |answer| stored(answer.key.principal.as_str())))

@@ -1,0 +1,625 @@
+//! What [`Runs`](crate::store::runs::Runs) promises.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::{Fresh, call, tenant};
+use crate::caller::{Principal, Tenant};
+use crate::clock::Timestamp;
+use crate::store::StoreError;
+use crate::store::ledger::Entry;
+use crate::store::runs::{
+    Claimed, Ending, Hold, Input, InputKind, LARGEST, LARGEST_KEY, MOST_INPUTS, NewRun, Posted, RunId, RunQuery,
+    RunRecord, RunState, Step, StepKind, Turn,
+};
+
+/// One named test for each promise of [`Runs`](crate::store::runs::Runs), on stores from `$fresh`: an async function or closure
+/// without arguments that gives a [`Fresh`].
+#[macro_export]
+macro_rules! runs_contract {
+    ($fresh:expr) => {
+        $crate::contract_tests! {
+            runs, $fresh,
+            a_created_run_is_read_back,
+            a_run_has_one_holder_at_a_time,
+            no_more_than_the_limit_are_claimed,
+            a_run_is_claimed_when_it_is_due,
+            each_holder_has_a_greater_epoch_than_all_before,
+            only_its_holder_renews,
+            only_its_holder_writes,
+            steps_are_read_back_in_order,
+            a_run_that_is_let_go_is_claimed_when_it_is_due,
+            an_input_wakes_a_run,
+            what_has_ended_stays_as_it_is,
+            claims_without_progress_are_counted,
+            pages_neither_repeat_nor_skip,
+            tenants_are_apart,
+            what_is_kept_is_bounded,
+            what_ended_long_ago_is_removed,
+            what_a_principal_has_is_erased,
+        }
+    };
+}
+
+/// So long that the time which a case itself takes does not matter, where the clock is a database's.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const AT: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+fn id(id: u128) -> RunId {
+    RunId::from_u128(id)
+}
+
+/// A plain run of [`tenant`].
+fn new(number: u128) -> NewRun {
+    NewRun {
+        id: id(number),
+        tenant: tenant(),
+        principal: Principal::from("somebody"),
+        kind: "work".to_owned(),
+        parent: None,
+        arguments: Bytes::from_static(b"{}"),
+        at: AT,
+    }
+}
+
+fn step(number: u32) -> Step {
+    let body = format!("{{\"step\":{number}}}").into();
+    Step { number, kind: StepKind::Noted, key: format!("key {number}"), body, at: AT.after(Duration::from_micros(1)) }
+}
+
+fn message(number: u128) -> Input {
+    Input {
+        id: id(number),
+        principal: Principal::from("a friend"),
+        kind: InputKind::Message,
+        body: number.to_string().into(),
+        at: AT,
+    }
+}
+
+async fn create(fresh: &Fresh, run: NewRun) {
+    fresh.stores.runs.create(&run).await.expect("a run is created");
+}
+
+async fn claim_of(fresh: &Fresh, kind: &str, limit: u16, lease: Duration) -> Claimed {
+    fresh.stores.runs.claim(kind, limit, lease).await.expect("one can claim")
+}
+
+async fn claim(fresh: &Fresh, limit: u16) -> Vec<RunRecord> {
+    claim_of(fresh, "work", limit, HOUR).await.runs
+}
+
+/// The only run that is due.
+async fn claimed(fresh: &Fresh) -> RunRecord {
+    let mut runs = claim(fresh, 10).await;
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.remove(0)
+}
+
+/// A new run, which is held.
+async fn held(fresh: &Fresh, number: u128) -> Hold {
+    create(fresh, new(number)).await;
+    let run = claimed(fresh).await;
+    assert_eq!(run.id, id(number));
+    run.hold()
+}
+
+async fn renew(fresh: &Fresh, held: &[&Hold], lease: Duration) -> Vec<Option<u32>> {
+    let held: Vec<_> = held.iter().map(|hold| (*hold).clone()).collect();
+    fresh.stores.runs.renew(&held, lease).await.expect("one can renew")
+}
+
+async fn write(fresh: &Fresh, hold: &Hold, step: Step) -> Result<(), StoreError> {
+    fresh.stores.ledger.commit(vec![Entry::Step { hold: hold.clone(), step }]).await
+}
+
+async fn let_go(fresh: &Fresh, hold: &Hold, turn: Turn) -> Result<(), StoreError> {
+    fresh.stores.ledger.commit(vec![Entry::Turn { hold: hold.clone(), turn }]).await
+}
+
+async fn written(fresh: &Fresh, hold: &Hold, number: u32) {
+    write(fresh, hold, step(number)).await.expect("its holder writes");
+}
+
+async fn turned(fresh: &Fresh, hold: &Hold, turn: Turn) {
+    let_go(fresh, hold, turn).await.expect("its holder lets it go");
+}
+
+async fn ended(fresh: &Fresh, hold: &Hold, at: Timestamp) {
+    turned(fresh, hold, Turn::End { ending: Ending::Completed, result: "the end".into(), at }).await;
+}
+
+fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict { .. }))
+}
+
+fn is_refused<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Refused { .. }))
+}
+
+async fn read(fresh: &Fresh, number: u128) -> Option<RunRecord> {
+    fresh.stores.runs.run(&tenant(), id(number)).await.expect("runs can be read")
+}
+
+async fn there(fresh: &Fresh, number: u128) -> RunRecord {
+    read(fresh, number).await.expect("it is there")
+}
+
+async fn steps(fresh: &Fresh, number: u128) -> Vec<Step> {
+    fresh.stores.runs.steps(&tenant(), id(number), 0, u16::MAX).await.expect("steps can be read")
+}
+
+async fn post(fresh: &Fresh, number: u128, input: &Input) -> Posted {
+    fresh.stores.runs.post(&tenant(), id(number), input).await.expect("one can post")
+}
+
+async fn inputs(fresh: &Fresh, number: u128, from: u32, limit: u16) -> Vec<Input> {
+    fresh.stores.runs.inputs(&tenant(), id(number), from, limit).await.expect("inputs can be read")
+}
+
+async fn list(fresh: &Fresh, query: RunQuery) -> Vec<u128> {
+    let runs = fresh.stores.runs.runs(&tenant(), &query).await.expect("runs can be listed");
+    runs.iter().map(|run| run.id.as_u128()).collect()
+}
+
+/// To the last byte; created twice it is one, and the first stays.
+pub async fn a_created_run_is_read_back(fresh: &Fresh) {
+    let odd = NewRun {
+        id: id(u128::MAX),
+        tenant: Tenant::from("Ünïcode' \" % _ \\ \0 🦀"),
+        principal: Principal::from("o'brien"),
+        kind: "\0 kind".to_owned(),
+        parent: Some(id(1)),
+        arguments: Bytes::from_static(b"{\"b\":1,\"a\":\"\\u0000\",\"b\": 1e400}\0\xff\xfe"),
+        at: Timestamp::from_micros(-1),
+    };
+    let large = NewRun { arguments: vec![b'x'; LARGEST].into(), ..new(2) };
+    for run in [new(1), odd, large] {
+        create(fresh, run.clone()).await;
+        create(fresh, NewRun { arguments: "another".into(), ..run.clone() }).await;
+        let read = fresh.stores.runs.run(&run.tenant, run.id).await.expect("runs can be read").expect("it is there");
+        assert!(read.due.is_some());
+        assert_eq!(read, RunRecord { due: read.due, ..run.into() });
+    }
+    assert_eq!(read(fresh, 3).await, None);
+}
+
+/// However many claim at once.
+pub async fn a_run_has_one_holder_at_a_time(fresh: &Fresh) {
+    const RUNS: u128 = 40;
+    for number in 1..=RUNS {
+        create(fresh, new(number)).await;
+    }
+    for round in 0..3 {
+        let claims = join_all((0..16).map(|_| claim(fresh, 7))).await;
+        let mut claimed: Vec<_> = claims.into_iter().flatten().map(|run| run.id.as_u128()).collect();
+        for _ in 0..RUNS {
+            claimed.extend(claim(fresh, 7).await.into_iter().map(|run| run.id.as_u128()));
+        }
+        claimed.sort_unstable();
+        assert_eq!(claimed, (1..=RUNS).collect::<Vec<_>>(), "in round {round} each has one holder");
+        assert_eq!(there(fresh, 1).await.state, RunState::Running);
+        fresh.pass(HOUR);
+    }
+}
+
+/// Of that kind alone, and those first that are due longest.
+pub async fn no_more_than_the_limit_are_claimed(fresh: &Fresh) {
+    for number in [5, 3, 4, 1, 2] {
+        create(fresh, new(number)).await;
+        fresh.pass(Duration::from_secs(1));
+    }
+    for (number, kind) in [(6, "other"), (7, "Work"), (8, "work "), (9, "")] {
+        create(fresh, NewRun { kind: kind.to_owned(), ..new(number) }).await;
+    }
+    let ids = |claimed: &Claimed| claimed.runs.iter().map(|run| run.id.as_u128()).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&claim_of(fresh, "work", 0, HOUR).await), BTreeSet::new());
+    assert_eq!(ids(&claim_of(fresh, "work", 2, HOUR).await), [3, 5].into());
+    assert_eq!(ids(&claim_of(fresh, "work", 1, HOUR).await), [4].into());
+    assert_eq!(ids(&claim_of(fresh, "work", 9, HOUR).await), [1, 2].into());
+    assert_eq!(ids(&claim_of(fresh, "other", 9, HOUR).await), [6].into());
+    assert_eq!(ids(&claim_of(fresh, "no such kind", 9, HOUR).await), BTreeSet::new());
+}
+
+/// At once when it is new, and when its lease is over; never before. A claim tells how long it is until the next one is due.
+pub async fn a_run_is_claimed_when_it_is_due(fresh: &Fresh) {
+    let next = async || claim_of(fresh, "work", 9, HOUR).await.next;
+    let is_about = |next: Option<Duration>, time: Duration| {
+        assert!(next.is_some_and(|next| next <= time && next + HOUR / 4 > time), "{next:?} is not {time:?}");
+    };
+    assert_eq!(next().await, None, "there is nothing");
+    create(fresh, new(1)).await;
+    let first = claim_of(fresh, "work", 9, HOUR).await;
+    let [run] = &first.runs[..] else { panic!("{first:?}") };
+    assert_eq!((run.state, run.epoch, run.attempts, run.position), (RunState::Running, 1, 1, 0));
+    assert_eq!(there(fresh, 1).await, *run);
+    is_about(first.next, HOUR);
+    fresh.pass(HOUR / 2);
+    is_about(next().await, HOUR / 2);
+    assert_eq!(renew(fresh, &[&run.hold()], HOUR).await, [Some(0)]);
+    fresh.pass(HOUR / 2);
+    assert_eq!(claim(fresh, 9).await, [], "it was renewed");
+    fresh.pass(HOUR / 2);
+    assert_eq!(claimed(fresh).await.epoch, 2, "its lease is over");
+    assert_eq!(claim_of(fresh, "other", 9, HOUR).await.next, None, "it is of another kind");
+}
+
+/// Of the same run, however it came to its next holder.
+pub async fn each_holder_has_a_greater_epoch_than_all_before(fresh: &Fresh) {
+    let mut last = held(fresh, 1).await;
+    for round in 0..9 {
+        match round % 3 {
+            0 => fresh.pass(HOUR),
+            1 => turned(fresh, &last, Turn::Release).await,
+            _ => {
+                turned(fresh, &last, Turn::Wait { seen: 0, time: Some(HOUR) }).await;
+                fresh.pass(HOUR);
+            }
+        }
+        let next = claimed(fresh).await.hold();
+        assert!(next.epoch > last.epoch, "round {round}: {} follows {}", next.epoch, last.epoch);
+        last = next;
+    }
+}
+
+/// As long as its lease is not over; who has lost a run is told, and the others of the same call are renewed.
+pub async fn only_its_holder_renews(fresh: &Fresh) {
+    let old = held(fresh, 1).await;
+    fresh.pass(HOUR);
+    assert_eq!(renew(fresh, &[&old], HOUR).await, [None], "its lease is over");
+    let new = claimed(fresh).await.hold();
+    let gone = held(fresh, 2).await;
+    turned(fresh, &gone, Turn::Release).await;
+    let other = claimed(fresh).await.hold();
+    let nobody = Hold { run: id(3), ..new.clone() };
+    let elsewhere = Hold { tenant: Tenant::from("elsewhere"), ..new.clone() };
+    let future = Hold { epoch: new.epoch + 1, ..new.clone() };
+    assert_eq!(post(fresh, 2, &message(1)).await, Posted::Kept);
+    let asked = [&old, &new, &gone, &nobody, &elsewhere, &other, &future];
+    assert_eq!(renew(fresh, &asked, HOUR * 3).await, [None, Some(0), None, None, None, Some(1), None]);
+    assert_eq!(renew(fresh, &[], HOUR).await, []);
+    fresh.pass(HOUR * 2);
+    assert_eq!(claim(fresh, 9).await, [], "both were renewed");
+    assert_eq!(renew(fresh, &[&new], HOUR / 2).await, [Some(0)], "a renewal may make it shorter");
+    fresh.pass(HOUR / 2);
+    assert_eq!(claimed(fresh).await.id, new.run);
+}
+
+/// Under an earlier epoch, or once it was let go, it is a conflict. Nothing of that commit is written, and all beside it.
+pub async fn only_its_holder_writes(fresh: &Fresh) {
+    let old = held(fresh, 1).await;
+    written(fresh, &old, 0).await;
+    fresh.pass(HOUR);
+    written(fresh, &old, 1).await;
+    let new = claimed(fresh).await.hold();
+    assert_eq!(there(fresh, 1).await.position, 2);
+
+    let ledger = &fresh.stores.ledger;
+    let late = |number| Entry::Step { hold: old.clone(), step: step(number) };
+    let mine = |number| Entry::Step { hold: new.clone(), step: step(number) };
+    let end = Turn::End { ending: Ending::Failed, result: "late".into(), at: AT };
+    // All of them in one batch, where there are batches.
+    let commits = [
+        vec![Entry::Call(call(1)), mine(2)],
+        vec![Entry::Call(call(2)), mine(3), late(4)],
+        vec![late(2)],
+        vec![Entry::Turn { hold: old.clone(), turn: end }],
+        vec![Entry::Turn { hold: old.clone(), turn: Turn::Release }],
+        vec![mine(3), Entry::Call(call(3))],
+        vec![Entry::Step { hold: Hold { run: id(9), ..new.clone() }, step: step(0) }],
+        vec![Entry::Call(call(4))],
+    ];
+    let results = join_all(commits.map(|entries| ledger.commit(entries))).await;
+    for (place, result) in results.iter().enumerate() {
+        let is_late = [1, 2, 3, 4, 6].contains(&place);
+        assert_eq!((is_conflict(result), result.is_ok()), (is_late, !is_late), "{place}: {result:?}");
+    }
+    assert_eq!(steps(fresh, 1).await, [step(0), step(1), step(2), step(3)]);
+    for (number, is_there) in [(1, true), (2, false), (3, true), (4, true)] {
+        let call = fresh.call(&tenant(), call(number).id).await;
+        assert_eq!(call.is_some(), is_there, "call {number}");
+    }
+    assert_eq!(there(fresh, 1).await.state, RunState::Running);
+
+    turned(fresh, &new, Turn::Release).await;
+    assert!(is_conflict(&write(fresh, &new, step(4)).await), "it was let go");
+    let end = |at| Turn::End { ending: Ending::Completed, result: Bytes::new(), at };
+    assert!(is_conflict(&let_go(fresh, &new, end(AT)).await), "it was let go");
+    // Of one commit, what comes after the turn is late as well.
+    let last = claimed(fresh).await.hold();
+    let turn = Entry::Turn { hold: last.clone(), turn: end(AT) };
+    let after = vec![turn.clone(), Entry::Step { hold: last.clone(), step: step(4) }];
+    assert!(is_conflict(&ledger.commit(after).await));
+    assert_eq!(there(fresh, 1).await.state, RunState::Running);
+    ledger.commit(vec![Entry::Step { hold: last.clone(), step: step(4) }, turn]).await.expect("its last step");
+    assert_eq!((there(fresh, 1).await.state, steps(fresh, 1).await.len()), (RunState::Completed, 5));
+}
+
+/// To the last byte. The same step twice is one; another one in its place is a conflict.
+pub async fn steps_are_read_back_in_order(fresh: &Fresh) {
+    let hold = held(fresh, 1).await;
+    let odd = Step { key: "\0 'key'".to_owned(), body: Bytes::from_static(b"\0\xff\r\n"), ..step(0) };
+    let large = Step { body: vec![7; LARGEST].into(), at: Timestamp::from_micros(-1), ..step(1) };
+    let kinds = (2..).zip(StepKind::ALL).map(|(number, kind)| Step { kind, ..step(number) });
+    let empty = Step { key: String::new(), body: Bytes::new(), ..step(7) };
+    let all: Vec<_> = [odd, large].into_iter().chain(kinds).chain([empty]).collect();
+    for step in &all {
+        write(fresh, &hold, step.clone()).await.expect("its holder writes");
+        write(fresh, &hold, step.clone()).await.expect("it was written before");
+    }
+    assert_eq!(steps(fresh, 1).await, all);
+    let page = fresh.stores.runs.steps(&tenant(), id(1), 3, 2).await.expect("steps can be read");
+    assert_eq!(page, all[3..5]);
+    assert_eq!(fresh.stores.runs.steps(&tenant(), id(1), 6, 9).await.expect("steps can be read"), all[6..]);
+
+    // Both in one commit, and in two that share a batch.
+    let twice = |number| Entry::Step { hold: hold.clone(), step: step(number) };
+    let commits = [vec![twice(8), twice(8)], vec![twice(8)], vec![twice(9)], vec![twice(9)]];
+    for result in join_all(commits.map(|entries| fresh.stores.ledger.commit(entries))).await {
+        result.expect("the same step twice is one");
+    }
+    turned(fresh, &hold, Turn::Release).await;
+    let next = claimed(fresh).await;
+    assert_eq!(next.position, 10);
+    written(fresh, &hold, 9).await;
+    assert!(is_conflict(&write(fresh, &next.hold(), step(9)).await), "another has written a step there");
+    assert_eq!(steps(fresh, 1).await.len(), 9);
+}
+
+/// After its time, or at once; one that waits for an input alone is not claimed before there is one.
+pub async fn a_run_that_is_let_go_is_claimed_when_it_is_due(fresh: &Fresh) {
+    let first = held(fresh, 1).await;
+    turned(fresh, &first, Turn::Release).await;
+    turned(fresh, &first, Turn::Release).await;
+    assert_eq!(there(fresh, 1).await.state, RunState::Waiting);
+    let mut hold = claimed(fresh).await.hold();
+    for turn in [Turn::Wait { seen: 0, time: Some(HOUR) }, Turn::Retry { after: HOUR }] {
+        turned(fresh, &hold, turn.clone()).await;
+        assert_eq!(claim(fresh, 9).await, [], "{turn:?}");
+        fresh.pass(HOUR / 2);
+        let look = claim_of(fresh, "work", 9, HOUR).await;
+        assert_eq!(look.runs, [], "{turn:?}");
+        assert!(look.next.is_some_and(|next| next <= HOUR / 2), "{turn:?}: {:?}", look.next);
+        fresh.pass(HOUR / 2);
+        hold = claimed(fresh).await.hold();
+    }
+    turned(fresh, &hold, Turn::Wait { seen: 0, time: None }).await;
+    fresh.pass(HOUR * 24 * 365);
+    assert_eq!(claim_of(fresh, "work", 9, HOUR).await, Claimed::default());
+    assert_eq!((there(fresh, 1).await.due, there(fresh, 1).await.state), (None, RunState::Waiting));
+    post(fresh, 1, &message(1)).await;
+    hold = claimed(fresh).await.hold();
+    turned(fresh, &hold, Turn::Wait { seen: 1, time: Some(Duration::MAX) }).await;
+    fresh.pass(HOUR * 24 * 365);
+    assert_eq!(claim(fresh, 9).await, []);
+}
+
+/// Also one that came before the run let go, if its holder had not seen it. Inputs keep their order; one that is posted twice is one.
+pub async fn an_input_wakes_a_run(fresh: &Fresh) {
+    let odd = Input {
+        principal: Principal::from("o'brien\0"),
+        kind: InputKind::Cancel,
+        body: Bytes::from_static(b"\0\xff"),
+        at: Timestamp::from_micros(-1),
+        ..message(2)
+    };
+    let all = [message(3), odd, message(1), Input { body: vec![1; LARGEST].into(), ..message(4) }];
+    let hold = held(fresh, 1).await;
+    assert_eq!(post(fresh, 1, &all[0]).await, Posted::Kept);
+    assert_eq!(claim(fresh, 9).await, [], "somebody holds it");
+    // It came before the run waits, and nobody has seen it.
+    turned(fresh, &hold, Turn::Wait { seen: 0, time: None }).await;
+    let hold = claimed(fresh).await.hold();
+    assert_eq!(inputs(fresh, 1, 0, 9).await, all[..1]);
+    turned(fresh, &hold, Turn::Wait { seen: 1, time: Some(HOUR) }).await;
+    assert_eq!(claim(fresh, 9).await, [], "it has seen all that there is");
+    for input in &all {
+        assert_eq!(post(fresh, 1, input).await, Posted::Kept);
+    }
+    let run = claimed(fresh).await;
+    assert_eq!(run.inputs, 4, "the first was posted twice");
+    assert_eq!(inputs(fresh, 1, 0, 9).await, all);
+    assert_eq!(inputs(fresh, 1, 1, 2).await, all[1..3]);
+    assert_eq!(inputs(fresh, 1, 4, 9).await, []);
+    let together = join_all((10..20).map(|number| post_owned(fresh, message(number)))).await;
+    assert!(together.iter().all(|posted| *posted == Posted::Kept), "{together:?}");
+    let kept: BTreeSet<_> = inputs(fresh, 1, 4, 99).await.iter().map(|input| input.id.as_u128()).collect();
+    assert_eq!(kept, (10..20).collect());
+    assert_eq!(renew(fresh, &[&run.hold()], HOUR).await, [Some(14)]);
+    assert_eq!(post(fresh, 2, &message(1)).await, Posted::Missing);
+}
+
+async fn post_owned(fresh: &Fresh, input: Input) -> Posted {
+    post(fresh, 1, &input).await
+}
+
+/// It is not claimed, takes no inputs and no steps, and shows how it ended.
+pub async fn what_has_ended_stays_as_it_is(fresh: &Fresh) {
+    let endings = [
+        (Ending::Completed, RunState::Completed, Bytes::from_static(b"\0\xff{}")),
+        (Ending::Failed, RunState::Failed, vec![b'x'; LARGEST].into()),
+        (Ending::Cancelled, RunState::Cancelled, Bytes::new()),
+    ];
+    for (number, (ending, state, result)) in (1..).zip(endings) {
+        let hold = held(fresh, number).await;
+        assert_eq!(post(fresh, number, &message(1)).await, Posted::Kept);
+        let at = AT.after(HOUR);
+        let end = Turn::End { ending, result: result.clone(), at };
+        turned(fresh, &hold, end.clone()).await;
+        turned(fresh, &hold, end).await;
+        let run = there(fresh, number).await;
+        assert_eq!((run.state, &run.result, run.ended, run.due), (state, &result, Some(at), None));
+        assert!(is_conflict(&write(fresh, &hold, step(0)).await));
+        assert!(is_conflict(&let_go(fresh, &hold, Turn::Release).await));
+        assert_eq!(renew(fresh, &[&hold], HOUR).await, [None]);
+        assert_eq!(post(fresh, number, &message(1)).await, Posted::Kept, "it was posted before");
+        assert_eq!(post(fresh, number, &message(2)).await, Posted::Ended);
+        create(fresh, new(number)).await;
+        fresh.pass(HOUR * 2);
+        assert_eq!(claim_of(fresh, "work", 9, HOUR).await, Claimed::default());
+        assert_eq!(there(fresh, number).await, run);
+    }
+}
+
+/// From one after each step and each wait; a release is not counted.
+pub async fn claims_without_progress_are_counted(fresh: &Fresh) {
+    create(fresh, new(1)).await;
+    let mut run = claimed(fresh).await;
+    let mut next = async |turn: Option<Turn>, attempts: u32| {
+        match &turn {
+            Some(turn) => turned(fresh, &run.hold(), turn.clone()).await,
+            None => fresh.pass(HOUR),
+        }
+        run = claimed(fresh).await;
+        assert_eq!(run.attempts, attempts, "after {turn:?}");
+    };
+    let (retry, wait) = (Turn::Retry { after: Duration::ZERO }, Turn::Wait { seen: 0, time: Some(Duration::ZERO) });
+    next(None, 2).await;
+    next(Some(retry.clone()), 3).await;
+    next(Some(Turn::Release), 3).await;
+    next(Some(Turn::Release), 3).await;
+    next(None, 4).await;
+    next(Some(wait), 1).await;
+    next(Some(Turn::Release), 1).await;
+    next(Some(retry.clone()), 2).await;
+    let hold = there(fresh, 1).await.hold();
+    written(fresh, &hold, 0).await;
+    turned(fresh, &hold, retry.clone()).await;
+    let run = claimed(fresh).await;
+    assert_eq!((run.attempts, run.position), (1, 1), "it has moved on");
+    turned(fresh, &run.hold(), retry).await;
+    assert_eq!(claimed(fresh).await.attempts, 2);
+}
+
+/// In falling order of their ids, full pages of those that satisfy the query, and on with `before` set to the last.
+pub async fn pages_neither_repeat_nor_skip(fresh: &Fresh) {
+    let ada = Principal::from("ada");
+    for number in [3, 1, 7, 5, 9, 2, 8, 4, 6] {
+        let mut run = new(number);
+        if number % 3 == 0 {
+            run.principal = ada.clone();
+        }
+        if number % 2 == 0 {
+            run.kind = "even".to_owned();
+        }
+        create(fresh, run).await;
+    }
+    assert_eq!(list(fresh, RunQuery::default()).await, [9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    let page = |before: u128| RunQuery { before: Some(id(before)), limit: 2, ..RunQuery::default() };
+    assert_eq!(list(fresh, RunQuery { limit: 2, ..RunQuery::default() }).await, [9, 8]);
+    create(fresh, new(10)).await;
+    assert_eq!(list(fresh, page(8)).await, [7, 6]);
+    assert_eq!(list(fresh, page(2)).await, [1]);
+    let own = RunQuery { principal: Some(ada.clone()), ..RunQuery::default() };
+    assert_eq!(list(fresh, own.clone()).await, [9, 6, 3]);
+    assert_eq!(list(fresh, RunQuery { kind: Some("even".to_owned()), limit: 2, ..own.clone() }).await, [6]);
+    assert_eq!(
+        list(fresh, RunQuery { kind: Some("even".to_owned()), limit: 3, ..RunQuery::default() }).await,
+        [8, 6, 4]
+    );
+    assert_eq!(list(fresh, RunQuery { principal: Some("Ada".into()), ..RunQuery::default() }).await, [] as [u128; 0]);
+
+    let held = claim_of(fresh, "even", 9, HOUR).await.runs;
+    let six = held.iter().find(|run| run.id == id(6)).expect("it is due").hold();
+    ended(fresh, &six, AT).await;
+    let state = |state| RunQuery { state: Some(state), ..RunQuery::default() };
+    assert_eq!(list(fresh, state(RunState::Running)).await, [8, 4, 2]);
+    assert_eq!(list(fresh, state(RunState::Completed)).await, [6]);
+    assert_eq!(list(fresh, RunQuery { state: Some(RunState::Waiting), limit: 2, ..own }).await, [9, 3]);
+}
+
+/// Nothing of another tenant's run is shown, written or woken.
+pub async fn tenants_are_apart(fresh: &Fresh) {
+    let other = Tenant::from("another tenant");
+    create(fresh, new(1)).await;
+    create(fresh, NewRun { tenant: other.clone(), arguments: "theirs".into(), ..new(1) }).await;
+    let mut runs = claim(fresh, 9).await;
+    runs.sort_by_key(|run| run.tenant != tenant());
+    let [own, theirs] = [&runs[0], &runs[1]].map(RunRecord::hold);
+    assert_eq!((&own.tenant, &theirs.tenant, runs.len()), (&tenant(), &other, 2));
+    written(fresh, &own, 0).await;
+    assert_eq!(post(fresh, 1, &message(1)).await, Posted::Kept);
+    turned(fresh, &theirs, Turn::Wait { seen: 0, time: None }).await;
+    assert_eq!(claim(fresh, 9).await, [], "the input is not theirs");
+    let store = &fresh.stores.runs;
+    assert_eq!(store.steps(&other, id(1), 0, 9).await.expect("steps can be read"), []);
+    assert_eq!(store.inputs(&other, id(1), 0, 9).await.expect("inputs can be read"), []);
+    let listed = store.runs(&other, &RunQuery::default()).await.expect("runs can be listed");
+    assert_eq!(listed.iter().map(|run| &*run.arguments).collect::<Vec<_>>(), [b"theirs"]);
+    let nobody = Tenant::from("nobody");
+    assert_eq!(store.run(&nobody, id(1)).await.expect("runs can be read"), None);
+    assert_eq!(store.post(&nobody, id(1), &message(2)).await.expect("one can post"), Posted::Missing);
+    assert!(is_conflict(&write(fresh, &Hold { tenant: nobody, ..own.clone() }, step(1)).await));
+    written(fresh, &own, 1).await;
+    assert_eq!(steps(fresh, 1).await.len(), 2);
+}
+
+/// Larger arguments, steps, inputs and results are refused, and so are more inputs.
+pub async fn what_is_kept_is_bounded(fresh: &Fresh) {
+    let too_large = || Bytes::from(vec![0; LARGEST + 1]);
+    let store = &fresh.stores.runs;
+    assert!(is_refused(&store.create(&NewRun { arguments: too_large(), ..new(1) }).await));
+    assert_eq!(read(fresh, 1).await, None);
+    let hold = held(fresh, 1).await;
+    assert!(is_refused(&write(fresh, &hold, Step { body: too_large(), ..step(0) }).await));
+    assert!(is_refused(&write(fresh, &hold, Step { key: "k".repeat(LARGEST_KEY + 1), ..step(0) }).await));
+    let end = Turn::End { ending: Ending::Completed, result: too_large(), at: AT };
+    assert!(is_refused(&let_go(fresh, &hold, end).await));
+    assert_eq!((steps(fresh, 1).await, there(fresh, 1).await.state), (vec![], RunState::Running));
+    write(fresh, &hold, Step { key: "k".repeat(LARGEST_KEY), ..step(0) }).await.expect("it is not too long");
+    assert!(is_refused(&store.post(&tenant(), id(1), &Input { body: too_large(), ..message(1) }).await));
+    for number in 0..MOST_INPUTS {
+        assert_eq!(post(fresh, 1, &message(number.into())).await, Posted::Kept);
+    }
+    assert!(is_refused(&store.post(&tenant(), id(1), &message(MOST_INPUTS.into())).await), "it has many");
+    assert_eq!(post(fresh, 1, &message(0)).await, Posted::Kept, "it was posted before");
+    assert_eq!(there(fresh, 1).await.inputs, MOST_INPUTS);
+}
+
+/// With all that belongs to it, so many at a time, and nothing else.
+pub async fn what_ended_long_ago_is_removed(fresh: &Fresh) {
+    let store = &fresh.stores.runs;
+    for number in 1..=6 {
+        let hold = held(fresh, number).await;
+        written(fresh, &hold, 0).await;
+        post(fresh, number, &message(1)).await;
+        ended(fresh, &hold, AT.after(HOUR * u32::try_from(number).expect("it is small"))).await;
+    }
+    held(fresh, 7).await;
+    create(fresh, new(8)).await;
+    let before = AT.after(HOUR * 5);
+    let mut removed = Vec::new();
+    for _ in 0..3 {
+        removed.push(store.remove_ended(before, 3).await.expect("one can remove"));
+    }
+    assert_eq!(removed, [3, 1, 0]);
+    assert_eq!(list(fresh, RunQuery::default()).await, [8, 7, 6, 5]);
+    assert_eq!((steps(fresh, 1).await, inputs(fresh, 1, 0, 9).await), (vec![], vec![]));
+    assert_eq!((steps(fresh, 5).await.len(), inputs(fresh, 5, 0, 9).await.len()), (1, 1));
+}
+
+/// All of it, so many at a time, and nothing of another's.
+pub async fn what_a_principal_has_is_erased(fresh: &Fresh) {
+    let (store, ada) = (&fresh.stores.runs, Principal::from("ada"));
+    let running = held(fresh, 1).await;
+    for number in 2..=6 {
+        create(fresh, NewRun { principal: ada.clone(), ..new(number) }).await;
+    }
+    create(fresh, NewRun { principal: ada.clone(), tenant: Tenant::from("another tenant"), ..new(7) }).await;
+    let theirs = claim(fresh, 2).await[0].hold();
+    written(fresh, &theirs, 0).await;
+    let mut erased = Vec::new();
+    for _ in 0..3 {
+        erased.push(store.erase(&tenant(), &ada, 3).await.expect("one can erase"));
+    }
+    assert_eq!(erased, [3, 2, 0]);
+    assert_eq!(list(fresh, RunQuery::default()).await, [1]);
+    assert_eq!(steps(fresh, theirs.run.as_u128()).await, []);
+    assert!(is_conflict(&write(fresh, &theirs, step(1)).await), "its holder has lost it");
+    written(fresh, &running, 0).await;
+    let elsewhere = store.run(&Tenant::from("another tenant"), id(7)).await.expect("runs can be read");
+    assert!(elsewhere.is_some());
+}

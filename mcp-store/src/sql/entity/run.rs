@@ -1,0 +1,99 @@
+//! A row of `mcp_runs`.
+
+use mcp_core::caller::{Principal, Tenant};
+use mcp_core::clock::Timestamp;
+use mcp_core::store::runs::{NewRun, RunId, RunRecord, RunState};
+use sea_orm::DbErr;
+use sea_orm::entity::prelude::*;
+
+use super::call::uuid;
+use crate::sql::text::{shown, stored};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "mcp_runs")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) tenant: String,
+    /// 16 bytes, which sort as the ids do.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) id: Uuid,
+    /// How the row, its steps and its inputs are to be read: [`FORMAT`].
+    pub(crate) format: i16,
+    pub(crate) principal: String,
+    pub(crate) kind: String,
+    pub(crate) parent: Option<Uuid>,
+    pub(crate) arguments: Vec<u8>,
+    /// Microseconds since the epoch.
+    pub(crate) at: i64,
+    pub(crate) state: String,
+    pub(crate) epoch: i64,
+    pub(crate) attempts: i32,
+    pub(crate) position: i32,
+    pub(crate) inputs: i32,
+    /// Microseconds since the epoch of the clock; nothing where it is never to be claimed.
+    pub(crate) due: Option<i64>,
+    /// Microseconds since the epoch.
+    pub(crate) ended: Option<i64>,
+    pub(crate) result: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The format of the rows that this version writes, and the only one that it reads.
+pub(crate) const FORMAT: i16 = 1;
+
+impl Model {
+    /// A new run, which is due when it is there.
+    pub(crate) fn new(run: &NewRun) -> Self {
+        Self {
+            tenant: stored(run.tenant.as_str()).into_owned(),
+            id: uuid(run.id),
+            format: FORMAT,
+            principal: stored(run.principal.as_str()).into_owned(),
+            kind: stored(&run.kind).into_owned(),
+            parent: run.parent.map(uuid),
+            arguments: run.arguments.to_vec(),
+            at: run.at.as_micros(),
+            state: RunState::Waiting.as_str().to_owned(),
+            epoch: 0,
+            attempts: 0,
+            position: 0,
+            inputs: 0,
+            due: None,
+            ended: None,
+            result: Vec::new(),
+        }
+    }
+}
+
+impl TryFrom<Model> for RunRecord {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let unreadable = |what: String| DbErr::Type(format!("the run {}: {what}", row.id));
+        if row.format != FORMAT {
+            return Err(unreadable(format!("its format is {}, and this version reads {FORMAT}", row.format)));
+        }
+        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+        Ok(Self {
+            id: RunId::from_u128(row.id.as_u128()),
+            state: row.state.parse().map_err(|_| unreadable(format!("its state is {:?}", row.state)))?,
+            tenant: Tenant::from(shown(row.tenant)),
+            principal: Principal::from(shown(row.principal)),
+            kind: shown(row.kind),
+            parent: row.parent.map(|parent| RunId::from_u128(parent.as_u128())),
+            arguments: row.arguments.into(),
+            at: Timestamp::from_micros(row.at),
+            epoch: row.epoch.cast_unsigned(),
+            attempts: count(row.attempts),
+            position: count(row.position),
+            inputs: count(row.inputs),
+            due: row.due.map(Timestamp::from_micros),
+            ended: row.ended.map(Timestamp::from_micros),
+            result: row.result.into(),
+        })
+    }
+}
