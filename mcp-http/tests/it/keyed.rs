@@ -166,10 +166,9 @@ fn a_client_that_leaves_finds_its_answer_when_it_comes_back() {
 #[test]
 fn what_a_killed_server_had_begun_is_run_again_only_if_it_may_be() {
     for (tool, text, times) in [("twice", "begun before: 1", 2), ("once", "the outcome is unknown", 1)] {
-        let mut server = start(tempfile::tempdir().unwrap());
+        let server = start(tempfile::tempdir().unwrap());
         leave(&server, tool);
-        server.kill();
-        let (_, _, folder) = server.wait();
+        let folder = server.kill();
         std::fs::write(folder.path().join("go"), "").unwrap();
         let server = start(folder);
         let path = format!("/api/v1/tools/{tool}/call");
