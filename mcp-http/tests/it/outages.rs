@@ -17,12 +17,12 @@ use crate::served::{Reply, Served, until};
 
 pub const SECRET_KEYS: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-fn serve(url: &str) -> Served {
+pub fn serve(url: &str) -> Served {
     Served::start(&[("DATABASE_URL", url), ("SECRET_KEYS", SECRET_KEYS), ("STREAM_AFTER", "60s")])
 }
 
 /// A call that needs the database for its record alone.
-fn call(server: &Served) -> Reply {
+pub fn call(server: &Served) -> Reply {
     server.post("/api/v1/tools/time.now/call", "{}")
 }
 
@@ -66,7 +66,7 @@ fn is_degraded(server: &Served) {
     });
 }
 
-fn heals(server: &Served) {
+pub fn heals(server: &Served) {
     until("calls are taken again", || call(server).status == 200);
     until("the database is reported as up", || server.get("/health").body["status"] == "ok");
     let (name, path) = (json!({"name": "n", "text": "after"}), "/api/v1/tools/notes.write/call");

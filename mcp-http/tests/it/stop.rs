@@ -39,17 +39,17 @@ fn a_server_with_a_slow_tool() {
 }
 
 /// Starts the server with the slow tool.
-fn start() -> Served {
+pub fn start(settings: &[(&str, &str)]) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "stop::a_server_with_a_slow_tool", "--nocapture"]);
-    command.current_dir(folder.path()).env(CHILD, folder.path()).env("PORT", "0");
+    command.current_dir(folder.path()).env(CHILD, folder.path()).env("PORT", "0").envs(settings.iter().copied());
     Served::run(command, folder)
 }
 
 #[test]
 fn a_running_call_finishes_and_is_recorded() {
-    let server = start();
+    let server = start(&[]);
     let path = server.folder().to_owned();
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
 

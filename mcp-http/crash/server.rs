@@ -1,0 +1,96 @@
+//! The server under test: the bundled one, with tools whose effects are seen by somebody else.
+
+use std::error::Error;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mcp_core::store::StoreError;
+use mcp_core::store::ledger::{Entry, Ledger};
+use mcp_core::{ToolError, tool_with};
+use mcp_http::{Bundled, Config};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The first word of the command line of a server.
+pub const WORD: &str = "serve";
+/// Where the witness is.
+pub const WITNESS: &str = "CRASH_WITNESS";
+/// Which promise is broken on purpose, if any.
+pub const SABOTAGE: &str = "CRASH_SABOTAGE";
+
+/// Serves until it is killed, or whoever started it has ended.
+pub fn serve() -> Result<(), Box<dyn Error>> {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let config = Config::load()?;
+    mcp_http::log::init(&config);
+    let witness: SocketAddr = std::env::var(WITNESS)?.parse()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let bundled = sabotaged(mcp_http::bundled(config).await?, std::env::var(SABOTAGE).ok().as_deref());
+        bundled.tool(tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay)).run().await?;
+        Ok(())
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Payment {
+    /// The order that is paid for.
+    order: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Receipt {
+    /// No two are the same.
+    receipt: u64,
+}
+
+async fn pay(witness: SocketAddr, payment: Payment) -> Result<Receipt, ToolError> {
+    tell(witness, &format!("pay {}", payment.order)).await?;
+    // Long enough to be met by a kill.
+    tokio::time::sleep(Duration::from_millis(1 + crate::random(20) as u64)).await;
+    Ok(Receipt { receipt: (crate::random(1 << 53)) as u64 })
+}
+
+/// Says that an effect begins, and waits until that is seen.
+async fn tell(witness: SocketAddr, what: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(witness).await?;
+    stream.write_all(format!("{what}\n").as_bytes()).await?;
+    stream.read_exact(&mut [0]).await.map(drop)
+}
+
+/// A server that breaks a promise, so that the check can be checked.
+fn sabotaged(bundled: Bundled, name: Option<&str>) -> Bundled {
+    let mut stores = bundled.stores().clone();
+    match name {
+        Some("early-ack") => stores.ledger = Arc::new(EarlyAck(stores.ledger)),
+        _ => return bundled,
+    }
+    bundled.server(|builder| builder.stores(stores))
+}
+
+/// Acknowledges what it has not written yet.
+struct EarlyAck(Arc<dyn Ledger>);
+
+impl Ledger for EarlyAck {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let ledger = self.0.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            ledger.commit(entries).await
+        });
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        self.0.admit()
+    }
+}
