@@ -1,8 +1,10 @@
 //! Stores that live in this process: the contract, executable, and what tests use. Bounded; the oldest goes first, where nothing else is said.
 
+mod blobs;
 mod cache;
 mod calls;
 mod events;
+mod files;
 mod leases;
 mod limits;
 mod links;
@@ -21,8 +23,10 @@ use crate::clock::Clock;
 use calls::Calls;
 use notes::Shelf;
 
+pub use blobs::MemoryBlobs;
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
+pub use files::MemoryFiles;
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
 pub use principals::MemoryPrincipals;

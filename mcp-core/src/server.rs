@@ -1,6 +1,7 @@
 //! What is offered, and under which policy. A shell translates to its methods, and adds nothing.
 
 mod builder;
+pub mod files;
 mod ids;
 
 use std::pin::pin;
@@ -23,6 +24,7 @@ use crate::presence::{JoinError, Presence};
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
+use crate::store::files::Files;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::sessions::{SessionInfo, Sessions};
@@ -33,6 +35,7 @@ use crate::tool::pipeline::{Failure, Flights};
 use crate::tool::registry::{OfferedTool, Registry};
 
 pub use builder::{BuildError, ServerBuilder};
+use files::OwnFiles;
 use ids::CallIds;
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
@@ -50,6 +53,7 @@ struct Inner {
     cache: Arc<dyn Cache>,
     sessions: Arc<dyn Sessions>,
     presence: Option<Presence>,
+    files: Option<Arc<dyn Files>>,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -158,6 +162,17 @@ impl Server {
         match &self.0.presence {
             Some(presence) => presence.join(&*self.0.spawner).await,
             None => Ok(()),
+        }
+    }
+
+    /// The files of `caller`. Nobody sees another's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the server keeps no files.
+    pub fn files(&self, caller: &Caller) -> Result<OwnFiles, StoreError> {
+        match &self.0.files {
+            Some(files) => Ok(OwnFiles::new(files.clone(), caller)),
+            None => Err(StoreError::Unavailable { store: "store of files", source: None }),
         }
     }
 

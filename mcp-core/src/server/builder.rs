@@ -191,6 +191,7 @@ impl ServerBuilder {
             instructions: self.instructions,
         };
         let presence = self.stores.as_ref().map(|stores| stores.presence.clone());
+        let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -201,6 +202,7 @@ impl ServerBuilder {
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),
             sessions: sessions.unwrap_or_else(|| Arc::new(MemorySessions::new(clock.clone()))),
+            files,
             clock,
             spawner,
             ledger,

@@ -4,6 +4,7 @@
 //! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
 mod calls;
+mod files;
 mod keys;
 mod leases;
 mod links;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(settings::Settings),
             Box::new(sessions::Sessions),
             Box::new(keys::Keys),
+            Box::new(files::Files),
             Box::new(principals::Principals),
             Box::new(threads::Threads),
             Box::new(replicas::Replicas),
