@@ -31,12 +31,17 @@
 //! mcp_core::limits_contract!(fresh);
 //! mcp_core::sessions_contract!(fresh);
 //! mcp_core::runs_contract!(fresh);
+//! mcp_core::blobs_contract!(fresh);
 //! ```
+//!
+//! The suite of files has caps of its own, with which the stores are to be made: [`files::CAPS`].
 
 pub mod api_keys;
 pub mod audit;
+pub mod blobs;
 pub mod cache;
 pub mod events;
+pub mod files;
 pub mod history;
 pub mod idempotency;
 pub mod leases;

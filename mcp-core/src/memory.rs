@@ -1,9 +1,11 @@
 //! Stores that live in this process: the contract, executable, and what tests use. Bounded; the oldest goes first, where nothing else is said.
 
+mod blobs;
 mod cache;
 mod calls;
 mod claims;
 mod events;
+mod files;
 mod leases;
 mod limits;
 mod links;
@@ -25,8 +27,10 @@ use claims::Claims;
 use notes::Shelf;
 use runs::Journals;
 
+pub use blobs::MemoryBlobs;
 pub use cache::MemoryCache;
 pub use events::MemoryEvents;
+pub use files::MemoryFiles;
 pub use leases::MemoryLeases;
 pub use limits::MemoryLimits;
 pub use principals::MemoryPrincipals;

@@ -1,6 +1,7 @@
 //! What is offered, and under which policy. A shell translates to its methods, and adds nothing.
 
 mod builder;
+pub mod files;
 mod ids;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::run::{RunDesk, Work, Workers, WorkersConfig};
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
+use crate::store::files::Files;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::runs::Runs;
@@ -39,6 +41,7 @@ use crate::tool::pipeline::{Failure, Flights, Keys};
 use crate::tool::registry::{OfferedTool, Registry};
 
 pub use builder::{BuildError, ServerBuilder};
+use files::OwnFiles;
 use ids::CallIds;
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
@@ -60,6 +63,7 @@ struct Inner {
     run_ledger: Arc<dyn Ledger>,
     runs: Arc<dyn Runs>,
     hints: Hints,
+    files: Option<Arc<dyn Files>>,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -207,6 +211,17 @@ impl Server {
         let Inner { work, run_ledger, runs, hints, clock, spawner, .. } = &*self.0;
         let books = (run_ledger.clone(), runs.clone());
         Workers::start(config, work.clone(), books, hints.clone(), (clock.clone(), spawner.clone()))
+    }
+
+    /// The files of `caller`. Nobody sees another's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the server keeps no files.
+    pub fn files(&self, caller: &Caller) -> Result<OwnFiles, StoreError> {
+        match &self.0.files {
+            Some(files) => Ok(OwnFiles::new(files.clone(), caller)),
+            None => Err(StoreError::Unavailable { store: "store of files", source: None }),
+        }
     }
 
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long

@@ -4,9 +4,11 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod blobs;
 pub mod cache;
 pub mod check;
 pub mod events;
+pub mod files;
 pub mod history;
 pub(crate) mod id;
 pub mod idempotency;
@@ -29,15 +31,17 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::measure::Collector;
 use crate::memory::{
-    MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions, MemorySettings,
-    MemoryStore, MemoryThreads,
+    MemoryBlobs, MemoryCache, MemoryEvents, MemoryFiles, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions,
+    MemorySettings, MemoryStore, MemoryThreads,
 };
 use crate::presence::Presence;
 use api_keys::ApiKeys;
 use audit::Audit;
+use blobs::Blobs;
 use cache::Cache;
 use check::Check;
 use events::Events;
+use files::{Caps, Files};
 use history::History;
 use idempotency::Idempotency;
 use leases::Leases;
@@ -89,6 +93,10 @@ pub struct Stores {
     pub limits: Arc<dyn Limits>,
     /// Small values that somebody set.
     pub settings: Arc<dyn Settings>,
+    /// Bytes that are too many for a row; nothing, where there is no place for them.
+    pub blobs: Option<Arc<dyn Blobs>>,
+    /// Callers' files; nothing, where there is no place for them.
+    pub files: Option<Arc<dyn Files>>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -130,7 +138,7 @@ impl Books {
 }
 
 impl Stores {
-    /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
+    /// Bundles these; files and blobs are kept nowhere, all others are in this process, on `clock`, and nothing checks or counts.
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
         let principals = Arc::new(MemoryPrincipals::default());
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
@@ -153,6 +161,8 @@ impl Stores {
             replicas: books.replicas,
             sessions: Arc::new(MemorySessions::new(clock)),
             settings: Arc::new(MemorySettings::default()),
+            blobs: None,
+            files: None,
             checks: Vec::new(),
             collectors: Vec::new(),
         }
@@ -163,7 +173,11 @@ impl Stores {
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let cache = Arc::new(MemoryCache::new(clock.clone()));
         let replicas = store.replicas();
-        Self::new(Books::from_one(store.clone(), replicas), store, cache, clock)
+        Self {
+            blobs: Some(Arc::new(MemoryBlobs::new(clock.clone()))),
+            files: Some(Arc::new(MemoryFiles::new(clock.clone(), Caps::default()))),
+            ..Self::new(Books::from_one(store.clone(), replicas), store, cache, clock)
+        }
     }
 }
 

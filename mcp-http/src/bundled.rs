@@ -9,6 +9,7 @@ use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::presence::JoinError;
 use mcp_core::store::audit::keep_anchored;
+use mcp_core::store::files::Caps;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
 use mcp_store::{OpenError, StoreConfig};
@@ -51,6 +52,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         let key = match error {
             OpenError::Redis { .. } => "REDIS_URL",
             OpenError::RedisAuthority { .. } => "REDIS_CA",
+            OpenError::Files { .. } => "FILES_URL",
             OpenError::Sealed { .. } => "SECRET_KEYS",
             _ => "DATABASE_URL",
         };
@@ -61,6 +63,8 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     store.replica_lease = config.replica_lease;
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     store.redis_ca.clone_from(&config.redis_ca);
+    store.files_url = config.files_url.clone();
+    store.file_caps = Caps { file: config.max_file, owner: config.files_quota };
     SecretKeys::check(&config)?;
     // Makes the folder in which the key is kept as well.
     mcp_store::migrate(&store).await.map_err(bad)?;

@@ -31,6 +31,8 @@ pub struct Config {
     pub redis_url: Option<SecretString>,
     /// A file with the authority that alone vouches for Redis.
     pub redis_ca: Option<PathBuf>,
+    /// Where the bytes of files are kept, if not beside the SQLite database.
+    pub files_url: Option<String>,
     /// The first administrator's key.
     pub api_key: Option<SecretString>,
     /// Keys that seal what leaves the server and comes back, the newest first.
@@ -49,7 +51,11 @@ pub struct Config {
     pub workers: usize,
     /// The largest request body, in bytes.
     pub max_body: usize,
-    /// How long a request body may take to come.
+    /// The largest file, in bytes.
+    pub max_file: u64,
+    /// How many bytes all files of one caller take at the most.
+    pub files_quota: u64,
+    /// How long a request body may take to come, or each piece of a file.
     pub body_timeout: Duration,
     /// How long a call may take, where its tool does not say.
     pub call_timeout: Duration,
@@ -125,6 +131,7 @@ impl Config {
             database_url: layers.get("DATABASE_URL", value::text)?,
             redis_url: layers.get("REDIS_URL", value::optional_secret)?,
             redis_ca: layers.get("REDIS_CA", value::path)?,
+            files_url: layers.get("FILES_URL", value::optional_text)?,
             api_key: layers.get("API_KEY", value::api_key)?,
             secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
@@ -134,6 +141,8 @@ impl Config {
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
             workers: layers.get("WORKERS", value::workers)?,
             max_body: layers.get("MAX_BODY", value::bytes)?,
+            max_file: layers.get("MAX_FILE", value::bytes)?,
+            files_quota: layers.get("FILES_QUOTA", value::bytes)?,
             body_timeout: layers.get("BODY_TIMEOUT", value::duration)?,
             call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
             stream_after: layers.get("STREAM_AFTER", value::duration)?,

@@ -34,6 +34,7 @@ pub fn docs(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
 /// The tables of routes that an app may have mounted.
 const TABLES: &[&Table] = &[
     &rest::TABLE,
+    &rest::files::TABLE,
     #[cfg(feature = "bundled")]
     &crate::health::TABLE,
 ];

@@ -60,6 +60,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::health",
     about: "Health",
     open: true,
+    any_form: false,
     routes: &[
         route(
             "/health",

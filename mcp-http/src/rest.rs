@@ -1,6 +1,7 @@
 //! The same server in the manner of REST, for clients that do not speak MCP.
 
 mod calls;
+pub(crate) mod files;
 pub(crate) mod problem;
 mod representation;
 pub(crate) mod route;
@@ -33,6 +34,10 @@ use route::{Route, Table};
 /// | `GET tools/{name}` | one of them |
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `GET calls` | recorded calls, the newest first |
+/// | `GET files` | the caller's files, in the order of their names |
+/// | `PUT files/{name}` | keeps the body |
+/// | `GET files/{name}` | one of them, or a part of it |
+/// | `DELETE files/{name}` | removes one of them |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
 ///
@@ -45,6 +50,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|error, _| Problem::bad_path(&error).into()));
         TABLE.register(config);
+        files::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }
@@ -57,6 +63,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest",
     about: "REST",
     open: false,
+    any_form: false,
     routes: &[
         Route {
             method: Method::GET,

@@ -22,6 +22,12 @@ pub enum OpenError {
         /// What is wrong with it.
         source: Cause,
     },
+    /// The place for files cannot be used.
+    #[error("{problem}: set FILES_URL to file:PATH, such as file:./data/files, or leave it out")]
+    Files {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The URL names a database of a kind that this version does not know.
     #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
     Unsupported {

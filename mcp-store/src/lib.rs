@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod blobs;
 mod cache;
 mod distrust;
 mod error;

@@ -10,11 +10,13 @@ use mcp_core::clock::Clock;
 use mcp_core::presence::Presence;
 use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
+use mcp_core::store::files::Caps;
 use mcp_core::store::idempotency;
 use mcp_core::store::replicas::{Replica, Replicas};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
+use crate::blobs;
 use crate::cache::LocalCache;
 use crate::error::OpenError;
 use crate::ledger::QueuedLedger;
@@ -24,6 +26,7 @@ use crate::sql::audit::SqlAudit;
 use crate::sql::calls::SqlCalls;
 use crate::sql::chain::Linker;
 use crate::sql::check::DatabaseCheck;
+use crate::sql::files::{SqlFiles, Sweep};
 use crate::sql::idempotency::SqlIdempotency;
 use crate::sql::keys::{HouseKey, KeyId, Purpose};
 use crate::sql::leases::SqlLeases;
@@ -63,6 +66,11 @@ pub struct StoreConfig {
     /// How long this process may be silent before others take over what it was doing (10 s); what it is for is told by
     /// [`Presence`].
     pub replica_lease: Duration,
+    /// Where the bytes of files are kept: `file:PATH`. Without it that is the folder `files` beside the file of SQLite, and on
+    /// PostgreSQL, whose replicas share no folder, no files are kept. Without [`StoreConfig::secret_keys`] none are either.
+    pub files_url: Option<String>,
+    /// How large files may be (64 MiB, and 1 GiB for all of an owner's).
+    pub file_caps: Caps,
 }
 
 #[derive(Clone)]
@@ -120,6 +128,19 @@ impl StoreConfig {
             secret_keys: Vec::new(),
             keys_per_caller: idempotency::MOST,
             replica_lease: Presence::LEASE,
+            files_url: None,
+            file_caps: Caps::default(),
+        }
+    }
+}
+
+impl StoreConfig {
+    /// Where the bytes of files are kept, if anywhere.
+    fn place_of_files(&self) -> Result<Option<blobs::Location>, OpenError> {
+        match (&self.files_url, &self.location) {
+            (Some(url), _) => blobs::Location::parse(url).map(Some),
+            (None, Location::Sqlite(file)) => Ok(Some(blobs::Location::Folder(file.folder().join("files")))),
+            (None, Location::Postgres(_)) => Ok(None),
         }
     }
 }
@@ -163,6 +184,7 @@ impl fmt::Debug for StoreConfig {
             .field("cache_bytes", &self.cache_bytes)
             .field("keys_per_caller", &self.keys_per_caller)
             .field("replica_lease", &self.replica_lease)
+            .field("file_caps", &self.file_caps)
             .finish_non_exhaustive()
     }
 }
@@ -176,11 +198,10 @@ impl fmt::Debug for StoreConfig {
 /// # Errors
 /// [`OpenError`], in one line that names what is wrong and how to mend it.
 pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
+    let place = config.place_of_files()?;
     migrate(config).await?;
     let database = config.connect().await?;
-    for purpose in Purpose::ALL {
-        HouseKey::load(&database, &config.secret_keys, purpose).await?;
-    }
+    let files_key = HouseKey::load(&database, &config.secret_keys, Purpose::Files).await?;
     let key = HouseKey::load(&database, &config.secret_keys, Purpose::Audit).await?.as_ref().map(chain_key);
     let linker = Linker::new(key.clone(), config.clock.clone());
     let ledger = Arc::new(match &config.location {
@@ -211,6 +232,9 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.presence = config.presence(stores.replicas.clone());
+    if let (Some(place), Some(key)) = (place, files_key) {
+        keep_files(&mut stores, config, &database, &place, &key)?;
+    }
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
@@ -218,6 +242,29 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         redis::share(&mut stores, url, config.redis_deadline, cache, &config.clock).await?;
     }
     Ok(stores)
+}
+
+/// Puts a place for files into `stores`.
+fn keep_files(
+    stores: &mut Stores,
+    config: &StoreConfig,
+    database: &Database,
+    place: &blobs::Location,
+    key: &HouseKey,
+) -> Result<(), OpenError> {
+    let blobs::Opened { blobs, folder } = place.open()?;
+    let sweep = Arc::new(Sweep {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        folder,
+        leases: stores.leases.clone(),
+        clock: config.clock.clone(),
+    });
+    sweep.start();
+    let files = SqlFiles::new(database.clone(), blobs.clone(), key, config.file_caps, config.clock.clone(), sweep);
+    stores.files = Some(Arc::new(files));
+    stores.blobs = Some(blobs);
+    Ok(())
 }
 
 /// Opens stores in the database that a host has connected to, as [`StoreConfig::beside`] describes.

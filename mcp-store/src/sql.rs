@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod check;
 mod entity;
 mod error;
+pub(crate) mod files;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod leases;

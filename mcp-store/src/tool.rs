@@ -1,5 +1,6 @@
 //! Tools that work on stores.
 
+mod files;
 mod history;
 mod notes;
 
@@ -8,15 +9,23 @@ use std::sync::Arc;
 use mcp_core::store::StoreError;
 use mcp_core::{Stores, Tool, ToolError};
 
-/// `notes.write`, `notes.read`, `notes.search` and `history.search`, on these stores.
+/// `notes.write`, `notes.read`, `notes.search` and `history.search`, on these stores; and, where they keep files, `files.write`,
+/// `files.read`, `files.list` and `files.search`.
 pub fn tools(stores: &Stores) -> Vec<Arc<dyn Tool>> {
     let notes = &stores.notes;
-    vec![
+    let mut tools: Vec<Arc<dyn Tool>> = vec![
         Arc::new(notes::write(notes.clone())),
         Arc::new(notes::read(notes.clone())),
         Arc::new(notes::search(notes.clone())),
         Arc::new(history::search(stores.history.clone())),
-    ]
+    ];
+    if let Some(files) = &stores.files {
+        tools.push(Arc::new(files::write(files.clone())));
+        tools.push(Arc::new(files::read(files.clone())));
+        tools.push(Arc::new(files::list(files.clone())));
+        tools.push(Arc::new(files::search(files.clone())));
+    }
+    tools
 }
 
 /// The first `most` characters of a text, and whether that is not all of it.

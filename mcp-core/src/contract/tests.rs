@@ -2,8 +2,10 @@
 
 mod broken_api_keys;
 mod broken_audit;
+mod broken_blobs;
 mod broken_cache;
 mod broken_events;
+mod broken_files;
 mod broken_idempotency;
 mod broken_leases;
 mod broken_ledger;
@@ -66,6 +68,8 @@ fn every_promise_has_its_case() {
         (include_str!("../store/limits.rs"), include_str!("limits.rs"), include_str!("tests/broken_limits.rs")),
         (include_str!("../store/sessions.rs"), include_str!("sessions.rs"), include_str!("tests/broken_sessions.rs")),
         (include_str!("../store/runs.rs"), include_str!("runs.rs"), include_str!("tests/broken_runs.rs")),
+        (include_str!("../store/blobs.rs"), include_str!("blobs.rs"), include_str!("tests/broken_blobs.rs")),
+        (include_str!("../store/files.rs"), include_str!("files.rs"), include_str!("tests/broken_files.rs")),
     ];
     for (seam, suite, broken) in suites {
         let promises: Vec<String> = seam

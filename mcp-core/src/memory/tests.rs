@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, future, stream};
 
 use super::{
-    MemoryCache, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions, MemorySettings, MemoryStore,
-    MemoryThreads,
+    MemoryBlobs, MemoryCache, MemoryFiles, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions,
+    MemorySettings, MemoryStore, MemoryThreads,
 };
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
 use crate::store::api_keys::{ApiKey, ApiKeys, KeyHash, KeyId};
+use crate::store::blobs::{Blobs, ByteStream};
 use crate::store::cache::Cache;
+use crate::store::files::{Caps, FileError, Files, LONGEST_WRITE, OVERHEAD};
 use crate::store::history::{CallQuery, History};
 use crate::store::leases::Leases;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
@@ -29,6 +32,14 @@ use crate::store::{StoreError, Stores};
 async fn fresh() -> Fresh {
     let clock = SimulatedClock::new();
     Fresh::new(Stores::in_memory(Arc::new(clock.clone())), clock)
+}
+
+/// With the caps that the suite of files asks for.
+async fn fresh_files() -> Fresh {
+    let clock = SimulatedClock::new();
+    let mut stores = Stores::in_memory(Arc::new(clock.clone()));
+    stores.files = Some(Arc::new(MemoryFiles::new(Arc::new(clock.clone()), crate::contract::files::CAPS)));
+    Fresh::new(stores, clock)
 }
 
 crate::ledger_contract!(fresh);
@@ -47,6 +58,8 @@ crate::settings_contract!(fresh);
 crate::limits_contract!(fresh);
 crate::sessions_contract!(fresh);
 crate::runs_contract!(fresh);
+crate::blobs_contract!(fresh);
+crate::files_contract!(fresh_files);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -329,4 +342,54 @@ async fn nobody_is_forgotten_when_there_are_too_many() {
     ApiKeys::create(&store, &tenant(), &key(new)).await.unwrap();
     Principals::remove(&store, &tenant(), &Principal::from("1")).await.unwrap();
     Principals::create(&store, &tenant(), &user(new)).await.unwrap();
+}
+
+fn stream_of(bytes: Bytes) -> ByteStream {
+    stream::once(future::ready(Ok(bytes))).boxed()
+}
+
+#[tokio::test]
+async fn blobs_are_not_forgotten_to_make_room() {
+    let blobs = MemoryBlobs::new(Arc::new(SimulatedClock::new()));
+    let quarter = Bytes::from(vec![0; MemoryBlobs::BYTES / 4]);
+    for name in ["1", "2", "3"] {
+        blobs.put(name, stream_of(quarter.clone())).await.unwrap();
+    }
+    for too_large in [quarter.clone(), Bytes::from(vec![0; MemoryBlobs::BYTES + 1])] {
+        let full = blobs.put("4", stream_of(too_large)).await;
+        assert!(matches!(full, Err(StoreError::Unavailable { .. })), "{full:?}");
+    }
+    blobs.delete("1").await.unwrap();
+    blobs.put("4", stream_of(quarter)).await.unwrap();
+    assert_eq!(blobs.list().count().await, 3);
+}
+
+#[tokio::test]
+async fn files_are_not_forgotten_to_make_room() {
+    let files = MemoryFiles::new(Arc::new(SimulatedClock::new()), Caps { file: u64::MAX, owner: u64::MAX });
+    let write = async |name: &str, owner: &str, size: u64| {
+        let bytes = Bytes::from(vec![0; usize::try_from(size).unwrap()]);
+        files.write(&tenant(), &Principal::from(owner), name, "", stream_of(bytes)).await.map(|file| file.size)
+    };
+    assert_eq!(
+        write("one", "ada", MemoryFiles::BYTES - 2 * OVERHEAD - 1).await.unwrap(),
+        MemoryFiles::BYTES - 2 * OVERHEAD - 1
+    );
+    assert!(matches!(write("one", "bob", 2).await, Err(FileError::Store(StoreError::Unavailable { .. }))));
+    write("one", "bob", 1).await.unwrap();
+    write("one", "ada", 0).await.unwrap();
+    write("two", "bob", 1_000).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_comes_too_slowly_is_not_written() {
+    let clock = SimulatedClock::new();
+    let files = MemoryFiles::new(Arc::new(clock.clone()), Caps::default());
+    let bytes = stream_of(Bytes::from_static(b"first")).chain(stream::pending()).boxed();
+    let (of, owner) = (tenant(), Principal::from("p"));
+    let mut write = std::pin::pin!(files.write(&of, &owner, "slow", "", bytes));
+    assert!((&mut write).now_or_never().is_none());
+    clock.advance(LONGEST_WRITE);
+    assert!(matches!(write.await, Err(FileError::TooSlow)));
+    assert_eq!(files.find(&of, &owner, "slow").await.unwrap(), None);
 }

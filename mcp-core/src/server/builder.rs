@@ -212,6 +212,7 @@ impl ServerBuilder {
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let keys = Keys::new(&books);
+        let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -222,6 +223,7 @@ impl ServerBuilder {
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),
             sessions: sessions.unwrap_or_else(|| Arc::new(MemorySessions::new(clock.clone()))),
+            files,
             clock,
             spawner,
             ledger,

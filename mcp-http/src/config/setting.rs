@@ -39,6 +39,10 @@ pub static SETTINGS: &[Setting] = &[
         "REDIS_CA",
         "a PEM file with the certificate of the authority that vouches for rediss://; else those that browsers trust",
     ),
+    unset(
+        "FILES_URL",
+        "where the bytes of files are kept, such as file:./data/files; on SQLite a folder beside it, and on PostgreSQL nowhere unless it is set",
+    ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
     secret(
         "SECRET_KEYS",
@@ -51,6 +55,8 @@ pub static SETTINGS: &[Setting] = &[
     unset("ALLOWED_ORIGINS", "web pages that may call it, such as https://app.example.com, separated by commas"),
     setting("WORKERS", "0", "threads that speak HTTP; 0 is one for each processor"),
     setting("MAX_BODY", "4MiB", "the largest request body"),
+    setting("MAX_FILE", "64MiB", "the largest file"),
+    setting("FILES_QUOTA", "1GiB", "how much all files of one caller take"),
     setting("BODY_TIMEOUT", "30s", "how long a request body may take to come"),
     setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
     setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),

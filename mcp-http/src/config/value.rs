@@ -21,6 +21,10 @@ pub(super) fn path(text: Option<&str>) -> Parsed<Option<PathBuf>> {
     Ok(text.filter(|text| !text.is_empty()).map(PathBuf::from))
 }
 
+pub(super) fn optional_text(text: Option<&str>) -> Parsed<Option<String>> {
+    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
 pub(super) fn host(text: Option<&str>) -> Parsed<String> {
     let host = text.unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {

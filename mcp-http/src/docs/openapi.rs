@@ -33,7 +33,7 @@ pub(super) fn document(server: &Server, root: &str, mounted: &[(String, &'static
     for (base, table) in mounted {
         for route in table.routes {
             let operation = document.operation(table, route);
-            let path = format!("{base}{}", route.path);
+            let path = format!("{base}{}", route.template());
             if route.id == CALL_TOOL {
                 for tool in &tools {
                     let of_tool = document.call_of(tool, &operation);
@@ -123,7 +123,7 @@ impl Document {
             "responses": responses,
         });
         if let Some(body) = route.body {
-            operation["requestBody"] = json!({"content": {JSON: {"schema": body(&mut self.generator)}}});
+            operation["requestBody"] = json!({"content": self.content(&[JSON], body)});
         }
         if table.open {
             operation["security"] = json!([]);
@@ -179,9 +179,14 @@ impl Document {
     }
 
     fn response(&mut self, description: &str, forms: &[&str], schema: SchemaOf) -> Value {
+        json!({"description": description, "content": self.content(forms, schema)})
+    }
+
+    /// The schema in each of the forms, or for bytes of every type.
+    fn content(&mut self, forms: &[&str], schema: SchemaOf) -> Map<String, Value> {
         let schema = schema(&mut self.generator);
-        let content: Map<_, _> = forms.iter().map(|form| ((*form).to_owned(), json!({"schema": schema}))).collect();
-        json!({"description": description, "content": content})
+        let forms = if schema.get("contentMediaType").is_some() { &["*/*"] } else { forms };
+        forms.iter().map(|form| ((*form).to_owned(), json!({"schema": schema}))).collect()
     }
 
     /// A reference to the response of this status, which all operations share.
@@ -218,6 +223,7 @@ fn idempotency_key() -> Value {
 fn meaning(status: u16) -> &'static str {
     match status {
         200 => "Done",
+        206 => "A part of it",
         400 => "The request cannot be read",
         401 => "The key is missing or wrong",
         403 => "`Host` or `Origin` is not allowed",
@@ -225,9 +231,11 @@ fn meaning(status: u16) -> &'static str {
         406 => "`Accept` names no form that there is",
         408 => "The body came too slowly",
         413 => "The body is too large",
+        416 => "There are no such bytes",
         422 => "The arguments do not fit, and `errors` has each fault; or the key was sent before with others",
         500 => "Something broke inside; `instance` is the id under which the log has it",
         503 => "Not now; try again later",
+        507 => "There is no room for it; remove something",
         504 => "It took too long and was stopped",
         _ => StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default(),
     }

@@ -56,7 +56,16 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
     let document = call_and_read_body(&app, request.to_request()).await;
     let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
-    let expected = ["calls", "sessions", "sessions/{handle}", "tools", "tools/{name}", "tools/{name}/call"];
+    let expected = [
+        "calls",
+        "files",
+        "files/{name}",
+        "sessions",
+        "sessions/{handle}",
+        "tools",
+        "tools/{name}",
+        "tools/{name}/call",
+    ];
     assert_eq!(paths, expected.map(|path| format!("/deep/er/{path}")).each_ref());
     assert_eq!(document["servers"][0]["url"], "..");
 }

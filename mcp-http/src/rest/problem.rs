@@ -69,6 +69,11 @@ impl Problem {
         Self::new(406, "answers are `application/json`, `application/xml` or `text/xml`; name one of them in `Accept`")
     }
 
+    pub(super) fn out_of_range(size: u64) -> Self {
+        let problem = Self::new(416, format!("the file has {size} bytes, and none of those that `Range` names"));
+        Self { extra: Some(("content-range", format!("bytes */{size}").into())), ..problem }
+    }
+
     pub(super) fn bad_path(error: &dyn fmt::Display) -> Self {
         Self::new(400, format!("the path cannot be read: {error}"))
     }

@@ -34,6 +34,24 @@ pub(crate) async fn negotiate(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
     let form = Form::wanted(request.headers());
+    answer_in(form, request, next).await
+}
+
+/// The same around a route whose answers may have a form of their own: it refuses nothing, and JSON is for whoever asks for
+/// something else.
+pub(crate) async fn negotiate_if_possible(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
+    let form = Form::wanted(request.headers()).unwrap_or(Form::Json);
+    answer_in(Some(form), request, next).await
+}
+
+async fn answer_in(
+    form: Option<Form>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let mut response = match form {
         Some(_) => next.call(request).await?.map_into_boxed_body(),
         None => request.into_response(Problem::not_acceptable().error_response()),

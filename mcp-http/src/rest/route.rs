@@ -10,9 +10,9 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Admitted;
 use super::problem::Problem;
-use super::representation::negotiate;
+use super::representation::{negotiate, negotiate_if_possible};
 
-/// Makes a schema: `SchemaGenerator::subschema_for::<T>`.
+/// Makes a schema: `SchemaGenerator::subschema_for::<T>`. One with `contentMediaType` is of bytes that are no JSON.
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// Routes that belong together.
@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) about: &'static str,
     /// Whether everyone may ask, without credentials and from every page.
     pub(crate) open: bool,
+    /// Whether an answer may have a form of its own, so that no `Accept` is refused.
+    pub(crate) any_form: bool,
     pub(crate) routes: &'static [Route],
 }
 
@@ -44,6 +46,13 @@ pub(crate) struct Route {
     pub(crate) answers: &'static [(u16, SchemaOf)],
     /// The statuses that come with a problem, beside those that every route has.
     pub(crate) problems: &'static [u16],
+}
+
+impl Route {
+    /// Its path with the names of its segments alone.
+    pub(crate) fn template(&self) -> String {
+        self.path.replace(":.*}", "}")
+    }
 }
 
 impl Table {
@@ -68,7 +77,12 @@ impl Table {
                     _ => Problem::not_allowed(&allowed),
                 })
             });
-            config.service(resource.default_service(refuse).wrap(from_fn(negotiate)));
+            let resource = resource.default_service(refuse);
+            if self.any_form {
+                config.service(resource.wrap(from_fn(negotiate_if_possible)));
+            } else {
+                config.service(resource.wrap(from_fn(negotiate)));
+            }
         }
     }
 }

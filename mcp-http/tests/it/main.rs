@@ -6,6 +6,7 @@ mod bundled;
 mod commands;
 mod degraded;
 mod docs;
+mod files;
 mod forms;
 mod health;
 mod keyed;

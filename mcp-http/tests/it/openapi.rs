@@ -7,7 +7,17 @@ use serde_json::{Value, json};
 use crate::served::{Reply, Served};
 use crate::sessions;
 
-pub const TOOLS: [&str; 5] = ["time.now", "notes.write", "notes.read", "notes.search", "history.search"];
+pub const TOOLS: [&str; 9] = [
+    "time.now",
+    "notes.write",
+    "notes.read",
+    "notes.search",
+    "history.search",
+    "files.write",
+    "files.read",
+    "files.list",
+    "files.search",
+];
 
 /// The document of a server.
 pub struct Document(Value);
@@ -42,8 +52,21 @@ impl Document {
         let schema = &response["content"][&reply.content_type]["schema"];
         assert!(schema.is_object(), "{method} {path} is not said to answer {} {}", reply.status, reply.content_type);
         let mut components = self.0["components"].clone();
-        for name in ["Tools", "Tool", "CallResult", "Calls", "Call", "Sessions", "Session", "Ended", "Problem", "Fault"]
-        {
+        for name in [
+            "Tools",
+            "Tool",
+            "CallResult",
+            "Calls",
+            "Call",
+            "Sessions",
+            "Session",
+            "Ended",
+            "Files",
+            "File",
+            "Removed",
+            "Problem",
+            "Fault",
+        ] {
             assert!(components["schemas"][name]["properties"].is_object(), "{name}");
             components["schemas"][name]["additionalProperties"] = json!(false);
         }
@@ -63,6 +86,10 @@ fn every_operation_is_described_and_no_other() {
         ("GET", "/api/v1/tools/{name}"),
         ("POST", "/api/v1/tools/{name}/call"),
         ("GET", "/api/v1/calls"),
+        ("GET", "/api/v1/files"),
+        ("PUT", "/api/v1/files/{name}"),
+        ("GET", "/api/v1/files/{name}"),
+        ("DELETE", "/api/v1/files/{name}"),
         ("GET", "/api/v1/sessions"),
         ("DELETE", "/api/v1/sessions/{handle}"),
         ("GET", "/health"),
@@ -84,6 +111,9 @@ fn every_operation_is_described_and_no_other() {
                 true => path.replace("{handle}", &sessions::create(&server)),
                 false => path.replace("{name}", "time.now"),
             };
+            if path.contains("/files/") {
+                server.send("PUT", &target, &[], "a file that is there");
+            }
             let reply = server.send(method, &target, &[], "");
             match methods.contains(&method) {
                 // Some tools need arguments.
@@ -212,6 +242,8 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
             let forms: Vec<_> = content.keys().map(String::as_str).collect();
             let is_problem = shared.is_some();
             let expected: &[&str] = match is_problem {
+                // The bytes of a file.
+                false if forms == ["*/*"] => &["*/*"],
                 true => &["application/problem+json", "application/problem+xml"],
                 false => &["application/json", "application/xml", "text/xml"],
             };

@@ -3,6 +3,9 @@
 pub(super) mod api_key;
 pub(super) mod call;
 pub(super) mod claim;
+pub(super) mod content;
+pub(super) mod file;
+pub(super) mod file_room;
 pub(super) mod input;
 pub(super) mod key;
 pub(super) mod lease;

@@ -33,7 +33,8 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Audit, Self::Files];
+    #[cfg(test)]
+    const ALL: [Self; 2] = [Self::Audit, Self::Files];
 
     fn as_str(self) -> &'static str {
         match self {

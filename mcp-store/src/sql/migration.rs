@@ -5,6 +5,7 @@
 
 mod calls;
 mod claims;
+mod files;
 mod keys;
 mod leases;
 mod links;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(settings::Settings),
             Box::new(sessions::Sessions),
             Box::new(keys::Keys),
+            Box::new(files::Files),
             Box::new(principals::Principals),
             Box::new(threads::Threads),
             Box::new(claims::Claims),

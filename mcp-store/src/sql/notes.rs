@@ -1,6 +1,6 @@
 //! Notes in SQL. Each database has its own way with their words.
 
-mod postgres;
+pub(super) mod postgres;
 pub(super) mod sqlite;
 
 use std::sync::Arc;

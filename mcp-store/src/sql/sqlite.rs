@@ -66,6 +66,14 @@ impl SqliteFile {
         Self { path: path.to_owned(), create: false }
     }
 
+    /// The folder in which it is.
+    pub(crate) fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
     /// Brings the tables to this version, in one transaction, so that of two processes that start at once one waits. Tells which
     /// migrations that took.
     pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {

@@ -19,10 +19,11 @@ use tempfile::TempDir;
 use super::calls::{SqlCalls, select};
 use super::chain::Linker;
 use super::entity::call::Model;
+use super::files::search;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
 use super::sqlite::writer::{SqliteWriter, statements};
-use super::{Database, postgres, settings, threads};
+use super::{Database, files, postgres, settings, threads};
 use crate::ledger::Sink;
 
 /// A new database, which lives as long as the folder.
@@ -96,8 +97,15 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     for (name, _) in &made {
         assert!(name.starts_with("mcp_"), "{name}");
     }
-    // By these the house finds what has ended and what is due, and the tenant of a key.
-    let of_the_house = ["mcp_sessions_ends", "mcp_claims_at", "mcp_api_keys_hash", "mcp_runs_due", "mcp_runs_ended"];
+    // By these the house finds what has ended, what is due, what is referred to, and the tenant of a key.
+    let of_the_house = [
+        "mcp_sessions_ends",
+        "mcp_claims_at",
+        "mcp_contents_blob",
+        "mcp_api_keys_hash",
+        "mcp_runs_due",
+        "mcp_runs_ended",
+    ];
     let of_callers = |name: &str| !of_the_house.contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
         assert!(sql.contains("(\"tenant\", "), "{name}: {sql}");
@@ -106,6 +114,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         ("mcp_api_keys", r#"("tenant", "id")"#),
         ("mcp_calls", r#"("tenant", "id")"#),
         ("mcp_claims", r#"("tenant", "principal", "tool", "key")"#),
+        ("mcp_contents", r#"("tenant", "hash")"#),
+        ("mcp_file_rooms", r#"("tenant", "owner")"#),
         ("mcp_inputs", r#"("tenant", "run", "number")"#),
         ("mcp_runs", r#"("tenant", "id")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),
@@ -189,13 +199,29 @@ async fn a_list_of_settings_walks_over_its_prefix_alone() {
 }
 
 #[tokio::test]
-async fn a_search_in_notes_walks_over_what_has_the_words_alone() {
+async fn a_list_of_files_walks_over_its_prefix_alone() {
     let (_folder, database) = database().await;
-    let values = ["\"word\"".into(), "a".into(), "p".into(), 1.into()];
-    let plan = plan(&database, Statement::from_sql_and_values(DbBackend::Sqlite, SEARCH, values)).await;
-    let [words, notes] = &plan[..] else { panic!("{plan:?}") };
-    assert!(words.starts_with("SCAN mcp_note_words VIRTUAL TABLE INDEX"), "{plan:?}");
-    assert!(notes.starts_with("SEARCH mcp_notes USING INTEGER PRIMARY KEY"), "{plan:?}");
+    for after in [None, Some("prefix and more")] {
+        let (tenant, owner) = (Tenant::from("a"), Principal::from("p"));
+        let list = files::select_names(&tenant, &owner, "prefix", after, 1);
+        let plan = plan(&database, list.build(DbBackend::Sqlite)).await;
+        let index = "SEARCH mcp_files USING INDEX mcp_files_name (tenant=? AND owner=? AND name>? AND name<?)";
+        assert_eq!(plan, [index]);
+    }
+}
+
+#[tokio::test]
+async fn a_search_walks_over_what_has_the_words_alone() {
+    let (_folder, database) = database().await;
+    for (search, words, rows) in
+        [(SEARCH, "mcp_note_words", "mcp_notes"), (search::SQLITE, "mcp_file_words", "mcp_files")]
+    {
+        let values = ["\"word\"".into(), "a".into(), "p".into(), 1.into()];
+        let plan = plan(&database, Statement::from_sql_and_values(DbBackend::Sqlite, search, values)).await;
+        let [first, second] = &plan[..] else { panic!("{plan:?}") };
+        assert!(first.starts_with(&format!("SCAN {words} VIRTUAL TABLE INDEX")), "{plan:?}");
+        assert!(second.starts_with(&format!("SEARCH {rows} USING INTEGER PRIMARY KEY")), "{plan:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod data_model;
 mod fault_proxy;
+mod file_tools;
 mod keyed;
 mod opening;
 mod postgres;
@@ -25,6 +26,7 @@ async fn fresh() -> Fresh {
     let mut config = StoreConfig::new(&url(&folder), Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
     config.secret_keys = vec![[1; 32]];
+    config.file_caps = mcp_core::contract::files::CAPS;
     let stores = mcp_store::open(&config).await.unwrap();
     Fresh::new(stores, clock).keeping(folder)
 }
@@ -50,3 +52,5 @@ mcp_core::settings_contract!(fresh);
 mcp_core::limits_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
 mcp_core::runs_contract!(fresh);
+mcp_core::blobs_contract!(fresh);
+mcp_core::files_contract!(fresh);

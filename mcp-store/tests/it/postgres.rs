@@ -15,13 +15,16 @@ use mcp_core::store::ledger::{CallId, CallRecord, Entry, Outcome};
 use mcp_store::test_servers::PostgresServer;
 use mcp_store::{OpenError, StoreConfig};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use tempfile::TempDir;
 
 async fn fresh() -> Fresh {
-    let clock = SimulatedClock::new();
+    let (folder, clock) = (TempDir::new().unwrap(), SimulatedClock::new());
     let url = PostgresServer::shared().database();
     let mut config = StoreConfig::new(&url, Arc::new(clock.clone())).unwrap();
     config.cache_bytes = 1024 * 1024;
     config.secret_keys = vec![[1; 32]];
+    config.files_url = Some(format!("file:{}/files", folder.path().display()));
+    config.file_caps = mcp_core::contract::files::CAPS;
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
         let moments = [("mcp_leases", "until"), ("mcp_replicas", "until"), ("mcp_claims", "at"), ("mcp_runs", "due")];
@@ -29,7 +32,7 @@ async fn fresh() -> Fresh {
             moments.map(|(table, column)| format!("UPDATE {table} SET {column} = {column} - {};", time.as_micros()));
         PostgresServer::shared().query(&database, &earlier.concat());
     };
-    Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age)
+    Fresh::new(mcp_store::open(&config).await.unwrap(), clock).aging(age).keeping(folder)
 }
 
 mcp_core::ledger_contract!(fresh);
@@ -45,6 +48,7 @@ mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
 mcp_core::sessions_contract!(fresh);
 mcp_core::runs_contract!(fresh);
+mcp_core::files_contract!(fresh);
 
 async fn open(url: &str) -> Result<Stores, OpenError> {
     mcp_store::open(&StoreConfig::new(url, Arc::new(SimulatedClock::new()))?).await

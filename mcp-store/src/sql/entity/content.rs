@@ -1,0 +1,21 @@
+//! A row of `mcp_contents`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "mcp_contents")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) tenant: String,
+    /// A digest of the bytes under a key that belongs to the tenant.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) hash: Vec<u8>,
+    /// The name of the blob that has the bytes. Each is used once.
+    pub(crate) blob: String,
+    pub(crate) size: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
