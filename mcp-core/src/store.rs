@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod limits;
 pub mod notes;
 pub mod principals;
+pub mod records;
 pub mod replicas;
 pub mod runs;
 pub mod sessions;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
+use crate::memory::records::{CallRecords, NoteRecords};
 use crate::memory::{
     MemoryCache, MemoryEvents, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions, MemorySettings,
     MemoryStore, MemoryThreads,
@@ -45,6 +47,7 @@ use ledger::Ledger;
 use limits::Limits;
 use notes::Notes;
 use principals::Principals;
+use records::{KeyRecords, Records, RunRecords, SessionRecords};
 use replicas::{Replica, Replicas};
 use runs::Runs;
 use sessions::Sessions;
@@ -89,6 +92,8 @@ pub struct Stores {
     pub limits: Arc<dyn Limits>,
     /// Small values that somebody set.
     pub settings: Arc<dyn Settings>,
+    /// How what they keep goes again, one for each kind of record.
+    pub records: Vec<Arc<dyn Records>>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -130,9 +135,14 @@ impl Books {
 }
 
 impl Stores {
-    /// Bundles these; all others are in this process, on `clock`, and nothing checks or counts.
+    /// Bundles these; all others are in this process, on `clock`. Nothing checks or counts, and what is bundled is kept: see
+    /// [`Stores::records`].
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
         let principals = Arc::new(MemoryPrincipals::default());
+        let threads = Arc::new(MemoryThreads::default());
+        let sessions = Arc::new(MemorySessions::new(clock.clone()));
+        let runs = Arc::new(RunRecords(books.runs.clone()));
+        let keys = Arc::new(KeyRecords { keys: books.idempotency.clone(), clock: clock.clone() });
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {
             ledger: books.ledger,
@@ -141,7 +151,7 @@ impl Stores {
             idempotency: books.idempotency,
             runs: books.runs,
             notes,
-            threads: Arc::new(MemoryThreads::default()),
+            threads: threads.clone(),
             principals: principals.clone(),
             api_keys: principals,
             cache,
@@ -151,8 +161,9 @@ impl Stores {
             // Nobody else could take over, and so nobody needs to hear of it.
             presence: Presence::new(this, Duration::MAX, books.replicas.clone(), clock.clone()),
             replicas: books.replicas,
-            sessions: Arc::new(MemorySessions::new(clock)),
+            sessions: sessions.clone(),
             settings: Arc::new(MemorySettings::default()),
+            records: vec![threads, Arc::new(SessionRecords(sessions)), runs, keys],
             checks: Vec::new(),
             collectors: Vec::new(),
         }
@@ -163,7 +174,9 @@ impl Stores {
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let cache = Arc::new(MemoryCache::new(clock.clone()));
         let replicas = store.replicas();
-        Self::new(Books::from_one(store.clone(), replicas), store, cache, clock)
+        let mut stores = Self::new(Books::from_one(store.clone(), replicas), store.clone(), cache, clock);
+        stores.records.extend([Arc::new(CallRecords(store.clone())) as Arc<dyn Records>, Arc::new(NoteRecords(store))]);
+        stores
     }
 }
 

@@ -5,6 +5,7 @@ mod bodies;
 mod bundled;
 mod commands;
 mod docs;
+mod forget;
 mod forms;
 mod health;
 mod keyed;
