@@ -23,6 +23,7 @@
 //! mcp_core::threads_contract!(fresh);
 //! mcp_core::principals_contract!(fresh);
 //! mcp_core::api_keys_contract!(fresh);
+//! mcp_core::records_contract!(fresh);
 //! mcp_core::cache_contract!(fresh);
 //! mcp_core::events_contract!(fresh);
 //! mcp_core::leases_contract!(fresh);
@@ -49,6 +50,7 @@ pub mod ledger;
 pub mod limits;
 pub mod notes;
 pub mod principals;
+pub mod records;
 pub mod replicas;
 pub mod runs;
 pub mod sessions;

@@ -46,6 +46,7 @@ pub mod tool;
 // what is kept,
 pub mod memory;
 pub mod presence;
+pub mod retention;
 pub mod store;
 
 // and what all of them lean on.

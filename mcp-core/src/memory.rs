@@ -11,6 +11,7 @@ mod limits;
 mod links;
 mod notes;
 mod principals;
+pub(crate) mod records;
 mod replicas;
 mod runs;
 mod sessions;

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod limits;
 pub mod notes;
 pub mod principals;
+pub mod records;
 pub mod replicas;
 pub mod runs;
 pub mod sessions;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::measure::Collector;
+use crate::memory::records::{CallRecords, NoteRecords};
 use crate::memory::{
     MemoryBlobs, MemoryCache, MemoryEvents, MemoryFiles, MemoryLeases, MemoryLimits, MemoryPrincipals, MemorySessions,
     MemorySettings, MemoryStore, MemoryThreads,
@@ -49,6 +51,7 @@ use ledger::Ledger;
 use limits::Limits;
 use notes::Notes;
 use principals::Principals;
+use records::{FileRecords, KeyRecords, Records, RunRecords, SessionRecords};
 use replicas::{Replica, Replicas};
 use runs::Runs;
 use sessions::Sessions;
@@ -97,6 +100,8 @@ pub struct Stores {
     pub blobs: Option<Arc<dyn Blobs>>,
     /// Callers' files; nothing, where there is no place for them.
     pub files: Option<Arc<dyn Files>>,
+    /// How what they keep goes again, one for each kind of record.
+    pub records: Vec<Arc<dyn Records>>,
     /// Whether what they stand on is there, one for each dependency.
     pub checks: Vec<Arc<dyn Check>>,
     /// What they count.
@@ -138,9 +143,14 @@ impl Books {
 }
 
 impl Stores {
-    /// Bundles these; files and blobs are kept nowhere, all others are in this process, on `clock`, and nothing checks or counts.
+    /// Bundles these; files and blobs are kept nowhere, all others are in this process, on `clock`. Nothing checks or counts, and what
+    /// is bundled is kept: see [`Stores::records`].
     pub fn new(books: Books, notes: Arc<dyn Notes>, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> Self {
         let principals = Arc::new(MemoryPrincipals::default());
+        let threads = Arc::new(MemoryThreads::default());
+        let sessions = Arc::new(MemorySessions::new(clock.clone()));
+        let runs = Arc::new(RunRecords(books.runs.clone()));
+        let keys = Arc::new(KeyRecords { keys: books.idempotency.clone(), clock: clock.clone() });
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {
             ledger: books.ledger,
@@ -149,7 +159,7 @@ impl Stores {
             idempotency: books.idempotency,
             runs: books.runs,
             notes,
-            threads: Arc::new(MemoryThreads::default()),
+            threads: threads.clone(),
             principals: principals.clone(),
             api_keys: principals,
             cache,
@@ -159,10 +169,11 @@ impl Stores {
             // Nobody else could take over, and so nobody needs to hear of it.
             presence: Presence::new(this, Duration::MAX, books.replicas.clone(), clock.clone()),
             replicas: books.replicas,
-            sessions: Arc::new(MemorySessions::new(clock)),
+            sessions: sessions.clone(),
             settings: Arc::new(MemorySettings::default()),
             blobs: None,
             files: None,
+            records: vec![threads, Arc::new(SessionRecords(sessions)), runs, keys],
             checks: Vec::new(),
             collectors: Vec::new(),
         }
@@ -173,11 +184,16 @@ impl Stores {
         let store = Arc::new(MemoryStore::new(clock.clone()));
         let cache = Arc::new(MemoryCache::new(clock.clone()));
         let replicas = store.replicas();
-        Self {
-            blobs: Some(Arc::new(MemoryBlobs::new(clock.clone()))),
-            files: Some(Arc::new(MemoryFiles::new(clock.clone(), Caps::default()))),
-            ..Self::new(Books::from_one(store.clone(), replicas), store, cache, clock)
-        }
+        let mut stores = Self::new(Books::from_one(store.clone(), replicas), store.clone(), cache, clock.clone());
+        let files = Arc::new(MemoryFiles::new(clock.clone(), Caps::default()));
+        stores.blobs = Some(Arc::new(MemoryBlobs::new(clock)));
+        stores.files = Some(files.clone());
+        stores.records.extend([
+            Arc::new(CallRecords(store.clone())) as Arc<dyn Records>,
+            Arc::new(NoteRecords(store)),
+            Arc::new(FileRecords(files)),
+        ]);
+        stores
     }
 }
 

@@ -1,5 +1,7 @@
 //! The ready-made server: storage, the tools that come with it, every way in.
 
+mod opened;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,11 +10,10 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::presence::JoinError;
+use mcp_core::retention::keep_tidy;
 use mcp_core::store::audit::keep_anchored;
-use mcp_core::store::files::Caps;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
-use mcp_store::{OpenError, StoreConfig};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
@@ -20,6 +21,8 @@ use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, telemetry};
+
+pub(crate) use opened::{Opened, open, pending_migrations};
 
 /// The bundled server before it runs; a tool of your own is one line:
 ///
@@ -47,32 +50,9 @@ pub struct Bundled {
 /// [`StartError`] when a key cannot be read or made, or the database cannot be opened. A Redis that does not answer is waited for
 /// while the server serves.
 pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
-    let clock = Arc::new(TokioClock::new());
-    let bad = |error: OpenError| {
-        let key = match error {
-            OpenError::Redis { .. } => "REDIS_URL",
-            OpenError::RedisAuthority { .. } => "REDIS_CA",
-            OpenError::Files { .. } => "FILES_URL",
-            OpenError::Sealed { .. } => "SECRET_KEYS",
-            _ => "DATABASE_URL",
-        };
-        config.error(key, error.to_string())
-    };
-    let mut store = StoreConfig::new(&config.database_url, clock.clone()).map_err(bad)?;
-    store.cache_bytes = config.cache_bytes;
-    store.replica_lease = config.replica_lease;
-    store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
-    store.redis_ca.clone_from(&config.redis_ca);
-    store.files_url = config.files_url.clone();
-    store.file_caps = Caps { file: config.max_file, owner: config.files_quota };
-    SecretKeys::check(&config)?;
-    // Makes the folder in which the key is kept as well.
-    mcp_store::migrate(&store).await.map_err(bad)?;
-    let secret_keys = SecretKeys::load(&config)?;
-    store.secret_keys = secret_keys.subkeys("mcp-store").collect();
-    let stores = mcp_store::open(&store).await.map_err(bad)?;
+    let Opened { stores, secret_keys } = open(&config).await?;
     let builder = Server::builder("mcp-http", env!("CARGO_PKG_VERSION"))
-        .clock(clock)
+        .clock(Arc::new(TokioClock::new()))
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))
         .stores(stores.clone())
         .measured()
@@ -150,7 +130,9 @@ impl Bundled {
         let handle = running.handle();
         let running = tokio::spawn(running);
         let audit = kept.audit.clone();
+        let (tidied, policy) = (kept.clone(), opened::policy(&config));
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
+        let tidy = tokio::spawn(async move { keep_tidy(&tidied, &TokioClock::new(), &policy).await });
         health.set_ready(true);
         announce(&config, &server, address);
 
@@ -170,6 +152,7 @@ impl Bundled {
             if left > 0 {
                 tracing::warn!(calls = left, "calls were still running after STOP_TIMEOUT, and are dropped");
             }
+            tidy.abort();
             anchored.abort();
             // Where the database is gone, there is nothing new to be anchored.
             let _ = tokio::time::timeout(LAST_ANCHOR, audit.anchor()).await;

@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod config;
 mod failure;
+mod forget;
 mod list;
 mod migrate;
 mod output;
@@ -69,6 +70,14 @@ enum Command {
         /// Only show which migrations are pending
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Remove what somebody has: calls, messages, notes, sessions; proofs of what was recorded stay
+    Forget {
+        /// Whom to forget: the name under which they call
+        principal: String,
+        /// To which tenant they belong
+        #[arg(long, default_value = "default", value_name = "TENANT")]
+        tenant: String,
     },
     /// Prove what was recorded
     Audit {
@@ -135,6 +144,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Call { words } => call::run(&config, words, &mut output),
         Command::Config => config::run(&config, &mut output),
         Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
+        Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
     }
 }

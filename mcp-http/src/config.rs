@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mcp_core::retention::Limit;
 use secrecy::SecretString;
 
 use origin::Layers;
@@ -67,6 +68,18 @@ pub struct Config {
     pub stop_delay: Duration,
     /// How many bytes of results are cached in this process.
     pub cache_bytes: u64,
+    /// How long calls are recorded, and how many.
+    pub keep_calls: Limit,
+    /// How long messages are kept, and how many.
+    pub keep_messages: Limit,
+    /// How long notes are kept, and how many.
+    pub keep_notes: Limit,
+    /// How long runs are kept after their end.
+    pub keep_runs: Limit,
+    /// How long the keys under which calls are sent twice are remembered.
+    pub keep_keys: Limit,
+    /// How long the links of what was removed are kept.
+    pub keep_audit: Limit,
     /// How long a replica may be silent before others take over what it was doing.
     pub replica_lease: Duration,
     layers: Layers,
@@ -149,6 +162,12 @@ impl Config {
             stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,
             stop_delay: layers.get("STOP_DELAY", value::delay)?,
             cache_bytes: layers.get("CACHE_BYTES", value::bytes)?,
+            keep_calls: layers.get("KEEP_CALLS", value::limit)?,
+            keep_messages: layers.get("KEEP_MESSAGES", value::limit)?,
+            keep_notes: layers.get("KEEP_NOTES", value::limit)?,
+            keep_runs: layers.get("KEEP_RUNS", value::age)?,
+            keep_keys: layers.get("KEEP_KEYS", value::age)?,
+            keep_audit: layers.get("KEEP_AUDIT", value::age)?,
             replica_lease: layers.get("REPLICA_LEASE", value::duration)?,
             layers,
         };

@@ -12,6 +12,7 @@ use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
 use mcp_core::store::files::Caps;
 use mcp_core::store::idempotency;
+use mcp_core::store::records::{FileRecords, KeyRecords, LinkRecords, RunRecords, SessionRecords};
 use mcp_core::store::replicas::{Replica, Replicas};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -34,6 +35,7 @@ use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
 use crate::sql::principals::SqlPrincipals;
 use crate::sql::principals::api_keys::SqlApiKeys;
+use crate::sql::records::{CallRecords, NoteRecords, ThreadRecords};
 use crate::sql::replicas::SqlReplicas;
 use crate::sql::runs::SqlRuns;
 use crate::sql::sessions::SqlSessions;
@@ -228,18 +230,33 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.threads = Arc::new(SqlThreads::new(database.clone()));
     stores.principals = Arc::new(SqlPrincipals::new(database.clone()));
     stores.api_keys = Arc::new(SqlApiKeys::new(database.clone()));
-    stores.sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
+    let sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
+    stores.sessions = sessions.clone();
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.presence = config.presence(stores.replicas.clone());
+    stores.records = vec![
+        Arc::new(CallRecords::new(database.clone(), ledger.clone())),
+        Arc::new(ThreadRecords::new(database.clone())),
+        Arc::new(NoteRecords::new(database.clone())),
+        Arc::new(RunRecords(stores.runs.clone())),
+        Arc::new(KeyRecords { keys: stores.idempotency.clone(), clock: config.clock.clone() }),
+        Arc::new(LinkRecords(stores.audit.clone())),
+    ];
     if let (Some(place), Some(key)) = (place, files_key) {
         keep_files(&mut stores, config, &database, &place, &key)?;
+    }
+    if let Some(files) = &stores.files {
+        stores.records.push(Arc::new(FileRecords(files.clone())));
     }
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
         let url = (url.as_str(), config.redis_ca.as_deref());
         redis::share(&mut stores, url, config.redis_deadline, cache, &config.clock).await?;
+        stores.records.push(Arc::new(SessionRecords(stores.sessions.clone())));
+    } else {
+        stores.records.push(sessions);
     }
     Ok(stores)
 }

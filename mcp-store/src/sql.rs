@@ -17,6 +17,7 @@ mod now;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod principals;
+pub(crate) mod records;
 mod repeating;
 pub(crate) mod replicas;
 pub(crate) mod runs;

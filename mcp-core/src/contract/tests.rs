@@ -12,6 +12,7 @@ mod broken_ledger;
 mod broken_limits;
 mod broken_notes;
 mod broken_principals;
+mod broken_records;
 mod broken_replicas;
 mod broken_runs;
 mod broken_sessions;
@@ -60,6 +61,7 @@ fn every_promise_has_its_case() {
             include_str!("tests/broken_principals.rs"),
         ),
         (include_str!("../store/api_keys.rs"), include_str!("api_keys.rs"), include_str!("tests/broken_api_keys.rs")),
+        (include_str!("../store/records.rs"), include_str!("records.rs"), include_str!("tests/broken_records.rs")),
         (include_str!("../store/cache.rs"), include_str!("cache.rs"), include_str!("tests/broken_cache.rs")),
         (include_str!("../store/events.rs"), include_str!("events.rs"), include_str!("tests/broken_events.rs")),
         (include_str!("../store/leases.rs"), include_str!("leases.rs"), include_str!("tests/broken_leases.rs")),

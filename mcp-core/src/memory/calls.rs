@@ -25,6 +25,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// All calls, those with the smallest ids first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &CallRecord> {
+        self.by_id.values()
+    }
+
     fn add(&mut self, call: CallRecord) {
         self.by_id.entry((call.id, call.tenant.clone())).or_insert_with(|| {
             self.bytes += size(&call);

@@ -19,7 +19,7 @@ pub(super) struct Shelf {
     bytes: usize,
 }
 
-type Key = (Tenant, Principal, String);
+pub(super) type Key = (Tenant, Principal, String);
 
 impl Shelf {
     fn put(&mut self, key: Key, note: Note) {
@@ -31,9 +31,18 @@ impl Shelf {
         self.by_order.insert(self.last_order, (key, note));
         while self.orders.len() > MemoryStore::CAPACITY || self.bytes > MemoryStore::BYTES {
             let Some((oldest, _)) = self.by_order.first_key_value() else { break };
-            if let Some(key) = self.remove(*oldest) {
-                self.orders.remove(&key);
-            }
+            self.forget(*oldest);
+        }
+    }
+
+    /// All notes, the oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, &Key, &Note)> {
+        self.by_order.iter().map(|(order, (key, note))| (*order, key, note))
+    }
+
+    pub(super) fn forget(&mut self, order: u64) {
+        if let Some(key) = self.remove(order) {
+            self.orders.remove(&key);
         }
     }
 

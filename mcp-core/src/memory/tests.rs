@@ -50,6 +50,7 @@ crate::notes_contract!(fresh);
 crate::threads_contract!(fresh);
 crate::principals_contract!(fresh);
 crate::api_keys_contract!(fresh);
+crate::records_contract!(fresh);
 crate::cache_contract!(fresh);
 crate::events_contract!(fresh);
 crate::leases_contract!(fresh);

@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::lock;
+use super::records::overdue;
 use crate::caller::{Principal, Tenant};
 use crate::store::StoreError;
+use crate::store::records::Keep;
 use crate::store::threads::{Message, MessageId, Place, Placed, Thread, ThreadId, Threads};
 use crate::store::words::words;
 
@@ -40,7 +42,53 @@ impl MemoryThreads {
     pub const BYTES: usize = 64 * 1024 * 1024;
 }
 
+impl MemoryThreads {
+    /// The messages that are not to be kept; where there are none, the threads that were begun before, and in which nothing is.
+    pub(super) fn remove_overdue(&self, keep: Keep, batch: u16) -> u64 {
+        let state = &mut *lock(&self.state);
+        let rows: Vec<_> = state.messages.iter().map(|(place, (key, message))| (&key.0, message.at, *place)).collect();
+        let messages = overdue(&rows, keep, batch);
+        messages.iter().for_each(|place| state.forget(*place));
+        if !messages.is_empty() {
+            return messages.len() as u64;
+        }
+        let is_old = |thread: &Thread| keep.since.is_some_and(|since| thread.created < since);
+        let threads = state.threads.iter().filter(|(key, thread)| is_old(thread) && state.places_of(key).is_empty());
+        let threads: Vec<_> = threads.map(|(key, _)| key.clone()).take(batch.into()).collect();
+        for key in &threads {
+            state.remove(key);
+        }
+        threads.len() as u64
+    }
+
+    /// Messages of somebody's; where there are none, threads.
+    pub(super) fn remove_all_of(&self, tenant: &Tenant, owner: &Principal, batch: u16) -> u64 {
+        let state = &mut *lock(&self.state);
+        let is_theirs = |(of, by, _): &Key| of == tenant && by == owner;
+        let messages = state.messages.iter().filter(|(_, (key, _))| is_theirs(key)).map(|(place, _)| *place);
+        let messages: Vec<_> = messages.take(batch.into()).collect();
+        messages.iter().for_each(|place| state.forget(*place));
+        if !messages.is_empty() {
+            return messages.len() as u64;
+        }
+        let threads: Vec<_> = state.threads.keys().filter(|key| is_theirs(key)).take(batch.into()).cloned().collect();
+        for key in &threads {
+            state.remove(key);
+        }
+        threads.len() as u64
+    }
+}
+
 impl State {
+    /// Removes a thread with its messages, and tells whether there was one.
+    fn remove(&mut self, key: &Key) -> bool {
+        let Some(thread) = self.threads.remove(key) else { return false };
+        self.bytes -= thread.title.len();
+        self.ages.retain(|_, of| of != key);
+        self.forget_messages_of(key);
+        true
+    }
+
     fn forget(&mut self, place: Place) {
         if let Some((thread, message)) = self.messages.remove(&place) {
             self.bytes -= size(&message);
@@ -150,12 +198,7 @@ impl Threads for MemoryThreads {
     }
 
     async fn remove(&self, tenant: &Tenant, owner: &Principal, thread: ThreadId) -> Result<bool, StoreError> {
-        let (key, state) = (key(tenant, owner, thread), &mut *lock(&self.state));
-        let Some(thread) = state.threads.remove(&key) else { return Ok(false) };
-        state.bytes -= thread.title.len();
-        state.ages.retain(|_, of| *of != key);
-        state.forget_messages_of(&key);
-        Ok(true)
+        Ok(lock(&self.state).remove(&key(tenant, owner, thread)))
     }
 
     async fn search(

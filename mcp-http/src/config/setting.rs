@@ -63,6 +63,16 @@ pub static SETTINGS: &[Setting] = &[
     setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),
     setting("STOP_DELAY", "0s", "how long it goes on taking requests, not ready any more, before it stops"),
     setting("CACHE_BYTES", "64MiB", "results cached in this process"),
+    setting(
+        "KEEP_CALLS",
+        "90d",
+        "how long calls are recorded, and how many of each tenant, such as 90d,1000000; or forever",
+    ),
+    setting("KEEP_MESSAGES", "365d", "the same of messages in threads"),
+    setting("KEEP_NOTES", "forever", "the same of notes"),
+    setting("KEEP_RUNS", "90d", "how long a run is kept after its end, or forever"),
+    setting("KEEP_KEYS", "24h", "how long a call that is sent again under its key is answered from its record"),
+    setting("KEEP_AUDIT", "365d", "how long it can be proved that a record was removed, or forever"),
     setting("REPLICA_LEASE", "10s", "how long a replica may be silent before others take over what it was doing"),
 ];
 

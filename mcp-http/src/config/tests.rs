@@ -113,3 +113,26 @@ fn times_and_sizes_have_units() {
     assert_eq!((config.call_timeout, config.stop_timeout), (Duration::from_millis(250), Duration::from_secs(5)));
     assert_eq!(config.max_body, 2048);
 }
+
+#[test]
+fn what_is_kept_is_a_time_or_a_number_or_both() {
+    let limit = |text| value::limit(Some(text));
+    let day = Duration::from_secs(86_400);
+    for (text, age, most) in [
+        ("forever", None, None),
+        ("90d", Some(day * 90), None),
+        ("36h", Some(day * 3 / 2), None),
+        ("90m, 5", Some(day / 16), Some(5)),
+        ("1000000", None, Some(1_000_000)),
+        ("5,90d", Some(day * 90), Some(5)),
+    ] {
+        assert_eq!(limit(text), Ok(Limit { age, most }), "{text}");
+    }
+    for text in ["", "0d", "0", "90", "d", "90d,", "90d,90d", "5,6", "90s", "-1d", "for ever", "99999999999999999999d"]
+    {
+        let is_a_count = text == "90";
+        assert_eq!(limit(text).is_ok(), is_a_count, "{text}");
+    }
+    assert_eq!(value::age(Some("90d")), limit("90d"));
+    assert!(value::age(Some("90d,5")).is_err() && value::age(Some("5")).is_err());
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mcp_core::retention::Limit;
 use secrecy::SecretString;
 
 use super::LogFormat;
@@ -128,6 +129,38 @@ pub(super) fn delay(text: Option<&str>) -> Parsed<Duration> {
         _ => None,
     };
     duration.filter(|duration| *duration <= Duration::from_secs(86_400)).ok_or_else(|| no_time(text))
+}
+
+/// `90d`, `90d,1000000`, `1000000` or `forever`: how long, and how many.
+pub(super) fn limit(text: Option<&str>) -> Parsed<Limit> {
+    let text = text.unwrap_or_default();
+    let bad = || format!("expected how long or how many, such as 90d, 36h or 90d,1000000, or forever, got {text:?}");
+    let mut limit = Limit::default();
+    if text == "forever" {
+        return Ok(limit);
+    }
+    for part in text.split(',').map(str::trim) {
+        let (digits, unit) = split_unit(part);
+        let count: u64 = digits.parse().ok().filter(|count| *count > 0).ok_or_else(bad)?;
+        let seconds = match unit {
+            "" if limit.most.replace(count).is_none() => continue,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(bad()),
+        };
+        let age = count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(bad)?;
+        if limit.age.replace(age).is_some() {
+            return Err(bad());
+        }
+    }
+    Ok(limit)
+}
+
+/// `90d` or `forever`.
+pub(super) fn age(text: Option<&str>) -> Parsed<Limit> {
+    let bad = || format!("expected how long, such as 90d or 36h, or forever, got {:?}", text.unwrap_or_default());
+    limit(text).ok().filter(|limit| limit.most.is_none()).ok_or_else(bad)
 }
 
 fn no_time(text: Option<&str>) -> String {

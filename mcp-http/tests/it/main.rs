@@ -7,6 +7,7 @@ mod commands;
 mod degraded;
 mod docs;
 mod files;
+mod forget;
 mod forms;
 mod health;
 mod keyed;

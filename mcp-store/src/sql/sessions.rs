@@ -39,7 +39,7 @@ const REMOVE_SURPLUS: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND own
 
 /// Some of those that have ended, whosever they are. A second time, some more.
 const REMOVE_ENDED: &str = "DELETE FROM mcp_sessions WHERE ends <= $1 AND (tenant, owner, handle) IN \
-     (SELECT tenant, owner, handle FROM mcp_sessions WHERE ends <= $1 ORDER BY ends LIMIT 10";
+     (SELECT tenant, owner, handle FROM mcp_sessions WHERE ends <= $1 ORDER BY ends LIMIT $2";
 
 /// A second time, it is used again.
 const LOAD: &str = "UPDATE mcp_sessions SET used = $4, ends = $4 + idle \
@@ -54,6 +54,9 @@ const IS_THERE: &str = "SELECT 1 FROM mcp_sessions WHERE tenant = $1 AND owner =
 
 /// A second time, there is nothing to remove, and whoever asked is told so: that there is no such session is true by then.
 const REMOVE: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4";
+
+const REMOVE_THEIRS: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle IN \
+     (SELECT handle FROM mcp_sessions WHERE tenant = $1 AND owner = $2 ORDER BY handle LIMIT $3)";
 
 const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_sessions \
      WHERE tenant = $1 AND owner = $2 AND ends > $3 ORDER BY used DESC, handle DESC LIMIT $4";
@@ -77,13 +80,19 @@ impl SqlSessions {
         self.clock.now().as_micros()
     }
 
-    async fn remove_ended(&self, now: i64) -> Result<(), StoreError> {
+    /// Removes some of those that have ended, whosever they are, and tells how many.
+    pub(super) async fn remove_ended(&self, most: u16) -> Result<u64, StoreError> {
         // Two that remove at once do not wait for each other. SQLite has one that writes at a time.
         let lock = match self.database.backend() {
             DbBackend::Postgres => " FOR UPDATE SKIP LOCKED)",
             _ => ")",
         };
-        self.write(&format!("{REMOVE_ENDED}{lock}"), [now.into()]).await.map(drop)
+        self.write(&format!("{REMOVE_ENDED}{lock}"), [self.now().into(), i64::from(most).into()]).await
+    }
+
+    /// Removes some of an owner's, and tells how many.
+    pub(super) async fn remove_all_of(&self, tenant: &Tenant, owner: &Principal, most: u16) -> Result<u64, StoreError> {
+        self.write(REMOVE_THEIRS, key(tenant, owner).into_iter().chain([i64::from(most).into()])).await
     }
 }
 
@@ -109,7 +118,7 @@ impl Sessions for SqlSessions {
         check_size(STORE, &value)?;
         let session = StoredSession { handle: new_handle()?, version: new_version()?, value };
         let now = self.clock.now();
-        self.remove_ended(now.as_micros()).await?;
+        self.remove_ended(10).await?;
         let (idle, ends) = (idle.min(LONGEST_IDLE), now.after(idle.min(LONGEST_IDLE)));
         let row: [Value; 6] = [
             session.handle.clone().into(),

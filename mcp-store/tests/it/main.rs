@@ -9,6 +9,7 @@ mod postgres;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod redis;
+mod retention;
 mod servers;
 mod session_rows;
 mod tls;
@@ -44,6 +45,7 @@ mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);
 mcp_core::api_keys_contract!(fresh);
+mcp_core::records_contract!(fresh);
 mcp_core::cache_contract!(fresh);
 mcp_core::events_contract!(fresh);
 mcp_core::leases_contract!(fresh);

@@ -43,6 +43,7 @@ mcp_core::notes_contract!(fresh);
 mcp_core::threads_contract!(fresh);
 mcp_core::principals_contract!(fresh);
 mcp_core::api_keys_contract!(fresh);
+mcp_core::records_contract!(fresh);
 mcp_core::leases_contract!(fresh);
 mcp_core::replicas_contract!(fresh);
 mcp_core::settings_contract!(fresh);
