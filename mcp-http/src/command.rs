@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod backup;
 mod call;
 mod client;
 mod config;
@@ -70,6 +71,19 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Copy all that is kept into a new folder, also while the server serves
+    Backup {
+        /// The folder, which is not there yet
+        folder: PathBuf,
+        /// Restore it for a trial, and compare
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Make a database that is empty what it was in a backup
+    Restore {
+        /// The folder of the backup
+        folder: PathBuf,
+    },
     /// Prove what was recorded
     Audit {
         #[command(subcommand)]
@@ -136,5 +150,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Config => config::run(&config, &mut output),
         Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
+        Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
+        Command::Restore { folder } => backup::restore(&config, &folder, &mut output),
     }
 }

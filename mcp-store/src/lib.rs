@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+pub mod backup;
 mod cache;
 mod distrust;
 mod error;
