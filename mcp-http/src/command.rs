@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod backup;
 mod call;
 mod client;
 mod config;
@@ -71,13 +72,26 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Remove what somebody has: calls, messages, notes, sessions; proofs of what was recorded stay
+    /// Remove what somebody has: calls, messages, notes, files, sessions; proofs of what was recorded stay
     Forget {
         /// Whom to forget: the name under which they call
         principal: String,
         /// To which tenant they belong
         #[arg(long, default_value = "default", value_name = "TENANT")]
         tenant: String,
+    },
+    /// Copy all that is kept into a new folder, also while the server serves
+    Backup {
+        /// The folder, which is not there yet
+        folder: PathBuf,
+        /// Restore it for a trial, and compare
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Make a database that is empty what it was in a backup
+    Restore {
+        /// The folder of the backup
+        folder: PathBuf,
     },
     /// Prove what was recorded
     Audit {
@@ -146,5 +160,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
+        Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
+        Command::Restore { folder } => backup::restore(&config, &folder, &mut output),
     }
 }

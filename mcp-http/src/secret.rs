@@ -69,6 +69,11 @@ impl SecretKeys {
         keys.map(Self).ok_or_else(|| config.error("SECRET_KEYS", "a key is not 32 bytes in base64"))
     }
 
+    /// Whether [`SecretKeys::load`] would make a key.
+    pub(crate) fn are_missing(config: &Config) -> bool {
+        config.secret_keys.is_empty() && config.data_folder().is_some_and(|folder| !folder.join(FILE).exists())
+    }
+
     /// The subkeys for one purpose, the newest first. The same purpose has the same subkeys on every replica.
     pub fn subkeys(&self, purpose: &str) -> impl Iterator<Item = [u8; 32]> {
         self.0.iter().map(move |key| {

@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+pub mod backup;
 mod blobs;
 mod cache;
 mod distrust;

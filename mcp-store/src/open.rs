@@ -48,7 +48,7 @@ use crate::sql::threads::SqlThreads;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct StoreConfig {
-    location: Location,
+    pub(crate) location: Location,
     /// Where replicas share results and keep sessions: `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`, or `rediss://` with TLS.
     /// Without it the cache is this process's own, and sessions are in the database.
     pub redis_url: Option<String>,
@@ -75,8 +75,9 @@ pub struct StoreConfig {
     pub file_caps: Caps,
 }
 
+/// Where a database is.
 #[derive(Clone)]
-enum Location {
+pub(crate) enum Location {
     Sqlite(SqliteFile),
     Postgres(Box<PostgresDatabase>),
 }

@@ -6,12 +6,12 @@ pub(crate) mod calls;
 pub(crate) mod chain;
 pub(crate) mod check;
 mod entity;
-mod error;
+pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod leases;
-mod migration;
+pub(crate) mod migration;
 pub(crate) mod notes;
 mod now;
 mod pool;
@@ -37,8 +37,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::runtime::Handle;
 
@@ -74,6 +74,11 @@ impl Database {
     /// The same, whose transactions take as long as they take.
     fn patient(self) -> Self {
         Self { deadline: Duration::MAX, ..self }
+    }
+
+    /// A connection that writes, as it is: what runs on it may take as long as it takes, and is not run again.
+    pub(crate) fn connection(&self) -> DatabaseConnection {
+        self.writer.pool.current()
     }
 
     /// Which kind it is.

@@ -1,6 +1,7 @@
 //! The shell and the bundled server, from outside, over real sockets.
 
 mod audit;
+mod backups;
 mod bodies;
 mod bundled;
 mod commands;

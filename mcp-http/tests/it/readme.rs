@@ -73,6 +73,16 @@ fn each_line_to_try_works() {
 }
 
 #[test]
+fn the_line_for_backups_makes_one() {
+    let server = Served::start(&[]);
+    for command in commands(&block("Backups", "sh", 0)) {
+        let ran = run(&server, &command);
+        assert_eq!(ran.status.code(), Some(0), "{command}: {}", text(&ran.stderr));
+    }
+    assert!(server.folder().join("backups/monday/manifest.json").exists());
+}
+
+#[test]
 fn the_first_tool_is_the_example_of_that_name() {
     let shown = block("A first tool", "rust", 0);
     let example = include_str!("../../../examples/first_tool.rs");

@@ -37,7 +37,7 @@ pub(super) fn late() -> DbErr {
 }
 
 /// What the database said, without the words that the layers around it add.
-pub(super) fn message(error: &DbErr) -> String {
+pub(crate) fn message(error: &DbErr) -> String {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))

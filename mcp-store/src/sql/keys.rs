@@ -7,6 +7,8 @@ mod tests;
 use ring::rand::{SecureRandom, SystemRandom};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Statement};
 
+use serde::{Deserialize, Serialize};
+
 use super::Database;
 use super::entity::key::{Column, Entity, FORMAT, Model};
 use super::error::message;
@@ -36,7 +38,7 @@ impl Purpose {
     #[cfg(test)]
     const ALL: [Self; 2] = [Self::Audit, Self::Files];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Audit => "audit",
             Self::Files => "files",
@@ -151,7 +153,7 @@ impl HouseKey {
 }
 
 /// Which keys a database holds: what must be there to use a copy of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeyId {
     /// What the key is for.
@@ -168,6 +170,11 @@ impl KeyId {
         let rows = Entity::find().order_by_asc(Column::Purpose).all(connection).await?;
         Ok(rows.into_iter().map(|Model { purpose, id, sealer, .. }| Self { purpose, id, sealer }).collect())
     }
+}
+
+/// Which secret keys these are, the newest first.
+pub(crate) fn sealer_ids(secrets: &[[u8; 32]]) -> Vec<String> {
+    secrets.iter().map(|secret| Sealer::of(secret).id().to_owned()).collect()
 }
 
 async fn find(database: &Database, purpose: Purpose) -> Result<Option<Model>, OpenError> {

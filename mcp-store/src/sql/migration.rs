@@ -94,7 +94,7 @@ async fn done(schema: &SchemaManager<'_>) -> Result<BTreeSet<String>, DbErr> {
 }
 
 /// The names of all steps.
-pub(super) fn all() -> Vec<String> {
+pub(crate) fn all() -> Vec<String> {
     Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect()
 }
 

@@ -114,6 +114,18 @@ impl PostgresDatabase {
         }
     }
 
+    /// How it is connected to.
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// One connection, once the server is there, on which statements and transactions may take as long as they take.
+    pub(crate) async fn alone(&self) -> Result<Database, OpenError> {
+        self.wait().await?;
+        let connection = Self::pool(1, self.options.clone());
+        Ok(Database::new(connection.clone(), connection).patient())
+    }
+
     /// Where what is committed is written.
     pub(crate) fn writer(&self, linker: Linker) -> writer::PostgresWriter {
         writer::PostgresWriter::new(self.bounded(), linker)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, DbErr};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use sea_orm_migration::SchemaManager;
 
 use super::Database;
@@ -116,6 +116,16 @@ impl SqliteFile {
                 .synchronous(SqliteSynchronous::Full)
         })
         .await
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One connection that reads, and may take as long as it takes.
+    pub(crate) async fn alone(&self) -> Result<DatabaseConnection, OpenError> {
+        Ok(self.reader(1).await?.pool.current())
     }
 
     async fn reader(&self, connections: u32) -> Result<Repeating, OpenError> {

@@ -1,5 +1,6 @@
 //! The stores on SQLite and on PostgreSQL, and the tools on them.
 
+mod backup;
 mod data_model;
 mod fault_proxy;
 mod file_tools;

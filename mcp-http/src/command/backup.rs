@@ -1,0 +1,66 @@
+//! `backup` and `restore`: a copy of everything, and the way back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcp_core::tokio_runtime::TokioClock;
+use mcp_store::StoreConfig;
+use mcp_store::backup::{self, BackupError, Manifest};
+use serde_json::json;
+
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use crate::config::Config;
+use crate::secret::SecretKeys;
+
+pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let failed = |error| failure(config, error);
+    let store = store(config)?;
+    let made = runtime.block_on(backup::backup(&store, folder)).map_err(failed)?;
+    if verify {
+        runtime.block_on(backup::verify(&store, folder)).map_err(failed)?;
+    }
+    output.write(&json!({"folder": folder, "verified": verify, "manifest": made}), || {
+        let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
+        let tried = if verify { "\nA trial gave all of it back." } else { "" };
+        format!("{} is whole: {}, in {bytes} bytes.{tried}", folder.display(), count(&made))
+    })
+}
+
+pub(super) fn restore(config: &Config, folder: &Path, output: &mut Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let restored =
+        runtime.block_on(backup::restore(&store(config)?, folder)).map_err(|error| failure(config, error))?;
+    output.write(&json!({"folder": folder, "manifest": restored}), || {
+        format!("Restored: {}, as of {}.", count(&restored), restored.made)
+    })
+}
+
+fn store(config: &Config) -> Result<StoreConfig, Failure> {
+    let bad = |error: mcp_store::OpenError| config.error("DATABASE_URL", error.to_string());
+    let mut store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new())).map_err(bad)?;
+    if !SecretKeys::are_missing(config) {
+        store.secret_keys = SecretKeys::load(config)?.subkeys("mcp-store").collect();
+    }
+    Ok(store)
+}
+
+fn count(manifest: &Manifest) -> String {
+    let tables = &manifest.contents.tables;
+    format!("{} rows in {} tables", tables.values().sum::<u64>(), tables.len())
+}
+
+fn failure(config: &Config, error: BackupError) -> Failure {
+    let setting = |key: &str| Failure::from(config.error(key, error.to_string()));
+    match &error {
+        BackupError::Open(_) | BackupError::Empty { .. } | BackupError::Kind { .. } => setting("DATABASE_URL"),
+        BackupError::Sealed { .. } => setting("SECRET_KEYS"),
+        BackupError::Exists { .. }
+        | BackupError::Busy { .. }
+        | BackupError::NotEmpty { .. }
+        | BackupError::Damaged { .. }
+        | BackupError::Newer { .. } => Failure::new(Kind::Refused, error.to_string()),
+        _ => Failure::new(Kind::Failed, error.to_string()),
+    }
+}
