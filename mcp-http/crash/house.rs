@@ -23,7 +23,7 @@ pub struct House {
     power: Option<PowerCut>,
     folder: TempDir,
     lives: usize,
-    kills_alone: bool,
+    strikes: Strikes,
     database: Option<String>,
     _stands_on: Option<(PostgresServer, RedisServer)>,
 }
@@ -34,6 +34,14 @@ pub struct Servers(Mutex<Vec<Option<String>>>);
 
 /// A process that serves.
 struct Process(Child);
+
+/// What befalls servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strikes {
+    Kills,
+    Stops,
+    Both,
+}
 
 /// How long a replica may be silent before others take over what it was doing.
 const LEASE: Duration = Duration::from_secs(2);
@@ -63,8 +71,13 @@ impl House {
             power: None,
             folder: TempDir::new()?,
             lives: 0,
-            // What is stopped in the middle goes on, and loses nothing.
-            kills_alone: options.sqlite || options.sabotage.as_deref() == Some("early-ack"),
+            strikes: match options.sabotage.as_deref() {
+                _ if options.sqlite => Strikes::Kills,
+                // What is stopped in the middle goes on, and loses nothing; what is killed never comes back to what others have.
+                Some("early-ack") => Strikes::Kills,
+                Some("no-fence") => Strikes::Stops,
+                _ => Strikes::Both,
+            },
             database,
             _stands_on: stands_on,
         };
@@ -97,7 +110,12 @@ impl House {
     /// Kills a server and starts it again, or stops it for longer than its lease. Tells which.
     pub fn strike(&mut self) -> Result<String, Box<dyn Error>> {
         let number = random(self.processes.len());
-        if self.kills_alone || random(2) == 0 {
+        let kills = match self.strikes {
+            Strikes::Kills => true,
+            Strikes::Stops => false,
+            Strikes::Both => random(2) == 0,
+        };
+        if kills {
             self.processes[number].kill()?;
             self.servers.lock()[number] = None;
             self.cut_power()?;
@@ -108,9 +126,22 @@ impl House {
             ));
         }
         self.processes[number].signal("-STOP")?;
-        std::thread::sleep(LEASE + Duration::from_millis(random(1_000) as u64));
+        // What it was last heard of may have been a moment before, and whoever takes over looks a moment later.
+        std::thread::sleep(LEASE * 3 / 2 + Duration::from_millis(random(1_000) as u64));
         self.processes[number].signal("-CONT")?;
         Ok(format!("server {number} was stopped"))
+    }
+
+    /// Whether the audit chains are whole, as the server's own command finds.
+    pub fn verifies(&self) -> io::Result<bool> {
+        let mut command = self.command()?;
+        Ok(command.args([server::AUDIT, "verify"]).stdin(Stdio::null()).status()?.success())
+    }
+
+    fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.current_dir(self.life()).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        Ok(command)
     }
 
     fn cut_power(&mut self) -> io::Result<()> {
@@ -127,8 +158,8 @@ impl House {
         let said = self.folder.path().join(format!("said-{number}"));
         let errors =
             File::options().create(true).append(true).open(self.folder.path().join(format!("log-{number}")))?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(server::WORD).current_dir(self.life()).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        let mut command = self.command()?;
+        command.arg(server::WORD);
         command.stdin(Stdio::piped()).stdout(File::create(&said)?).stderr(errors);
         if let Some(power) = &self.power {
             power.befalls(&mut command);

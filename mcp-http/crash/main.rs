@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
+        Some(server::AUDIT) => return mcp_http::command::run(std::env::args_os()),
         Some(server::WORD) => server::serve().map(|()| true),
         _ => Options::parse(std::env::args().skip(1)).map_err(Into::into).and_then(|options| crash(&options)),
     };
@@ -69,7 +70,8 @@ fn crash(options: &Options) -> Result<bool, Box<dyn Error>> {
         }
     }
     clients.stop();
-    check::check(&house.database(), &clients.told(), &witness)
+    let is_kept = check::check(&house.database(), &clients.told(), &witness)?;
+    Ok(house.verifies()? && is_kept)
 }
 
 /// A number below `below`.

@@ -12,7 +12,7 @@ pub struct Options {
 }
 
 /// What can be broken.
-pub const SABOTAGES: [&str; 1] = ["early-ack"];
+pub const SABOTAGES: [&str; 3] = ["early-ack", "no-fence", "no-dedup"];
 
 impl Options {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mcp_core::store::StoreError;
-use mcp_core::store::ledger::{Entry, Ledger};
+use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
+use mcp_core::store::ledger::{CallId, Entry, Ledger};
 use mcp_core::{ToolError, tool_with};
 use mcp_http::{Bundled, Config};
 use schemars::JsonSchema;
@@ -19,6 +21,8 @@ use tokio::net::TcpStream;
 
 /// The first word of the command line of a server.
 pub const WORD: &str = "serve";
+/// The first word of a command about audit chains, which is one of the server's own.
+pub const AUDIT: &str = "audit";
 /// Where the witness is.
 pub const WITNESS: &str = "CRASH_WITNESS";
 /// Which promise is broken on purpose, if any.
@@ -36,14 +40,16 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let bundled = sabotaged(mcp_http::bundled(config).await?, std::env::var(SABOTAGE).ok().as_deref());
-        bundled.tool(tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay)).run().await?;
+        let pay = tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay);
+        let count = tool_with("count", "Counts an order, which may happen again.", witness, count).repeatable();
+        bundled.tool(pay).tool(count).run().await?;
         Ok(())
     })
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Payment {
-    /// The order that is paid for.
+struct About {
+    /// The order that is paid for, or counted.
     order: String,
 }
 
@@ -53,8 +59,16 @@ struct Receipt {
     receipt: u64,
 }
 
-async fn pay(witness: SocketAddr, payment: Payment) -> Result<Receipt, ToolError> {
-    tell(witness, &format!("pay {}", payment.order)).await?;
+async fn pay(witness: SocketAddr, about: About) -> Result<Receipt, ToolError> {
+    effect(witness, "pay", &about.order).await
+}
+
+async fn count(witness: SocketAddr, about: About) -> Result<Receipt, ToolError> {
+    effect(witness, "count", &about.order).await
+}
+
+async fn effect(witness: SocketAddr, tool: &str, order: &str) -> Result<Receipt, ToolError> {
+    tell(witness, &format!("{tool} {order}")).await?;
     // Long enough to be met by a kill.
     tokio::time::sleep(Duration::from_millis(1 + crate::random(20) as u64)).await;
     Ok(Receipt { receipt: (crate::random(1 << 53)) as u64 })
@@ -72,6 +86,11 @@ fn sabotaged(bundled: Bundled, name: Option<&str>) -> Bundled {
     let mut stores = bundled.stores().clone();
     match name {
         Some("early-ack") => stores.ledger = Arc::new(EarlyAck(stores.ledger)),
+        Some("no-fence") => stores.ledger = Arc::new(NoFence(stores.ledger)),
+        Some("no-dedup") => {
+            stores.idempotency = Arc::new(NoDedup(stores.idempotency));
+            stores.ledger = Arc::new(NoAnswers(stores.ledger));
+        }
         _ => return bundled,
     }
     bundled.server(|builder| builder.stores(stores))
@@ -88,6 +107,58 @@ impl Ledger for EarlyAck {
             ledger.commit(entries).await
         });
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        self.0.admit()
+    }
+}
+
+/// Goes on as if nobody else had taken over.
+struct NoFence(Arc<dyn Ledger>);
+
+impl Ledger for NoFence {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let committed = self.0.commit(entries);
+        async move {
+            match committed.await {
+                Err(StoreError::Conflict { .. }) => Ok(()),
+                done => done,
+            }
+        }
+        .boxed()
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        self.0.admit()
+    }
+}
+
+/// Takes each call for the first under its key.
+struct NoDedup(Arc<dyn Idempotency>);
+
+#[async_trait]
+impl Idempotency for NoDedup {
+    async fn claim(&self, _: &CallKey, _: &Claim) -> Result<Claimed, StoreError> {
+        Ok(Claimed::First)
+    }
+
+    async fn release(&self, key: &CallKey, owner: CallId, begun: bool) -> Result<(), StoreError> {
+        self.0.release(key, owner, begun).await
+    }
+
+    async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError> {
+        self.0.prune(age, limit).await
+    }
+}
+
+/// Keeps no answers for those who come again.
+struct NoAnswers(Arc<dyn Ledger>);
+
+impl Ledger for NoAnswers {
+    fn commit(&self, mut entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        entries.retain(|entry| !matches!(entry, Entry::Answer(_)));
+        self.0.commit(entries)
     }
 
     fn admit(&self) -> Result<(), StoreError> {

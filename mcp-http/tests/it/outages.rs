@@ -54,6 +54,8 @@ fn is_degraded(server: &Served) {
     {
         assert!(is_refused(&reply), "{reply:?}");
     }
+    let keyed = server.send("POST", "/api/v1/tools/time.now/call", &[("idempotency-key", "key")], "{}");
+    assert!(is_refused(&keyed), "{keyed:?}");
     assert!(is_refused(&server.get("/api/v1/calls")));
     assert!(is_refused(&server.get("/api/v1/sessions")));
     assert!(is_refused(&server.send("DELETE", "/api/v1/sessions/any", &[], "")));
