@@ -155,8 +155,8 @@ pub async fn a_span_is_part_of_the_file(fresh: &Fresh) {
     write(fresh, "empty", "").await;
     let read = async |name: &str, span| files(fresh).read(&tenant(), &ada(), name, Some(span)).await;
     for (span, range) in [
-        (Span::From(0), 0..100_000),
-        (Span::From(99_999), 99_999..100_000),
+        (Span::Since(0), 0..100_000),
+        (Span::Since(99_999), 99_999..100_000),
         (Span::Between(0, 0), 0..1),
         (Span::Between(65_530, 65_540), 65_530..65_541),
         (Span::Between(10, u64::MAX), 10..100_000),
@@ -168,11 +168,11 @@ pub async fn a_span_is_part_of_the_file(fresh: &Fresh) {
         assert!(whole(open.bytes).await == bytes[range], "{span:?}");
     }
     for (name, size, span) in [
-        ("long", 100_000, Span::From(100_000)),
+        ("long", 100_000, Span::Since(100_000)),
         ("long", 100_000, Span::Between(100_000, 100_001)),
         ("long", 100_000, Span::Between(2, 1)),
         ("long", 100_000, Span::Last(0)),
-        ("empty", 0, Span::From(0)),
+        ("empty", 0, Span::Since(0)),
         ("empty", 0, Span::Last(1)),
     ] {
         match read(name, span).await {
@@ -180,7 +180,7 @@ pub async fn a_span_is_part_of_the_file(fresh: &Fresh) {
             other => panic!("{name}, {span:?}: {:?}", other.map(|open| open.map(|open| open.range))),
         }
     }
-    assert!(read("none", Span::From(0)).await.expect("files can be read").is_none());
+    assert!(read("none", Span::Since(0)).await.expect("files can be read").is_none());
 }
 
 /// Neither another principal's nor another tenant's files are read, listed, found, replaced or removed, and they take no room.

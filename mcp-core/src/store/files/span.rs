@@ -6,7 +6,7 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
     /// All but the bytes before this one.
-    From(u64),
+    Since(u64),
     /// From this one to that one, which is part of it, or to the end of the file.
     Between(u64, u64),
     /// So many at the end, or all.
@@ -17,7 +17,7 @@ impl Span {
     /// Which bytes of a file of `size` bytes these are; nothing, where there are none.
     pub fn of(self, size: u64) -> Option<Range<u64>> {
         let range = match self {
-            Self::From(first) => first..size,
+            Self::Since(first) => first..size,
             Self::Between(first, last) => first..last.saturating_add(1).min(size),
             Self::Last(count) => size.saturating_sub(count)..size,
         };
@@ -32,10 +32,10 @@ mod tests {
     #[test]
     fn a_span_ends_with_the_file_and_begins_within_it() {
         for (span, size, range) in [
-            (Span::From(0), 3, Some(0..3)),
-            (Span::From(2), 3, Some(2..3)),
-            (Span::From(3), 3, None),
-            (Span::From(0), 0, None),
+            (Span::Since(0), 3, Some(0..3)),
+            (Span::Since(2), 3, Some(2..3)),
+            (Span::Since(3), 3, None),
+            (Span::Since(0), 0, None),
             (Span::Between(1, 1), 3, Some(1..2)),
             (Span::Between(1, u64::MAX), 3, Some(1..3)),
             (Span::Between(2, 1), 3, None),

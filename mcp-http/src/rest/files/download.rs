@@ -100,7 +100,7 @@ fn span(range: &str) -> Option<Span> {
     };
     match (first, last) {
         ("", last) => number(last).map(Span::Last),
-        (first, "") => number(first).map(Span::From),
+        (first, "") => number(first).map(Span::Since),
         (first, last) => {
             let (first, last) = (number(first)?, number(last)?);
             (first <= last).then_some(Span::Between(first, last))
@@ -116,7 +116,7 @@ mod tests {
     fn one_range_of_bytes_is_understood_and_all_else_is_left_out() {
         for (range, expected) in [
             ("bytes=0-0", Some(Span::Between(0, 0))),
-            ("Bytes = 5-", Some(Span::From(5))),
+            ("Bytes = 5-", Some(Span::Since(5))),
             ("bytes=-5", Some(Span::Last(5))),
             ("bytes=7-99999999999999999999999", Some(Span::Between(7, u64::MAX))),
             ("bytes=5-4", None),
