@@ -22,7 +22,7 @@ use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, telemetry};
 
-pub(crate) use opened::{Opened, open, pending_migrations};
+pub(crate) use opened::{Opened, located, open, pending_migrations};
 
 /// The bundled server before it runs; a tool of your own is one line:
 ///

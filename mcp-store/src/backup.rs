@@ -1,8 +1,9 @@
 //! A copy of everything, taken while the server serves, and the way back.
 //!
-//! A backup is a folder: the database as it was at one moment, and a [`Manifest`] that says what there must be. It is written beside
+//! A backup is a folder: the database as it was at one moment, the bytes of files to which it refers, and a [`Manifest`] that says what there must be. It is written beside
 //! its place under a name that ends in `.partial`, and renamed when all of it is on disk: a folder that bears its own name is whole.
 
+mod blobs;
 mod contents;
 mod error;
 mod folder;
@@ -14,6 +15,7 @@ mod sqlite;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
+use sea_orm::DbErr;
 
 pub use contents::Contents;
 pub use error::BackupError;
@@ -22,6 +24,7 @@ pub use manifest::{FileSum, Manifest, Source};
 use crate::StoreConfig;
 use crate::open::{Location, audit};
 use crate::sql::keys::{Purpose, sealer_ids};
+use blobs::{Kept, nowhere};
 use folder::{Draft, Whole};
 
 /// Copies the database behind `config` into `folder`, which must not be there yet. The server may go on serving: what is copied is the
@@ -34,12 +37,18 @@ use folder::{Draft, Whole};
 pub async fn backup(config: &StoreConfig, folder: &Path) -> Result<Manifest, BackupError> {
     let draft = Draft::begin(folder)?;
     let source = source(&config.location);
+    let blobs = Kept::begin(config).await?;
     let made = config.clock.now();
     let copy = draft.path(source.file());
     let contents = match &config.location {
         Location::Sqlite(file) => sqlite::copy(file, &copy).await?,
         Location::Postgres(database) => postgres::copy(database, &copy).await?,
     };
+    match blobs {
+        Some(blobs) => blobs.copy(draft.folder()).await?,
+        None if contents.tables.get("mcp_contents").is_some_and(|rows| *rows > 0) => return Err(nowhere().into()),
+        None => {}
+    }
     draft.finish(move |files| Manifest::new(made, source, contents, files)).await
 }
 
@@ -50,6 +59,12 @@ pub async fn backup(config: &StoreConfig, folder: &Path) -> Result<Manifest, Bac
 /// As [`backup`].
 pub async fn restore(config: &StoreConfig, folder: &Path) -> Result<Manifest, BackupError> {
     let whole = open(config, folder).await?;
+    match &config.location {
+        Location::Sqlite(file) => sqlite::check_empty(file)?,
+        Location::Postgres(database) => postgres::check_empty(database).await?,
+    }
+    blobs::check_empty(config, &whole.manifest.files).await?;
+    blobs::restore(config, folder, &whole.manifest.files).await?;
     put(&config.location, &whole.database(), &whole.manifest.contents).await?;
     Ok(whole.manifest)
 }
@@ -98,6 +113,15 @@ async fn try_out(scratch: StoreConfig, copy: PathBuf, manifest: Manifest) -> Res
         Location::Postgres(database) => postgres::contents(database).await?,
     };
     if let Some(problem) = manifest.contents.difference(&found) {
+        return Err(BackupError::damaged(&copy, problem));
+    }
+    let failed = |error: DbErr| BackupError::Database {
+        action: "read",
+        place: copy.display().to_string(),
+        source: error.to_string().into(),
+    };
+    let database = scratch.connect().await?;
+    if let Some(problem) = blobs::difference(database.readers(), &found, &manifest.files).await.map_err(failed)? {
         return Err(BackupError::damaged(&copy, problem));
     }
     if !manifest.contents.keys.iter().any(|key| key.purpose == Purpose::Audit.as_str()) {

@@ -139,7 +139,7 @@ impl StoreConfig {
 
 impl StoreConfig {
     /// Where the bytes of files are kept, if anywhere.
-    fn place_of_files(&self) -> Result<Option<blobs::Location>, OpenError> {
+    pub(crate) fn place_of_files(&self) -> Result<Option<blobs::Location>, OpenError> {
         match (&self.files_url, &self.location) {
             (Some(url), _) => blobs::Location::parse(url).map(Some),
             (None, Location::Sqlite(file)) => Ok(Some(blobs::Location::Folder(file.folder().join("files")))),
@@ -150,7 +150,7 @@ impl StoreConfig {
 
 impl StoreConfig {
     /// Connects to a database whose tables are there.
-    async fn connect(&self) -> Result<Database, OpenError> {
+    pub(crate) async fn connect(&self) -> Result<Database, OpenError> {
         match &self.location {
             Location::Postgres(postgres) => postgres.connect().await,
             Location::Sqlite(file) => file.connect().await,

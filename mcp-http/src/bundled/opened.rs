@@ -47,7 +47,8 @@ pub(super) fn policy(config: &Config) -> Policy {
         .limit("audit", config.keep_audit)
 }
 
-fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
+/// Where `config` says that everything is kept; without the secret keys.
+pub(crate) fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
     let store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new()));
     let mut store = store.map_err(|error| unopened(config, &error))?;
     store.cache_bytes = config.cache_bytes;

@@ -1,15 +1,14 @@
 //! `backup` and `restore`: a copy of everything, and the way back.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use mcp_core::tokio_runtime::TokioClock;
-use mcp_store::StoreConfig;
 use mcp_store::backup::{self, BackupError, Manifest};
+use mcp_store::{OpenError, StoreConfig};
 use serde_json::json;
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use crate::bundled::located;
 use crate::config::Config;
 use crate::secret::SecretKeys;
 
@@ -38,8 +37,7 @@ pub(super) fn restore(config: &Config, folder: &Path, output: &mut Output) -> Re
 }
 
 fn store(config: &Config) -> Result<StoreConfig, Failure> {
-    let bad = |error: mcp_store::OpenError| config.error("DATABASE_URL", error.to_string());
-    let mut store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new())).map_err(bad)?;
+    let mut store = located(config)?;
     if !SecretKeys::are_missing(config) {
         store.secret_keys = SecretKeys::load(config)?.subkeys("mcp-store").collect();
     }
@@ -54,8 +52,10 @@ fn count(manifest: &Manifest) -> String {
 fn failure(config: &Config, error: BackupError) -> Failure {
     let setting = |key: &str| Failure::from(config.error(key, error.to_string()));
     match &error {
+        BackupError::Open(OpenError::Files { .. }) => setting("FILES_URL"),
         BackupError::Open(_) | BackupError::Empty { .. } | BackupError::Kind { .. } => setting("DATABASE_URL"),
         BackupError::Sealed { .. } => setting("SECRET_KEYS"),
+        BackupError::FilesNotEmpty { .. } => setting("FILES_URL"),
         BackupError::Exists { .. }
         | BackupError::Busy { .. }
         | BackupError::NotEmpty { .. }

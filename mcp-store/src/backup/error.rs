@@ -103,6 +103,14 @@ pub enum BackupError {
         /// What to name instead.
         mend: &'static str,
     },
+    /// There are bytes of files where those of the backup would be restored.
+    #[error(
+        "the place for files is not empty (there is {found}): name an empty one in FILES_URL, such as file:./restored/files"
+    )]
+    FilesNotEmpty {
+        /// One that is there.
+        found: String,
+    },
 }
 
 impl BackupError {

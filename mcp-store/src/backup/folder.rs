@@ -61,6 +61,11 @@ impl Draft {
         Ok(Self { folder: folder.to_owned(), partial, _lock: lock, is_whole: false })
     }
 
+    /// Where it is being written.
+    pub(super) fn folder(&self) -> &Path {
+        &self.partial
+    }
+
     /// Where a file is to be written.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.partial.join(name)

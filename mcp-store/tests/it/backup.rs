@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use mcp_core::Stores;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
@@ -51,7 +52,8 @@ impl Filled {
     }
 
     async fn at(url: &str, folder: TempDir) -> Self {
-        let config = config(url);
+        let mut config = config(url);
+        config.files_url = Some(format!("file:{}/files", folder.path().display()));
         let stores = mcp_store::open(&config).await.unwrap();
         let (tenant, owner, hour) = (Tenant::from("a"), Principal::from("ada"), Duration::from_secs(60 * 60));
         stores.ledger.commit(calls(1)).await.unwrap();
@@ -59,6 +61,7 @@ impl Filled {
         stores.sessions.create(&tenant, &owner, Bytes::from_static(b"\0state"), hour).await.unwrap();
         stores.settings.store(&Key::of(&tenant, "colour"), Bytes::from_static(b"red"), None).await.unwrap();
         stores.leases.acquire("work", hour).await.unwrap().unwrap();
+        write(&stores, "greeting", b"hello").await;
         Self { url: url.to_owned(), config, stores, folder }
     }
 
@@ -73,11 +76,21 @@ impl Filled {
 
     /// A place of the same kind with nothing in it.
     fn empty(&self, name: &str) -> StoreConfig {
-        config(&match self.url.starts_with("postgres") {
+        let mut config = config(&match self.url.starts_with("postgres") {
             true => PostgresServer::shared().database(),
             false => format!("sqlite:{}/{name}/mcp.db", self.folder.path().display()),
-        })
+        });
+        config.files_url = Some(format!("file:{}/{name}-files", self.folder.path().display()));
+        config
     }
+}
+
+/// Writes a file of ada's.
+async fn write(stores: &Stores, name: &str, bytes: &'static [u8]) {
+    let (tenant, owner) = (Tenant::from("a"), Principal::from("ada"));
+    let stream = futures_util::stream::iter([Ok(Bytes::from_static(bytes))]).boxed();
+    let files = stores.files.as_ref().unwrap();
+    files.write(&tenant, &owner, name, "text/plain", stream).await.unwrap();
 }
 
 /// Two calls that are written together.

@@ -28,10 +28,28 @@ async fn what_was_there_is_there_again() {
         assert_eq!(sessions, filled.stores.sessions.list(&tenant, &owner).await.unwrap());
         let setting = stores.settings.load(&Key::of(&tenant, "colour")).await.unwrap().unwrap();
         assert_eq!(&*setting.value, b"red");
+        let file = stores.files.as_ref().unwrap().read(&tenant, &owner, "greeting", None).await.unwrap().unwrap();
+        let bytes: Vec<Bytes> = file.bytes.try_collect().await.unwrap();
+        assert_eq!(bytes.concat(), b"hello");
+        verify(&filled.config, &filled.place("one")).await.unwrap();
         // And it goes on: numbers are given where they were left.
         stores.notes.write(&tenant, &owner, "new", "pears").await.unwrap();
         stores.ledger.commit(super::calls(2)).await.unwrap();
         assert_eq!(stores.notes.search(&tenant, &owner, "pears", 10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_in_the_place_already_or_have_none_are_refused() {
+    for filled in Filled::both().await {
+        filled.backup("one").await;
+        let mut empty = filled.empty("elsewhere");
+        empty.files_url = filled.config.files_url.clone();
+        write(&filled.stores, "another", b"bytes that came later").await;
+        let refused = line(restore(&empty, &filled.place("one")).await);
+        assert!(refused.contains("FILES_URL") && refused.contains("not empty"), "{refused}");
+        empty.files_url = filled.empty("elsewhere").files_url;
+        restore(&empty, &filled.place("one")).await.unwrap();
     }
 }
 
