@@ -72,7 +72,7 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Remove what somebody has: calls, messages, notes, files, sessions; proofs of what was recorded stay
+    /// Remove what somebody has: calls, messages, notes, runs, files, sessions; proofs of what was recorded stay
     Forget {
         /// Whom to forget: the name under which they call
         principal: String,

@@ -26,8 +26,10 @@ fn forget_removes_what_somebody_has_while_the_server_serves_and_the_audit_chain_
         let forgotten = command(&["forget", "local", "--json"]);
         assert_eq!(forgotten.status.code(), Some(0), "{}", text(&forgotten.stderr));
         let forgotten: Value = serde_json::from_slice(&forgotten.stdout).unwrap();
-        let removed = json!({"calls": 3, "messages": 0, "notes": 3, "runs": 0, "keys": 0, "audit": 0, "sessions": 0});
-        assert_eq!(forgotten, json!({"tenant": "default", "principal": "local", "removed": removed}));
+        assert_eq!((&forgotten["tenant"], &forgotten["principal"]), (&json!("default"), &json!("local")));
+        let removed = forgotten["removed"].as_object().unwrap();
+        let some: Vec<_> = removed.iter().filter(|(_, count)| **count != json!(0)).collect();
+        assert_eq!(some, [(&"calls".to_owned(), &json!(3)), (&"notes".to_owned(), &json!(3))], "{forgotten}");
         assert_eq!(server.get("/api/v1/calls").body["calls"], json!([]));
         let verified = command(&["audit", "verify", "--json"]);
         let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();

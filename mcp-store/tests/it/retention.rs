@@ -129,16 +129,8 @@ async fn somebody_is_forgotten_and_the_audit_chain_proves_it() {
         let forgotten = forget(&house.stores, &tenant(), &Principal::from("ada")).await.unwrap();
         let many = u64::from(MANY);
         // A thread with its messages.
-        let expected = [
-            ("calls", many),
-            ("messages", many + 1),
-            ("notes", many),
-            ("runs", 0),
-            ("keys", 0),
-            ("audit", 0),
-            ("sessions", 1),
-        ];
-        assert_eq!(forgotten, expected);
+        let some: Vec<_> = forgotten.into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(some, [("calls", many), ("messages", many + 1), ("notes", many), ("sessions", 1)]);
         assert_eq!(house.whole("ada").await, [0; 3]);
         assert_eq!(house.whole("bob").await, [MANY as usize; 3]);
         assert_eq!(house.verify().await, (many, many));
