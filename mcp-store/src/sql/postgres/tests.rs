@@ -29,7 +29,8 @@ pub(in crate::sql) async fn server_and_database(connections: u32) -> (PostgresDa
     at(&PostgresServer::shared().database(), connections).await
 }
 
-async fn at(url: &str, connections: u32) -> (PostgresDatabase, Database) {
+/// The database at `url`, with its tables.
+pub(in crate::sql) async fn at(url: &str, connections: u32) -> (PostgresDatabase, Database) {
     let postgres = PostgresDatabase::parse(url).unwrap();
     postgres.migrate().await.unwrap();
     let pool = PostgresDatabase::pool(connections, postgres.bounded());

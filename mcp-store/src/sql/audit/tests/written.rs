@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mcp_core::measure::Collector;
 use mcp_core::store::StoreError;
 
 use super::*;
 use crate::ledger::{Outrun, Sink};
+use crate::test_servers::{Fault, FaultProxy, PostgresServer};
 
 /// Tries again, as SQLite itself does not.
 struct Patient(SqliteWriter);
@@ -48,6 +50,57 @@ async fn what_is_sent_again_because_its_answer_was_lost_is_linked_once() {
     }
     let verified = house.assert_whole().await;
     assert_eq!((verified.chains, verified.records, house.links().await), (1, 5, 5));
+}
+
+/// How many times the ledger has tried to write.
+fn tries(ledger: &QueuedLedger) -> f64 {
+    let samples = Collector::collect(ledger).into_iter();
+    samples.filter(|sample| sample.name == "mcp_ledger_transactions_total").map(|sample| sample.value).sum()
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = tokio::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what}: not within two minutes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_postgres_wrote_while_its_wire_was_cut_is_linked_once() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    let wire = FaultProxy::to(server.port());
+    let (_, database) = postgres::tests::at(&url, 4).await;
+    let (through_the_wire, _) = postgres::tests::at(&wire.url(&url), 1).await;
+    let clock = SimulatedClock::new();
+    let linker = Linker::new(Some(key()), Arc::new(clock.clone()));
+    let ledger = Arc::new(QueuedLedger::start(through_the_wire.writer(linker)));
+    let house = House::new(database, [ledger.clone(), ledger.clone()], clock, None);
+    house.commit(0, call("a", 1)).await;
+
+    let locked = server.hold(name, "LOCK TABLE mcp_calls");
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = || server.query(name, waiting).parse::<usize>().unwrap();
+    let commit = tokio::spawn(ledger.commit(vec![call("a", 2)]));
+    until("the server has the statement", || waiting() == 1 || commit.is_finished()).await;
+    let before = tries(&ledger);
+    wire.set(Fault::Reset);
+    until("the wire is cut", || tries(&ledger) > before || commit.is_finished()).await;
+    wire.set(Fault::Nothing);
+    until("it is sent again", || waiting() == 2 || commit.is_finished()).await;
+    drop(locked);
+    // On a machine that is busy enough it was given up before it could be sent again.
+    let was_linked_once = commit.await.unwrap().is_ok();
+    while !was_linked_once && ledger.commit(vec![call("a", 2)]).await.is_err() {}
+    until("nobody writes any more", || waiting() == 0).await;
+    let verified = house.assert_whole().await;
+    assert_eq!(verified.records, 2);
+    if was_linked_once {
+        assert_eq!((verified.chains, house.links().await), (1, 2));
+    }
 }
 
 #[tokio::test]
