@@ -9,7 +9,8 @@ fn tools_are_listed_shown_and_called() {
     let server = Served::start(&[]);
     let tools = server.get("/api/v1/tools").body;
     let names: Vec<_> = tools["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["time.now", "notes.write", "notes.read", "notes.search", "history.search"]);
+    assert_eq!(names[..5], ["time.now", "notes.write", "notes.read", "notes.search", "history.search"]);
+    assert_eq!(names[5..], ["files.write", "files.read", "files.list", "files.search"]);
     assert_eq!(server.get("/api/v1/tools?limit=1").body["next"], "time.now");
     assert_eq!(server.get("/api/v1/tools?limit=1&after=time.now").body["tools"][0]["name"], "notes.write");
 
