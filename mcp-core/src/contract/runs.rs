@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::ledger::Entry;
 use crate::store::runs::{
-    Claimed, Ending, Hold, Input, InputKind, LARGEST, LARGEST_KEY, MOST_INPUTS, NewRun, Posted, RunId, RunQuery,
-    RunRecord, RunState, Step, StepKind, Turn,
+    Claimed, Ending, Hold, Input, InputId, InputKind, LARGEST, LARGEST_KEY, MOST_INPUTS, NewRun, Posted, RunId,
+    RunQuery, RunRecord, RunState, Step, StepKind, Turn,
 };
 
 /// One named test for each promise of [`Runs`](crate::store::runs::Runs), on stores from `$fresh`: an async function or closure
@@ -72,7 +72,7 @@ fn step(number: u32) -> Step {
 
 fn message(number: u128) -> Input {
     Input {
-        id: id(number),
+        id: InputId::from_u128(number),
         principal: Principal::from("a friend"),
         kind: InputKind::Message,
         body: number.to_string().into(),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::server::Server;
 use crate::store::StoreError;
-use crate::store::runs::{Input, InputKind, NewRun, Posted, RunId, RunQuery, RunRecord, Step};
+use crate::store::runs::{Input, InputId, InputKind, NewRun, Posted, RunId, RunQuery, RunRecord, Step};
 
 /// What callers may do with runs: an administrator with those of their tenant, others with their own.
 pub struct RunDesk<'s> {
@@ -61,7 +61,7 @@ impl<'s> RunDesk<'s> {
             let kind = kind.chars().take(128).collect();
             return Err(RunRefusal::UnknownKind { kind, kinds: self.kinds().map(str::to_owned).collect() });
         }
-        let id = id.unwrap_or_else(|| self.server.new_call_id());
+        let id = id.unwrap_or_else(|| RunId::from_u128(self.server.new_call_id().as_u128()));
         let run = NewRun {
             id,
             tenant: caller.tenant().clone(),
@@ -116,7 +116,7 @@ impl<'s> RunDesk<'s> {
         caller: &Caller,
         id: RunId,
         body: Bytes,
-        input: Option<RunId>,
+        input: Option<InputId>,
     ) -> Result<Posted, StoreError> {
         self.put(caller, id, InputKind::Message, body, input).await
     }
@@ -135,11 +135,11 @@ impl<'s> RunDesk<'s> {
         id: RunId,
         kind: InputKind,
         body: Bytes,
-        input: Option<RunId>,
+        input: Option<InputId>,
     ) -> Result<Posted, StoreError> {
         let Some(run) = self.find(caller, id).await? else { return Ok(Posted::Missing) };
         let input = Input {
-            id: input.unwrap_or_else(|| self.server.new_call_id()),
+            id: input.unwrap_or_else(|| InputId::from_u128(self.server.new_call_id().as_u128())),
             principal: caller.principal().clone(),
             kind,
             body,

@@ -13,10 +13,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::id::id;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
-pub use journal::{Ending, Input, InputKind, Posted, Step, StepKind, Turn, UnknownInput, UnknownStep};
+pub use journal::{
+    BadInputId, Ending, Input, InputId, InputKind, Posted, Step, StepKind, Turn, UnknownInput, UnknownStep,
+};
 pub use stand::{Stand, Verdict};
 
 /// Keeps runs: work that outlives the process that began it. Whoever claims a run holds it for the time of a lease, which it renews,
@@ -142,8 +145,10 @@ pub const LARGEST_KEY: usize = 1024;
 /// How many inputs a run has at the most.
 pub const MOST_INPUTS: u32 = 1_000;
 
-/// The id of a run, as that of a call.
-pub use super::ledger::CallId as RunId;
+id! {
+    /// The id of a run: a UUID of version 7 (RFC 9562), so that newer ids are greater. It reads and writes as the usual text.
+    RunId, BadRunId, "a run"
+}
 
 /// A run that is to be.
 #[derive(Clone, Debug, PartialEq)]

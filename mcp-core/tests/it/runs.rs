@@ -13,7 +13,6 @@ use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, Workers, WorkersConfig};
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, Listener, Topic};
-use mcp_core::store::ledger::CallId;
 use mcp_core::store::runs::{
     Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, Step, StepKind,
 };
@@ -180,7 +179,7 @@ async fn of_a_kind_that_is_not_known_no_run_is_begun() {
 async fn a_run_that_is_begun_twice_under_one_id_is_one() {
     let (house, world) = (House::new(), World::open());
     let replica = house.replica(three_of(&world, Repeatable::No));
-    let id = CallId::from_u128(7);
+    let id = RunId::from_u128(7);
     for _ in 0..2 {
         let begun = replica.server.runs().start(&caller(), "three", Bytes::new(), Some(id)).await.unwrap();
         assert_eq!(begun, id);

@@ -18,7 +18,7 @@ use sea_orm::{
 };
 
 use super::Database;
-use super::entity::call::uuid;
+use super::entity::run::uuid;
 use super::entity::step::number;
 use super::entity::{input, run, step};
 use super::error::store_error;
@@ -209,11 +209,11 @@ impl Runs for SqlRuns {
         let look = format!("SELECT state, inputs FROM mcp_runs WHERE tenant = $1 AND id = $2{lock}");
         let posting = Posting {
             look: self.statement(&look, with(&[])),
-            there: self.statement(THERE, with(&[uuid(input.id).into()])),
+            there: self.statement(THERE, with(&[input::uuid(input.id).into()])),
             insert: self.statement(
                 INSERT,
                 with(&[
-                    uuid(input.id).into(),
+                    input::uuid(input.id).into(),
                     stored(input.principal.as_str()).into_owned().into(),
                     input.kind.as_str().into(),
                     input.body.to_vec().into(),

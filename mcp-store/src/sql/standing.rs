@@ -8,7 +8,7 @@ use mcp_core::store::runs::{Hold, Stand, Turn, Verdict};
 use sea_orm::DbErr;
 use sea_orm::prelude::Uuid;
 
-use super::entity::call::uuid;
+use super::entity::run::uuid;
 use super::entity::step::number;
 use super::now::whole_micros;
 use super::text::stored;

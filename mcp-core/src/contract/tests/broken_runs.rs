@@ -16,7 +16,8 @@ use crate::contract::Fresh;
 use crate::memory::{MemoryStore, lock};
 use crate::store::ledger::{Entry, Ledger};
 use crate::store::runs::{
-    Claimed, Hold, Input, LARGEST, LARGEST_KEY, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, Step, Turn,
+    Claimed, Hold, Input, InputId, LARGEST, LARGEST_KEY, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs,
+    Step, Turn,
 };
 use crate::store::{StoreError, Stores};
 
@@ -421,7 +422,7 @@ impl Runs for Broken {
             Flaw::InputsTwice => {
                 let there = self.sound.inputs(tenant, run, 0, u16::MAX).await?;
                 if there.iter().any(|other| other.id == input.id) {
-                    input.id = RunId::from_u128(input.id.as_u128() + (1 << 64));
+                    input.id = InputId::from_u128(input.id.as_u128() + (1 << 64));
                 }
             }
             Flaw::AnyTenantIsWoken => {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RunId, RunState};
+use super::RunState;
 use crate::caller::Principal;
 use crate::clock::Timestamp;
+use crate::store::id::id;
 
 /// One step of a run: what is new since the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +134,7 @@ impl From<Ending> for RunState {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// Its id, which no other input of the run has.
-    pub id: RunId,
+    pub id: InputId,
     /// Who tells it.
     pub principal: Principal,
     /// What it is for.
@@ -142,6 +143,11 @@ pub struct Input {
     pub body: Bytes,
     /// When it was posted.
     pub at: Timestamp,
+}
+
+id! {
+    /// The id of an input: any UUID that no other input of its run has. It reads and writes as the usual text.
+    InputId, BadInputId, "an input"
 }
 
 /// What an input is for. It reads and writes as the word of [`InputKind::as_str`].

@@ -2,7 +2,7 @@
 
 use mcp_core::caller::Principal;
 use mcp_core::clock::Timestamp;
-use mcp_core::store::runs::{Input, RunId};
+use mcp_core::store::runs::{Input, InputId};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
@@ -37,11 +37,15 @@ impl TryFrom<Model> for Input {
     fn try_from(row: Model) -> Result<Self, DbErr> {
         let unreadable = |_| DbErr::Type(format!("input {} of the run {} is {:?}", row.number, row.run, row.kind));
         Ok(Self {
-            id: RunId::from_u128(row.id.as_u128()),
+            id: InputId::from_u128(row.id.as_u128()),
             kind: row.kind.parse().map_err(unreadable)?,
             principal: Principal::from(shown(row.principal)),
             body: row.body.into(),
             at: Timestamp::from_micros(row.at),
         })
     }
+}
+
+pub(crate) fn uuid(id: InputId) -> Uuid {
+    Uuid::from_u128(id.as_u128())
 }

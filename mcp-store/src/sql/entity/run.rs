@@ -6,7 +6,6 @@ use mcp_core::store::runs::{NewRun, RunId, RunRecord, RunState};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
-use super::call::uuid;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -96,4 +95,8 @@ impl TryFrom<Model> for RunRecord {
             result: row.result.into(),
         })
     }
+}
+
+pub(crate) fn uuid(id: RunId) -> Uuid {
+    Uuid::from_u128(id.as_u128())
 }

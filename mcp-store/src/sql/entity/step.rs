@@ -5,7 +5,7 @@ use mcp_core::store::runs::{Hold, Step};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
-use super::call::uuid;
+use super::run::uuid;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

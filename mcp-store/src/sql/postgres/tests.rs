@@ -9,7 +9,7 @@ use mcp_core::clock::Timestamp;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallId;
-use mcp_core::store::runs::{RunQuery, Runs};
+use mcp_core::store::runs::{RunId, RunQuery, Runs};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement};
 use tokio::time::timeout;
 
@@ -171,7 +171,7 @@ async fn neither_a_claim_nor_a_list_of_runs_walks_over_others_or_sorts() {
     let runs = many_runs(&database).await;
     let own = RunQuery {
         principal: Some(Principal::from("p1")),
-        before: Some(CallId::from_u128(u128::MAX)),
+        before: Some(RunId::from_u128(u128::MAX)),
         ..RunQuery::default()
     };
     for (statement, index) in [

@@ -7,7 +7,7 @@ use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Error};
 
-use crate::sql::entity::call::uuid;
+use crate::sql::entity::run::uuid;
 use crate::sql::entity::step::number;
 use crate::sql::now::POSTGRES_NOW;
 use crate::sql::standing::{Asked, Change, Standing, stand};
