@@ -11,6 +11,7 @@ use actix_web::{App, HttpServer, web};
 use mcp_core::caller::KeyOrLoopback;
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
+use mcp_core::run::{Work, WorkersConfig};
 use mcp_core::store::audit::keep_anchored;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
@@ -68,6 +69,11 @@ impl Bundled {
         self.server(|builder| builder.tool(tool))
     }
 
+    /// Does the work of runs of one more kind.
+    pub fn work(self, kind: impl Into<String>, work: impl Work) -> Self {
+        self.server(|builder| builder.work(kind, work))
+    }
+
     /// Changes anything else of the server.
     pub fn server(mut self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         self.builder = change(self.builder);
@@ -106,6 +112,8 @@ impl Bundled {
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
         let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
+        let workers = server.start_workers(workers(&config));
+        let metrics = metrics.collector(Arc::new(workers.clone()));
         let shown = health.clone();
         let http = HttpServer::new(move || {
             App::new().wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
@@ -119,6 +127,7 @@ impl Bundled {
         let http = match http {
             Ok(http) => http,
             Err(error) => {
+                workers.stop(Duration::ZERO).await;
                 // Whoever comes next need not wait until this replica is taken for dead.
                 server.drain(Duration::from_secs(1)).await;
                 let taken = format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port);
@@ -147,7 +156,11 @@ impl Bundled {
         }
         tracing::info!("stopping: no new requests; running calls may finish");
         let ended = async {
-            handle.stop(true).await;
+            // What is released now, other replicas go on with at once.
+            let (released, ()) = tokio::join!(workers.stop(config.stop_timeout), handle.stop(true));
+            if released > 0 {
+                tracing::warn!(runs = released, "runs could not be released; they are gone on with after RUN_LEASE");
+            }
             let left = server.drain(config.stop_timeout).await;
             if left > 0 {
                 tracing::warn!(calls = left, "calls were still running after STOP_TIMEOUT, and are dropped");
@@ -165,6 +178,14 @@ impl Bundled {
         let _ = tokio::time::timeout(Duration::from_secs(1), running).await;
         Ok(())
     }
+}
+
+/// How runs are done here.
+fn workers(config: &Config) -> WorkersConfig {
+    let mut workers = WorkersConfig::default();
+    workers.lease = config.run_lease;
+    workers.concurrency = config.run_concurrency;
+    workers
 }
 
 /// How long the last anchor of the audit chains may take.

@@ -80,6 +80,10 @@ pub struct Config {
     pub keep_keys: Limit,
     /// How long the links of what was removed are kept.
     pub keep_audit: Limit,
+    /// How long a run is held without a sign of life, before another replica goes on with it.
+    pub run_lease: Duration,
+    /// How many runs this process does at a time; with 0 it does none.
+    pub run_concurrency: u16,
     /// How long a replica may be silent before others take over what it was doing.
     pub replica_lease: Duration,
     layers: Layers,
@@ -168,6 +172,8 @@ impl Config {
             keep_runs: layers.get("KEEP_RUNS", value::age)?,
             keep_keys: layers.get("KEEP_KEYS", value::age)?,
             keep_audit: layers.get("KEEP_AUDIT", value::age)?,
+            run_lease: layers.get("RUN_LEASE", value::lease)?,
+            run_concurrency: layers.get("RUN_CONCURRENCY", value::number)?,
             replica_lease: layers.get("REPLICA_LEASE", value::duration)?,
             layers,
         };

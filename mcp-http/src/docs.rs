@@ -35,6 +35,7 @@ pub fn docs(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
 const TABLES: &[&Table] = &[
     &rest::TABLE,
     &rest::files::TABLE,
+    &rest::runs::TABLE,
     #[cfg(feature = "bundled")]
     &crate::health::TABLE,
 ];

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod problem;
 mod representation;
 pub(crate) mod route;
+pub(crate) mod runs;
 mod schema;
 mod sessions;
 mod tools;
@@ -26,7 +27,7 @@ use problem::Problem;
 use representation::negotiate;
 use route::{Route, Table};
 
-/// Serves the tools, the recorded calls and the sessions of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
+/// Serves the tools, the recorded calls, the files, the runs and the sessions of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
 /// | route | what |
 /// |---|---|
@@ -38,6 +39,11 @@ use route::{Route, Table};
 /// | `PUT files/{name}` | keeps the body |
 /// | `GET files/{name}` | one of them, or a part of it |
 /// | `DELETE files/{name}` | removes one of them |
+/// | `GET runs` | runs, the newest first |
+/// | `POST runs` | begins one |
+/// | `GET runs/{run}` | one of them, with what it has recorded |
+/// | `POST runs/{run}/inputs` | tells it something |
+/// | `POST runs/{run}/cancel` | ends it |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
 ///
@@ -51,6 +57,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(web::PathConfig::default().error_handler(|error, _| Problem::bad_path(&error).into()));
         TABLE.register(config);
         files::TABLE.register(config);
+        runs::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }

@@ -35,7 +35,7 @@ pub struct Workers(Arc<Floor>);
 pub struct WorkersConfig {
     /// For how long a run is held without a renewal (15 s): so long it takes until another process goes on with the runs of one that is gone.
     pub lease: Duration,
-    /// How many runs are held at a time (64).
+    /// How many runs are held at a time (64); with 0 nothing is claimed.
     pub concurrency: u16,
     /// How often they look for runs of which nobody has told them (5 s).
     pub poll: Duration,
@@ -115,7 +115,7 @@ impl Workers {
             left: Notify::new(),
             counts: Counts::default(),
         });
-        if !floor.kinds.is_empty() {
+        if !floor.kinds.is_empty() && floor.config.concurrency > 0 {
             let floor = floor.clone();
             spawner.spawn(
                 async move {

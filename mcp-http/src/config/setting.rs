@@ -73,6 +73,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("KEEP_RUNS", "90d", "how long a run is kept after its end, or forever"),
     setting("KEEP_KEYS", "24h", "how long a call that is sent again under its key is answered from its record"),
     setting("KEEP_AUDIT", "365d", "how long it can be proved that a record was removed, or forever"),
+    setting(
+        "RUN_LEASE",
+        "15s",
+        "how long a run is held without a sign of life, before another replica goes on with it",
+    ),
+    setting("RUN_CONCURRENCY", "64", "how many runs this process does at a time; 0 does none"),
     setting("REPLICA_LEASE", "10s", "how long a replica may be silent before others take over what it was doing"),
 ];
 

@@ -94,6 +94,16 @@ pub(super) fn origins(text: Option<&str>) -> Parsed<Vec<String>> {
     }
 }
 
+/// So long that three renewals fit into it.
+pub(super) fn lease(text: Option<&str>) -> Parsed<Duration> {
+    match duration(text)? {
+        lease if lease < Duration::from_secs(1) => {
+            Err(format!("expected at least 1s, got {:?}", text.unwrap_or_default()))
+        }
+        lease => Ok(lease),
+    }
+}
+
 pub(super) fn log_format(text: Option<&str>) -> Parsed<LogFormat> {
     match text.unwrap_or_default().to_ascii_lowercase().as_str() {
         "text" => Ok(LogFormat::Text),

@@ -22,6 +22,7 @@ mod readme;
 mod replicas;
 mod rest;
 mod rmcp;
+mod runs;
 mod second;
 mod served;
 mod sessions;

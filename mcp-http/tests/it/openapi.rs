@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::served::{Reply, Served};
-use crate::sessions;
+use crate::{runs, sessions};
 
 pub const TOOLS: [&str; 9] = [
     "time.now",
@@ -64,6 +64,12 @@ impl Document {
             "Files",
             "File",
             "Removed",
+            "Runs",
+            "Run",
+            "RunWithSteps",
+            "Recorded",
+            "Begun",
+            "Told",
             "Problem",
             "Fault",
         ] {
@@ -90,6 +96,11 @@ fn every_operation_is_described_and_no_other() {
         ("PUT", "/api/v1/files/{name}"),
         ("GET", "/api/v1/files/{name}"),
         ("DELETE", "/api/v1/files/{name}"),
+        ("GET", "/api/v1/runs"),
+        ("POST", "/api/v1/runs"),
+        ("GET", "/api/v1/runs/{run}"),
+        ("POST", "/api/v1/runs/{run}/inputs"),
+        ("POST", "/api/v1/runs/{run}/cancel"),
         ("GET", "/api/v1/sessions"),
         ("DELETE", "/api/v1/sessions/{handle}"),
         ("GET", "/health"),
@@ -107,10 +118,13 @@ fn every_operation_is_described_and_no_other() {
     }
     for (path, methods) in allowed {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let target = match path.contains("{handle}") {
-                true => path.replace("{handle}", &sessions::create(&server)),
-                false => path.replace("{name}", "time.now"),
-            };
+            let mut target = path.replace("{name}", "time.now");
+            if path.contains("{handle}") {
+                target = path.replace("{handle}", &sessions::create(&server));
+            }
+            if path.contains("{run}") {
+                target = path.replace("{run}", &runs::create(&server));
+            }
             if path.contains("/files/") {
                 server.send("PUT", &target, &[], "a file that is there");
             }

@@ -158,6 +158,11 @@ impl Served {
         (status.code(), rest, folder)
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM.
     pub fn signal(&self) {
         self.send_signal("-TERM");
@@ -169,7 +174,8 @@ impl Served {
         self.wait().2
     }
 
-    fn send_signal(&self, signal: &str) {
+    /// Sends a signal, such as `-STOP`.
+    pub fn send_signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }

@@ -15,6 +15,7 @@ mod servers;
 mod session_rows;
 mod tls;
 mod tools;
+mod workers;
 
 use std::sync::Arc;
 
