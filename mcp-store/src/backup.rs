@@ -15,7 +15,7 @@ mod sqlite;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 pub use contents::Contents;
 pub use error::BackupError;
@@ -45,7 +45,7 @@ pub async fn backup(config: &StoreConfig, folder: &Path) -> Result<Manifest, Bac
         Location::Postgres(database) => postgres::copy(database, &copy).await?,
     };
     match blobs {
-        Some(blobs) => blobs.copy(draft.folder()).await?,
+        Some(blobs) => blobs.copy(draft.partial()).await?,
         None if contents.tables.get("mcp_contents").is_some_and(|rows| *rows > 0) => return Err(nowhere().into()),
         None => {}
     }
@@ -66,6 +66,14 @@ pub async fn restore(config: &StoreConfig, folder: &Path) -> Result<Manifest, Ba
     blobs::check_empty(config, &whole.manifest.files).await?;
     blobs::restore(config, folder, &whole.manifest.files).await?;
     put(&config.location, &whole.database(), &whole.manifest.contents).await?;
+    // Whoever did the house's work when the copy was made, such as that backup itself, does it no more.
+    let database = config.connect().await?;
+    let freed = database.writer().execute_unprepared("UPDATE mcp_leases SET until = 0").await;
+    freed.map_err(|error| BackupError::Database {
+        action: "free the leases in",
+        place: "the restored database".to_owned(),
+        source: error.to_string().into(),
+    })?;
     Ok(whole.manifest)
 }
 

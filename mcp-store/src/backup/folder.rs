@@ -62,7 +62,7 @@ impl Draft {
     }
 
     /// Where it is being written.
-    pub(super) fn folder(&self) -> &Path {
+    pub(super) fn partial(&self) -> &Path {
         &self.partial
     }
 

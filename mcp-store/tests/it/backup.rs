@@ -74,6 +74,13 @@ impl Filled {
         backup(&self.config, &self.place(name)).await.unwrap()
     }
 
+    /// A database, and a place for files with nothing in it.
+    fn with_files(&self, url: &str) -> StoreConfig {
+        let mut config = config(url);
+        config.files_url = Some(format!("file:{}/more-files", self.folder.path().display()));
+        config
+    }
+
     /// A place of the same kind with nothing in it.
     fn empty(&self, name: &str) -> StoreConfig {
         let mut config = config(&match self.url.starts_with("postgres") {
@@ -119,7 +126,8 @@ fn line<T: std::fmt::Debug>(result: Result<T, BackupError>) -> String {
 
 /// The files of a backup.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    all.sort();
+    all
 }

@@ -95,8 +95,9 @@ async fn what_is_not_ours_is_left_alone() {
     let url = server.database();
     let database = url.rsplit('/').next().unwrap();
     server.query(database, "CREATE TABLE hosts AS SELECT 1 AS n");
-    restore(&config(&url), &filled.place("one")).await.unwrap();
-    let again = backup(&config(&url), &filled.place("two")).await.unwrap();
+    let config = filled.with_files(&url);
+    restore(&config, &filled.place("one")).await.unwrap();
+    let again = backup(&config, &filled.place("two")).await.unwrap();
     assert_eq!(again.contents, made.contents);
     assert_eq!(server.query(database, "SELECT n FROM hosts"), "1");
 }
