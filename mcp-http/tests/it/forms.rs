@@ -15,7 +15,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -70,6 +70,12 @@ const CASES: [Case; 12] = [
         good: ("/api/v1/files/a.txt", ""),
         bad: ("DELETE", "/api/v1/files/none", "", 404),
     },
+    Case {
+        method: "GET",
+        path: "/api/v1/runs",
+        good: ("/api/v1/runs?limit=1", ""),
+        bad: ("GET", "/api/v1/runs?colour=red", "", 400),
+    },
     Case { method: "GET", path: "/health", good: ("/health", ""), bad: ("DELETE", "/health", "", 405) },
     Case { method: "GET", path: "/health/live", good: ("/health/live", ""), bad: ("DELETE", "/health/live", "", 405) },
     Case {
@@ -90,7 +96,9 @@ fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
     for (method, path) in document.operations() {
         let known = CASES.iter().find(|case| case.method == method && case.path == path);
         let of_tool = TOOLS.iter().any(|tool| path == format!("/api/v1/tools/{tool}/call"));
-        if (&*method, &*path) == BYTES {
+        // What is done with one run needs a server with such work: `runs.rs` has it.
+        let of_a_run = path.starts_with("/api/v1/runs/") || (&*method, &*path) == ("POST", "/api/v1/runs");
+        if (&*method, &*path) == BYTES || of_a_run {
             continue;
         }
         assert!(known.is_some() != of_tool, "{method} {path} is no case of this test");

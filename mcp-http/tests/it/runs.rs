@@ -172,7 +172,8 @@ fn what_rest_answers_of_runs_is_what_its_document_says() {
 
     let id = begin(&server, "ask", json!({}));
     let one = format!("{path}/{id}");
-    until("it waits", || run(&server, &id)["state"] == "waiting" && run(&server, &id)["epoch"] == 1);
+    let waits = |run: &Value| run["state"] == "waiting" && run["epoch"] == 1;
+    until("it waits", || waits(&run(&server, &id)));
     let shown = server.get(&one);
     document.holds("GET", "/api/v1/runs/{run}", &shown);
     let question = json!({"number": 0, "kind": "noted", "key": "question", "value": "what is it?"});
@@ -224,11 +225,11 @@ fn what_rest_answers_of_runs_is_what_its_document_says() {
 #[test]
 fn the_run_of_a_killed_replica_is_gone_on_with_by_another() {
     let house = House::new();
-    let first = house.replica("2s", "64");
+    let first = house.replica("4s", "64");
     let id = begin_ten(&first, house.folder.path());
     house.let_go(3);
     until("three things are done", || house.log(first.pid()).len() == 4);
-    let other = house.replica("2s", "64");
+    let other = house.replica("4s", "64");
     let pid = first.pid();
     drop(first);
     house.let_go(10);
@@ -243,11 +244,11 @@ fn the_run_of_a_killed_replica_is_gone_on_with_by_another() {
 #[test]
 fn a_replica_that_was_stopped_for_longer_than_its_lease_does_no_more_of_a_run() {
     let house = House::new();
-    let first = house.replica("2s", "64");
+    let first = house.replica("4s", "64");
     let id = begin_ten(&first, house.folder.path());
     until("it has begun", || house.log(first.pid()).len() == 1);
     first.send_signal("-STOP");
-    let other = house.replica("2s", "64");
+    let other = house.replica("4s", "64");
     house.let_go(10);
     is_completed(&other, &id);
     assert_eq!(house.log(other.pid()).len(), 10);
