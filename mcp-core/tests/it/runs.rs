@@ -260,6 +260,7 @@ async fn a_replica_that_was_stopped_for_too_long_polls_no_work() {
     signal.notify_one();
     comes(|| polls.load(Ordering::SeqCst) == 2).await;
     // Nothing of this process goes on meanwhile: there is no await between the two.
+    house.clock.advance(LEASE);
     replica.clock.advance(LEASE);
     signal.notify_one();
     comes(|| replica.workers.held() == 0 || begun.load(Ordering::SeqCst) == 2).await;
