@@ -14,7 +14,7 @@ use crate::sql::migration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// How the folder is to be read: [`FORMAT`].
+    /// How the folder is to be read. This version writes 1, and reads no other.
     pub format: u32,
     /// The version of the program that wrote it.
     pub version: String,
