@@ -1,4 +1,4 @@
-//! What [`Blobs`](crate::store::blobs::Blobs) promises.
+//! What [`Blobs`] promises.
 
 use std::ops::Range;
 use std::sync::Arc;

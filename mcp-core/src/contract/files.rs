@@ -1,4 +1,4 @@
-//! What [`Files`](crate::store::files::Files) promises.
+//! What [`Files`] promises.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

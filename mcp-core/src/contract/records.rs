@@ -1,4 +1,4 @@
-//! What [`Records`](crate::store::records::Records) promises.
+//! What [`Records`] promises.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
