@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use sea_orm::prelude::Uuid;
 use serde_json::json;
 
 use super::house::Servers;
+use super::server::ERRAND;
 use super::{PATIENCE, random};
 
 /// How many there are.
@@ -21,7 +23,15 @@ pub struct Clients {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What a client was told that is done.
+/// What clients were told that is done.
+#[derive(Clone, Default)]
+pub struct Told {
+    pub calls: Vec<Acknowledged>,
+    /// The runs that were begun, by their ids.
+    pub runs: Vec<String>,
+}
+
+/// An answered call.
 #[derive(Clone)]
 pub struct Acknowledged {
     pub order: String,
@@ -33,7 +43,7 @@ pub struct Acknowledged {
 struct Shared {
     in_flight: AtomicUsize,
     is_over: AtomicBool,
-    acknowledged: Mutex<Vec<Acknowledged>>,
+    told: Mutex<Told>,
 }
 
 impl Clients {
@@ -49,7 +59,7 @@ impl Clients {
 
     /// How many calls were acknowledged until now.
     pub fn acknowledged(&self) -> usize {
-        self.shared.acknowledged().len()
+        self.shared.told().calls.len()
     }
 
     /// How many wait for an answer.
@@ -58,8 +68,8 @@ impl Clients {
     }
 
     /// All that was acknowledged until now.
-    pub fn told(&self) -> Vec<Acknowledged> {
-        self.shared.acknowledged().clone()
+    pub fn told(&self) -> Told {
+        self.shared.told().clone()
     }
 
     /// Begins nothing new, and waits until all that is under way is answered.
@@ -73,8 +83,8 @@ impl Clients {
 }
 
 impl Shared {
-    fn acknowledged(&self) -> MutexGuard<'_, Vec<Acknowledged>> {
-        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_over(&self) -> bool {
@@ -98,6 +108,7 @@ impl Client {
             }
             let order = format!("{number}-{n}");
             match random(4) {
+                _ if random(8) == 0 => self.begin(),
                 0 => drop(self.send("pay", &order, None)),
                 1 => self.insist("pay", &order),
                 2 => self.insist("count", &order),
@@ -111,12 +122,23 @@ impl Client {
         }
     }
 
+    /// Begins a run, and tells it to go on, each again and again until that is acknowledged.
+    fn begin(&self) {
+        let id = Uuid::from_u64_pair(random(usize::MAX) as u64, random(usize::MAX) as u64).to_string();
+        let body = json!({"kind": ERRAND, "id": id}).to_string();
+        until(&format!("the run {id} is begun"), || {
+            self.ask("runs", None, &body).is_some_and(|(status, _)| status == 200)
+        });
+        self.shared.told().runs.push(id.clone());
+        let path = format!("runs/{id}/inputs?id={id}");
+        // One whose outcome is unknown has ended by then.
+        let is_told = || self.ask(&path, None, "").is_some_and(|(status, _)| [200, 409].contains(&status));
+        until(&format!("the run {id} is told to go on"), is_told);
+    }
+
     /// Sends the same under a key until it is answered, and at times once more.
     fn insist(&self, tool: &str, order: &str) {
-        let begun = Instant::now();
-        while !self.send(tool, order, Some(order)) {
-            assert!(begun.elapsed() < PATIENCE, "the call of {tool} for {order} is never answered");
-        }
+        until(&format!("the call of {tool} for {order} is answered"), || self.send(tool, order, Some(order)));
         if random(4) == 0 {
             self.send(tool, order, Some(order));
         }
@@ -124,29 +146,43 @@ impl Client {
 
     /// Calls a tool once; whether that was answered.
     fn send(&self, tool: &str, order: &str, key: Option<&str>) -> bool {
-        let Some(url) = self.servers.any(random) else {
-            std::thread::sleep(Duration::from_millis(5));
-            return false;
-        };
-        let mut request = self.agent.post(format!("{url}/api/v1/tools/{tool}/call"));
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
-        let answer = request.send(json!({"order": order}).to_string());
-        let answer = answer.ok().filter(|answer| answer.status() == 200);
-        let answer = answer.and_then(|mut answer| answer.body_mut().read_to_string().ok());
-        self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let answer = self.ask(&format!("tools/{tool}/call"), key, &json!({"order": order}).to_string());
         match answer {
-            Some(answer) => {
-                self.shared.acknowledged().push(Acknowledged { order: order.to_owned(), answer });
+            Some((200, answer)) => {
+                self.shared.told().calls.push(Acknowledged { order: order.to_owned(), answer });
                 true
             }
-            // A server that is gone refuses at once.
-            None => {
-                std::thread::sleep(Duration::from_millis(5));
-                false
-            }
+            _ => false,
         }
+    }
+
+    /// Asks any server, and waits a moment where it did not do what it was asked to.
+    fn ask(&self, path: &str, key: Option<&str>, body: &str) -> Option<(u16, String)> {
+        let url = self.servers.any(random);
+        let answer = url.and_then(|url| {
+            let mut request = self.agent.post(format!("{url}/api/v1/{path}"));
+            if let Some(key) = key {
+                request = request.header("idempotency-key", key);
+            }
+            self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
+            let answer = request.send(body).ok();
+            let answer = answer
+                .and_then(|mut answer| Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?)));
+            self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+            answer
+        });
+        // A server that is gone refuses at once.
+        if !matches!(answer, Some((200, _))) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        answer
+    }
+}
+
+/// Tries again and again.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: never, in {PATIENCE:?}");
     }
 }

@@ -52,6 +52,7 @@ impl House {
             ("PORT", "0".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
             ("REPLICA_LEASE", format!("{}s", LEASE.as_secs())),
+            ("RUN_LEASE", format!("{}s", LEASE.as_secs())),
             (server::WITNESS, witness.to_string()),
         ];
         settings.extend(options.sabotage.clone().map(|name| (server::SABOTAGE, name)));

@@ -6,6 +6,7 @@ mod clients;
 mod house;
 mod options;
 mod server;
+mod tables;
 mod witness;
 
 use std::error::Error;
@@ -70,8 +71,9 @@ fn crash(options: &Options) -> Result<bool, Box<dyn Error>> {
         }
     }
     clients.stop();
+    let are_over = check::all_runs_end(&house.database())?;
     let is_kept = check::check(&house.database(), &clients.told(), &witness)?;
-    Ok(house.verifies()? && is_kept)
+    Ok(house.verifies()? && is_kept && are_over)
 }
 
 /// A number below `below`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use mcp_core::run::{Repeatable, RunContext, RunError};
 use mcp_core::store::StoreError;
 use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
 use mcp_core::store::ledger::{CallId, Entry, Ledger};
@@ -23,6 +24,8 @@ use tokio::net::TcpStream;
 pub const WORD: &str = "serve";
 /// The first word of a command about audit chains, which is one of the server's own.
 pub const AUDIT: &str = "audit";
+/// The kind of the runs.
+pub const ERRAND: &str = "errand";
 /// Where the witness is.
 pub const WITNESS: &str = "CRASH_WITNESS";
 /// Which promise is broken on purpose, if any.
@@ -42,7 +45,7 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
         let bundled = sabotaged(mcp_http::bundled(config).await?, std::env::var(SABOTAGE).ok().as_deref());
         let pay = tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay);
         let count = tool_with("count", "Counts an order, which may happen again.", witness, count).repeatable();
-        bundled.tool(pay).tool(count).run().await?;
+        bundled.tool(pay).tool(count).work(ERRAND, move |cx| errand(witness, cx)).run().await?;
         Ok(())
     })
 }
@@ -72,6 +75,28 @@ async fn effect(witness: SocketAddr, tool: &str, order: &str) -> Result<Receipt,
     // Long enough to be met by a kill.
     tokio::time::sleep(Duration::from_millis(1 + crate::random(20) as u64)).await;
     Ok(Receipt { receipt: (crate::random(1 << 53)) as u64 })
+}
+
+/// What an errand does, one after the other; before [`GOES_ON`] it waits until it is told to.
+pub const EFFECTS: [(&str, Repeatable); 4] =
+    [("pay", Repeatable::No), ("count", Repeatable::Yes), ("pay", Repeatable::No), ("count", Repeatable::Yes)];
+const GOES_ON: usize = 2;
+
+/// Gives the receipts of its effects.
+async fn errand(witness: SocketAddr, cx: RunContext) -> Result<Vec<u64>, RunError> {
+    let mut receipts = Vec::new();
+    for (place, (tool, repeatable)) in EFFECTS.into_iter().enumerate() {
+        if place == GOES_ON {
+            cx.input().await;
+        }
+        let key = place.to_string();
+        let done = cx.effect(&key, repeatable, |key| async move {
+            let done = effect(witness, tool, &key).await;
+            done.map(|Receipt { receipt }| receipt).map_err(|error| RunError::failed(error.to_string()))
+        });
+        receipts.push(done.await?);
+    }
+    Ok(receipts)
 }
 
 /// Says that an effect begins, and waits until that is seen.
