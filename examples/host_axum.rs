@@ -73,7 +73,7 @@ impl Head for AxumHead<'_> {
         self.0.method.as_str()
     }
 
-    fn header(&self, name: &'static str) -> Header<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
         Header::from_values(self.0.headers.get_all(name).iter().map(|value| value.as_bytes()))
     }
 

@@ -124,7 +124,7 @@ impl Head for PlainHead {
         "POST"
     }
 
-    fn header(&self, name: &'static str) -> Header<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
         Header::from_values(self.headers.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_bytes()))
     }
 

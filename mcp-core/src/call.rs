@@ -10,15 +10,15 @@ use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 
 use crate::context::Context;
+use crate::protocol::encoding::Outcome;
 use crate::tool::arguments::Arguments;
-use crate::tool::error::ToolError;
-use crate::tool::pipeline::{self, Failure, Finished};
+use crate::tool::pipeline::{self, Finished};
 use crate::tool::registry::OfferedTool;
 
 /// A call under way. A call that is pending at its first poll moves to the spawner, so that neither a client that leaves nor
 /// one that does not read can stop it between two awaits; a read-only call stays as long as its client does.
-pub(crate) struct Call {
-    stage: Stage,
+pub(crate) struct Call<T: Send + 'static> {
+    stage: Stage<T>,
     cx: Context,
     read_only: bool,
     on_leave: OnLeave,
@@ -33,14 +33,14 @@ pub(crate) enum OnLeave {
     Finish,
 }
 
-enum Stage {
-    Here(BoxFuture<'static, Finished>),
-    There(oneshot::Receiver<Finished>),
+enum Stage<T> {
+    Here(BoxFuture<'static, T>),
+    There(oneshot::Receiver<T>),
     Over,
 }
 
-impl Call {
-    /// Prepares a call; nothing happens before it is polled.
+impl Call<Finished> {
+    /// Prepares a call of a tool; nothing happens before it is polled.
     pub(crate) fn new(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context, on_leave: OnLeave) -> Self {
         tell_span(&tool, &cx);
         let read_only = tool.spec().policy.read_only;
@@ -49,7 +49,16 @@ impl Call {
         let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()));
         Self { stage, cx, read_only, on_leave }
     }
+}
 
+impl<T: Outcome> Call<T> {
+    /// Prepares what only reads.
+    pub(crate) fn read(read: impl Future<Output = T> + Send + 'static, cx: Context) -> Self {
+        Self { stage: Stage::Here(read.boxed()), cx, read_only: true, on_leave: OnLeave::Cancel }
+    }
+}
+
+impl<T: Send + 'static> Call<T> {
     /// Moves the call to the spawner, if it is not there: from here on it goes forward without being polled.
     pub(crate) fn move_out(&mut self) {
         let Stage::Here(_) = &self.stage else { return };
@@ -76,10 +85,10 @@ fn tell_span(tool: &OfferedTool, cx: &Context) {
     }
 }
 
-impl Future for Call {
-    type Output = Finished;
+impl<T: Outcome + Unpin> Future for Call<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Finished> {
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<T> {
         if let Stage::Here(run) = &mut self.stage {
             if let Poll::Ready(finished) = run.as_mut().poll(task) {
                 self.stage = Stage::Over;
@@ -93,14 +102,12 @@ impl Future for Call {
         let Stage::There(finished) = &mut self.stage else { return Poll::Pending };
         let finished = std::task::ready!(finished.poll_unpin(task));
         self.stage = Stage::Over;
-        Poll::Ready(finished.unwrap_or_else(|_| {
-            // The spawner dropped the task: its runtime is shutting down.
-            Err(Failure { id: self.cx.call_id(), error: ToolError::Cancelled, replayed: false })
-        }))
+        // The spawner may have dropped the task.
+        Poll::Ready(finished.unwrap_or_else(|_| T::cancelled(&self.cx)))
     }
 }
 
-impl Drop for Call {
+impl<T: Send + 'static> Drop for Call<T> {
     fn drop(&mut self) {
         match (&self.stage, self.on_leave) {
             (Stage::Over, _) => {}

@@ -9,11 +9,11 @@ use crate::caller::Caller;
 use crate::context::Outbox;
 use crate::endpoint::head::Head;
 use crate::jsonrpc::{self, Request};
-use crate::protocol::encoding::Encoding;
+use crate::protocol::encoding::{Encoded, Encoding};
 use crate::protocol::errors::RpcError;
-use crate::protocol::{discover, tools};
+use crate::protocol::{completion, discover, list, prompts, resources, tools};
 use crate::server::Server;
-use crate::tool::key::IdempotencyKey;
+use crate::tool::pipeline::Finished;
 
 /// What is known when a method has been chosen and its parameters have been read. Ids are JSON text.
 pub(crate) enum Reply {
@@ -23,8 +23,10 @@ pub(crate) enum Reply {
     Message(Vec<u8>),
     /// An error.
     Refused(Option<String>, RpcError),
-    /// A call that can begin.
-    Call(String, Call, Option<Arc<Outbox>>),
+    /// A call of a tool that can begin.
+    Call(String, Call<Finished>, Option<Arc<Outbox>>),
+    /// What else may take its time: it only reads.
+    Read(String, Call<Encoded>, Option<Arc<Outbox>>),
 }
 
 /// An error, and the id of the request that it answers.
@@ -39,13 +41,27 @@ pub(crate) fn dispatch(
     head: &dyn Head,
     body: &Bytes,
 ) -> Result<Reply, Refused> {
-    let id = request.id.as_json();
+    let (id, params) = (request.id.as_json(), &request.params);
+    let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);
     let reply = match &*request.method {
         "server/discover" => Ok(Reply::Message(discover::discover(server, encoding, id))),
-        "tools/list" => tools::list(server, encoding, id, &request.params).map(Reply::Message),
-        "tools/call" => {
-            tools::call(server, &request.params, caller, encoding, head.header(IdempotencyKey::HEADER), body)
-                .map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox))
+        "tools/list" => list::list(server, server.tools(), "tools", encoding, id, params).map(Reply::Message),
+        "tools/call" => tools::call(server, params, caller, encoding, head, body)
+            .map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox)),
+        "resources/list" if server.has_resources() => {
+            list::list(server, server.resources(), "resources", encoding, id, params).map(Reply::Message)
+        }
+        "resources/templates/list" if server.has_resources() => {
+            let templates = server.resource_templates();
+            list::list(server, templates, "resourceTemplates", encoding, id, params).map(Reply::Message)
+        }
+        "resources/read" if server.has_resources() => resources::read(server, params, caller, encoding, id).map(read),
+        "prompts/list" if server.has_prompts() => {
+            list::list(server, server.prompts(), "prompts", encoding, id, params).map(Reply::Message)
+        }
+        "prompts/get" if server.has_prompts() => prompts::get(server, params, caller, encoding, id).map(read),
+        "completion/complete" if server.has_prompts() || server.has_resources() => {
+            completion::complete(server, params, caller, encoding, id).map(|complete| read((complete, None)))
         }
         method => Err(unknown_method(method, encoding)),
     };

@@ -4,7 +4,7 @@
 pub mod answer;
 mod guard;
 pub mod head;
-mod rules;
+pub(crate) mod rules;
 mod stream;
 
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::caller::{Authenticate, Caller, KeyOrLoopback};
+use crate::context::Outbox;
 use crate::dispatch::{self, Reply};
 use crate::jsonrpc::{self, Message};
 use crate::legacy;
@@ -161,11 +162,13 @@ impl Endpoint {
             Reply::Accepted => Answer::accepted(),
             Reply::Message(json) => Answer::json(200, json),
             Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
-            Reply::Call(id, call, outbox) => {
-                let speaker = stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing);
-                speaker.answer(call).await
-            }
+            Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox).answer(call).await,
+            Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox).answer(read).await,
         }
+    }
+
+    fn speaker(&self, id: String, encoding: Encoding, outbox: Option<Arc<Outbox>>) -> stream::Speaker {
+        stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing)
     }
 
     /// All that is decided before a call begins.

@@ -1,5 +1,38 @@
 //! Writing JSON straight into a buffer.
 
+use serde::Serialize;
+
+/// Writes a value of which it is known that it becomes JSON; what does not is `null`.
+pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// Writes the members of an object, without its braces.
+pub(crate) fn write_members(out: &mut Vec<u8>, object: &impl Serialize) {
+    let json = serde_json::to_vec(object).unwrap_or_default();
+    out.extend_from_slice(json.strip_prefix(b"{").and_then(|json| json.strip_suffix(b"}")).unwrap_or_default());
+}
+
+/// Writes `items`, each by `write`, as a list.
+pub(crate) fn write_list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (n, item) in items.into_iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
 /// Writes `text` as a JSON string, quotes and all. It gives what serde_json gives.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);

@@ -66,6 +66,10 @@ pub(crate) struct Params<'a> {
     pub(crate) name: Option<Raw<'a>>,
     pub(crate) arguments: Option<Raw<'a>>,
     pub(crate) cursor: Option<Raw<'a>>,
+    pub(crate) uri: Option<Raw<'a>>,
+    pub(crate) reference: Option<Raw<'a>>,
+    pub(crate) argument: Option<Raw<'a>>,
+    pub(crate) context: Option<Raw<'a>>,
     pub(crate) protocol_version: Option<Raw<'a>>,
 }
 
@@ -117,6 +121,10 @@ impl<'a> Params<'a> {
                 "name" => params.name = Some(reader.value()?),
                 "arguments" => params.arguments = Some(reader.value()?),
                 "cursor" => params.cursor = Some(reader.value()?),
+                "uri" => params.uri = Some(reader.value()?),
+                "ref" => params.reference = Some(reader.value()?),
+                "argument" => params.argument = Some(reader.value()?),
+                "context" => params.context = Some(reader.value()?),
                 "protocolVersion" => params.protocol_version = Some(reader.value()?),
                 _ => drop(reader.value()?),
             }

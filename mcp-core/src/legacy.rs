@@ -14,9 +14,6 @@ use crate::protocol::errors::RpcError;
 use crate::protocol::version;
 use crate::server::Server;
 
-/// What a client of this era is told that the server can do.
-const CAPABILITIES: &str = r#"{"tools":{}}"#;
-
 /// Answers a message of the older era, whose header `MCP-Protocol-Version` is `version`.
 pub(crate) fn reply(
     server: &Server,
@@ -53,7 +50,7 @@ fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
         out.extend_from_slice(b"\"protocolVersion\":\"");
         out.extend_from_slice(version.as_bytes());
         out.extend_from_slice(b"\",\"capabilities\":");
-        out.extend_from_slice(CAPABILITIES.as_bytes());
+        discover::capabilities(server, Encoding::Legacy, out);
         out.extend_from_slice(b",\"serverInfo\":");
         out.extend_from_slice(&server.identity().implementation);
         discover::instructions(server, out);

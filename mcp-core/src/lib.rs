@@ -34,7 +34,7 @@ mod legacy;
 
 // the method,
 mod dispatch;
-mod protocol;
+pub mod protocol;
 
 // the call, and what outlives it,
 mod call;
@@ -42,6 +42,14 @@ pub mod context;
 pub mod run;
 pub mod server;
 pub mod tool;
+
+// what is offered beside tools, and what all of it is made of,
+pub mod catalog;
+pub mod completion;
+pub mod content;
+pub mod prompt;
+pub mod resource;
+pub mod strings;
 
 // what is kept,
 pub mod memory;
@@ -67,10 +75,21 @@ pub use jsonrpc::judge;
 pub mod test_client;
 
 pub use caller::{Authenticate, Caller, Challenge};
+pub use completion::{Completing, Completion};
+pub use content::{Annotations, Content, ResourceContents, ResourceLink, Role};
 pub use context::{Context, LogLevel, Progress, Session};
 pub use endpoint::Endpoint;
+pub use prompt::Prompt;
+pub use prompt::function::{prompt_fn, prompt_with};
+pub use prompt::message::{PromptMessage, PromptOutput};
+pub use prompt::spec::{PromptArgument, PromptSpec};
+pub use protocol::caching::Caching;
+pub use resource::Resource;
+pub use resource::function::{resource_fn, resource_template_fn, resource_template_with, resource_with};
+pub use resource::spec::ResourceSpec;
 pub use server::{BuildError, CallError, Server, ServerBuilder};
 pub use store::Stores;
+pub use strings::StringArguments;
 #[cfg(feature = "test")]
 pub use test_client::TestClient;
 pub use tool::Tool;
@@ -78,5 +97,5 @@ pub use tool::arguments::Arguments;
 pub use tool::error::ToolError;
 pub use tool::function::{NoInput, tool_fn, tool_with};
 pub use tool::key::IdempotencyKey;
-pub use tool::output::{Content, ToolOutput};
+pub use tool::output::ToolOutput;
 pub use tool::spec::{Icon, ToolSpec};

@@ -18,11 +18,16 @@ use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::context::key::Key;
 use crate::measure::ToolMeasures;
 use crate::presence::JoinError;
+use crate::prompt::OfferedPrompt;
+use crate::protocol::caching::Caching;
+use crate::resource::OfferedResource;
+use crate::resource::template::UriTemplate;
 use crate::run::hints::Hints;
 use crate::run::{RunDesk, Work, Workers, WorkersConfig};
 use crate::spawn::Spawner;
@@ -33,12 +38,13 @@ use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::runs::Runs;
 use crate::store::sessions::{SessionInfo, Sessions};
+use crate::strings::StringArguments;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::{Failure, Flights, Keys};
-use crate::tool::registry::{OfferedTool, Registry};
+use crate::tool::registry::OfferedTool;
 
 pub use builder::{BuildError, ServerBuilder};
 use files::OwnFiles;
@@ -50,7 +56,11 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
-    registry: Registry,
+    tools: Catalog<OfferedTool>,
+    resources: Catalog<OfferedResource>,
+    resource_templates: Catalog<OfferedResource>,
+    prompts: Catalog<OfferedPrompt>,
+    list_caching: Caching,
     limits: Limits,
     clock: Arc<dyn Clock>,
     spawner: Arc<dyn Spawner>,
@@ -106,8 +116,35 @@ impl Server {
     }
 
     /// The tools on offer.
-    pub fn tools(&self) -> &Registry {
-        &self.0.registry
+    pub fn tools(&self) -> &Catalog<OfferedTool> {
+        &self.0.tools
+    }
+
+    /// The resources on offer.
+    pub fn resources(&self) -> &Catalog<OfferedResource> {
+        &self.0.resources
+    }
+
+    /// The templates of resources' URIs on offer.
+    pub fn resource_templates(&self) -> &Catalog<OfferedResource> {
+        &self.0.resource_templates
+    }
+
+    /// The prompts on offer.
+    pub fn prompts(&self) -> &Catalog<OfferedPrompt> {
+        &self.0.prompts
+    }
+
+    /// What is read under `uri`, and what the variables of its template are there; a resource of its own before a template, and of
+    /// several templates the first.
+    pub fn find_resource(&self, uri: &str) -> Option<(Arc<OfferedResource>, StringArguments)> {
+        if let Some(resource) = self.0.resources.find(uri) {
+            return Some((resource, StringArguments::default()));
+        }
+        self.0.resource_templates.list().into_iter().find_map(|template| {
+            let variables = template.spec().uri_template().and_then(|known: &UriTemplate| known.matches(uri))?;
+            Some((template, variables))
+        })
     }
 
     /// The tool of that name.
@@ -115,9 +152,9 @@ impl Server {
     /// # Errors
     /// [`CallError::UnknownTool`], with the name that may have been meant.
     pub fn find_tool(&self, name: &str) -> Result<Arc<OfferedTool>, CallError> {
-        self.0.registry.find(name).ok_or_else(|| CallError::UnknownTool {
+        self.0.tools.find(name).ok_or_else(|| CallError::UnknownTool {
             name: name.chars().take(128).collect(),
-            nearest: self.0.registry.nearest(name),
+            nearest: self.0.tools.nearest(name),
         })
     }
 
@@ -242,12 +279,24 @@ impl Server {
     ///
     /// Tools count by themselves: where a source gives one tool to two servers, both are in it.
     pub fn measures(&self) -> Vec<ToolMeasures> {
-        let page = self.0.measured.then(|| self.0.registry.page(None, usize::MAX)).flatten();
-        page.map(|(tools, _)| tools.iter().map(|tool| tool.measures()).collect()).unwrap_or_default()
+        let tools = if self.0.measured { self.0.tools.list() } else { Vec::new() };
+        tools.iter().map(|tool| tool.measures()).collect()
     }
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    pub(crate) fn has_resources(&self) -> bool {
+        !self.0.resources.is_empty() || !self.0.resource_templates.is_empty()
+    }
+
+    pub(crate) fn has_prompts(&self) -> bool {
+        !self.0.prompts.is_empty()
+    }
+
+    pub(crate) fn list_caching(&self) -> Caching {
+        self.0.list_caching
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -90,7 +90,7 @@ impl Head for TestHead {
         "POST"
     }
 
-    fn header(&self, name: &'static str) -> Header<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
         match (name, &self.name) {
             ("mcp-protocol-version", _) => Header::One(version::MODERN),
             ("mcp-method", _) => Header::One(&self.method),

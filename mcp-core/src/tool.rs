@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod error;
 pub mod function;
+pub(crate) mod header;
 pub mod key;
 pub mod output;
 pub(crate) mod pipeline;

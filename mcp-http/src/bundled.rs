@@ -227,7 +227,7 @@ fn endpoint(config: &Config, server: Server) -> Endpoint {
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.
 fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
-    let (tools, _) = server.tools().page(None, usize::MAX).unwrap_or_default();
+    let tools = server.tools().list();
     let names: Vec<_> = tools.iter().map(|tool| tool.spec().name()).collect();
     if config.log_format == LogFormat::Json {
         tracing::info!(address, tools = names.len(), "serving");

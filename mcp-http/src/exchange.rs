@@ -150,7 +150,7 @@ impl Head for ActixHead<'_> {
         self.verb
     }
 
-    fn header(&self, name: &'static str) -> Header<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
         let values = match ASKED_FOR.iter().find(|known| known.as_str() == name) {
             Some(known) => self.headers.get_all(known),
             None => self.headers.get_all(name),

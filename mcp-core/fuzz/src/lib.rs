@@ -81,7 +81,7 @@ impl Head for Request {
         &self.verb
     }
 
-    fn header(&self, name: &'static str) -> Header<'_> {
+    fn header(&self, name: &str) -> Header<'_> {
         Header::from_values(self.values(name))
     }
 

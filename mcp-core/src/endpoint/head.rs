@@ -8,7 +8,7 @@ pub trait Head: Send + Sync {
     fn verb(&self) -> &str;
 
     /// The header of that name, given in lower case.
-    fn header(&self, name: &'static str) -> Header<'_>;
+    fn header(&self, name: &str) -> Header<'_>;
 
     /// Whether the name of any header passes `test`.
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool;

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::head::{Head, Header};
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Request};
 use crate::protocol::errors::{self, RpcError};
 use crate::protocol::version;
+use crate::tool::arguments::Arguments;
+use crate::tool::header;
+use crate::tool::registry::OfferedTool;
 
 pub(super) const VERSION: &str = "mcp-protocol-version";
 
@@ -43,14 +46,46 @@ pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Reque
         .with_data(json!({"supported": [version::MODERN], "requested": version})));
     }
     expect(head.header("mcp-method"), "Mcp-Method", &request.method, "method")?;
-    if request.method == "tools/call" {
-        let name = request.params.name.and_then(Raw::string).unwrap_or_default();
-        expect(head.header("mcp-name"), NAME, &name, "params.name")?;
+    let named = match &*request.method {
+        "tools/call" | "prompts/get" => Some((request.params.name, "params.name")),
+        "resources/read" => Some((request.params.uri, "params.uri")),
+        _ => None,
+    };
+    if let Some((name, member)) = named {
+        let name = name.and_then(Raw::string).unwrap_or_default();
+        expect(head.header("mcp-name"), NAME, &name, member)?;
     }
     Ok(())
 }
 
-/// The one header that can hold what a header cannot.
+/// Holds the headers against the arguments that they repeat (basic/transports, "Custom Headers from Tool Parameters").
+pub(crate) fn check_arguments(head: &dyn Head, tool: &OfferedTool, arguments: &Arguments) -> Result<(), RpcError> {
+    if tool.header_arguments().is_empty() {
+        return Ok(());
+    }
+    let arguments: Value = serde_json::from_slice(arguments.as_bytes()).unwrap_or_default();
+    for repeated in tool.header_arguments() {
+        let shown = format!("Mcp-Param-{}", repeated.name);
+        let mismatch = |message: String| RpcError::new(400, errors::HEADER_MISMATCH, message);
+        let value = repeated.value(&arguments);
+        let header = match head.header(&repeated.header) {
+            Header::Absent if value.is_none() => continue,
+            Header::Absent => {
+                return Err(mismatch(format!("the header `{shown}` is missing; set it to the value of its argument")));
+            }
+            Header::Refused(why) => return Err(mismatch(format!("the header `{shown}` cannot be used: {why}"))),
+            Header::One(header) => decode(header).ok_or_else(|| {
+                mismatch(format!("the header `{shown}` is not the base64 of UTF-8; encode it again, with padding"))
+            })?,
+        };
+        if !value.is_some_and(|value| header::agrees(&header, value)) {
+            return Err(mismatch(format!("the header `{shown}` and its argument differ; send the same in both")));
+        }
+    }
+    Ok(())
+}
+
+/// The one header of every request that can hold what a header cannot.
 const NAME: &str = "Mcp-Name";
 
 /// Holds a header against the member of the body that it repeats.

@@ -12,11 +12,8 @@ use super::Pacing;
 use super::answer::{Answer, Body};
 use crate::call::Call;
 use crate::context::Outbox;
-use crate::protocol::encoding::{self, Encoding};
-use crate::protocol::errors::RpcError;
-use crate::protocol::tools;
+use crate::protocol::encoding::{self, Encoding, Outcome};
 use crate::server::Server;
-use crate::tool::pipeline::Finished;
 
 /// Speaks for one call to its client.
 pub(super) struct Speaker {
@@ -29,8 +26,8 @@ pub(super) struct Speaker {
 }
 
 /// What happened first.
-enum Event {
-    Finished(Finished),
+enum Event<T> {
+    Finished(T),
     Spoke,
     Silent,
 }
@@ -47,7 +44,7 @@ impl Speaker {
     }
 
     /// Waits until it is known whether the answer is an object or a stream.
-    pub(super) async fn answer(self, mut call: Call) -> Answer {
+    pub(super) async fn answer<T: Outcome + Unpin>(self, mut call: Call<T>) -> Answer {
         match self.next(&mut call, self.pacing.silence).await {
             Event::Finished(finished) => self.finish(finished),
             Event::Spoke => {
@@ -59,7 +56,7 @@ impl Speaker {
     }
 
     /// Waits for the next event; one that is not waited for to its end is not lost.
-    async fn next(&self, call: &mut Call, patience: std::time::Duration) -> Event {
+    async fn next<T: Outcome + Unpin>(&self, call: &mut Call<T>, patience: std::time::Duration) -> Event<T> {
         let quiet = pin!(async {
             let spoke = pin!(async {
                 match &self.outbox {
@@ -79,19 +76,19 @@ impl Speaker {
     }
 
     /// The whole answer to a call that ended before anything was sent.
-    fn finish(&self, finished: Finished) -> Answer {
+    fn finish(&self, finished: impl Outcome) -> Answer {
         let said = self.said();
         if !said.is_empty() {
             return Answer::events(Body::Full(self.end(said, finished)));
         }
-        match self.encode(finished) {
+        match finished.encode(&self.server, self.encoding, &self.id) {
             Ok(json) => Answer::json(200, json),
             Err(error) => Answer::error(Some(&self.id), &error),
         }
     }
 
     /// From here on the call runs by itself: a client that does not read holds up neither the call nor its timeout.
-    fn stream(self, mut call: Call, first: Vec<u8>) -> Answer {
+    fn stream<T: Outcome + Unpin>(self, mut call: Call<T>, first: Vec<u8>) -> Answer {
         call.move_out();
         let rest = stream::unfold(Some((self, call)), async |state| {
             let (speaker, mut call) = state?;
@@ -111,14 +108,11 @@ impl Speaker {
     }
 
     /// The frames of a stream's end: those given, and the result.
-    fn end(&self, mut frames: Vec<u8>, finished: Finished) -> Bytes {
-        let last = self.encode(finished).unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
+    fn end(&self, mut frames: Vec<u8>, finished: impl Outcome) -> Bytes {
+        let last = finished.encode(&self.server, self.encoding, &self.id);
+        let last = last.unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
         frame(&mut frames, &last);
         frames.into()
-    }
-
-    fn encode(&self, finished: Finished) -> Result<Vec<u8>, RpcError> {
-        tools::encode_call(&self.server, self.encoding, &self.id, finished)
     }
 
     /// The frames of all that waits in the outbox.

@@ -5,18 +5,33 @@ use crate::protocol::encoding::Encoding;
 use crate::protocol::version;
 use crate::server::Server;
 
-/// What the server can do.
-const CAPABILITIES: &str = r#"{"tools":{},"logging":{}}"#;
-
 pub(crate) fn discover(server: &Server, encoding: Encoding, id: &str) -> Vec<u8> {
     encoding.result(server, id, 256, |out| {
         out.extend_from_slice(b"\"supportedVersions\":[\"");
         out.extend_from_slice(version::MODERN.as_bytes());
         out.extend_from_slice(b"\"],\"capabilities\":");
-        out.extend_from_slice(CAPABILITIES.as_bytes());
+        capabilities(server, encoding, out);
         instructions(server, out);
-        encoding.caching(out);
+        encoding.caching(out, server.list_caching());
     })
+}
+
+/// Writes what the server can do: what it has nothing of, it does not speak of.
+pub(crate) fn capabilities(server: &Server, encoding: Encoding, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"tools\":{}");
+    if encoding == Encoding::Modern {
+        out.extend_from_slice(b",\"logging\":{}");
+    }
+    if server.has_prompts() {
+        out.extend_from_slice(b",\"prompts\":{}");
+    }
+    if server.has_resources() {
+        out.extend_from_slice(b",\"resources\":{}");
+    }
+    if server.has_prompts() || server.has_resources() {
+        out.extend_from_slice(b",\"completions\":{}");
+    }
+    out.push(b'}');
 }
 
 /// Writes the server's instructions for a model, if it has any.

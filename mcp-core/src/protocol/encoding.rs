@@ -1,6 +1,9 @@
 //! How an answer is written down, once, into one buffer.
 
+use crate::context::Context;
 use crate::json;
+use crate::jsonrpc;
+use crate::protocol::caching::Caching;
 use crate::protocol::errors::RpcError;
 use crate::server::Server;
 
@@ -58,11 +61,36 @@ impl Encoding {
         out
     }
 
-    /// Writes for how long, and by whom, a list may be kept (server/utilities/caching): not at all, unless nobody minds.
-    pub(crate) fn caching(self, out: &mut Vec<u8>) {
+    /// Writes for how long, and by whom, an answer may be kept (server/utilities/caching).
+    pub(crate) fn caching(self, out: &mut Vec<u8>, caching: Caching) {
         if self == Self::Modern {
-            out.extend_from_slice(b",\"ttlMs\":0,\"cacheScope\":\"private\"");
+            let scope = if caching.public { "public" } else { "private" };
+            out.extend_from_slice(
+                format!(",\"ttlMs\":{},\"cacheScope\":\"{scope}\"", caching.ttl.as_millis()).as_bytes(),
+            );
         }
+    }
+}
+
+/// What a request came to, that takes more than one poll to answer.
+pub(crate) trait Outcome: Send + 'static {
+    /// The one of a request whose task was dropped: its runtime is shutting down.
+    fn cancelled(cx: &Context) -> Self;
+
+    /// The whole message that answers it.
+    fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded;
+}
+
+/// A message that answers a request, or the error that does.
+pub(crate) type Encoded = Result<Vec<u8>, RpcError>;
+
+impl Outcome for Encoded {
+    fn cancelled(_: &Context) -> Self {
+        Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, "the server is shutting down; try again later"))
+    }
+
+    fn encode(self, _: &Server, _: Encoding, _: &str) -> Encoded {
+        self
     }
 }
 

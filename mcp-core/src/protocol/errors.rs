@@ -2,10 +2,18 @@
 
 use serde_json::Value;
 
+use crate::jsonrpc;
+use crate::server;
+use crate::tool::error::ToolError;
+use crate::tool::pipeline::Failure;
+
 /// A header is missing, or says something else than the body.
 pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// The revision of the protocol is not served.
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
+
+/// There is no such resource; in the older era alone.
+pub(crate) const RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// A JSON-RPC error.
 #[derive(Debug)]
@@ -24,5 +32,20 @@ impl RpcError {
     pub(crate) fn with_data(mut self, data: Value) -> Self {
         self.data = Some(data);
         self
+    }
+}
+
+/// The parameters of a method do not fit.
+pub(crate) fn invalid(message: impl Into<String>) -> RpcError {
+    RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
+}
+
+/// Why nothing was read. There is no result in which a model could be told.
+pub(crate) fn of_read(failure: &Failure) -> RpcError {
+    let message = server::told(failure.id, &failure.error);
+    match &failure.error {
+        ToolError::Arguments(_) => invalid(message),
+        ToolError::Unavailable(_) => RpcError::new(503, jsonrpc::INTERNAL_ERROR, message),
+        _ => RpcError::new(200, jsonrpc::INTERNAL_ERROR, message),
     }
 }

@@ -1,21 +1,19 @@
-//! `tools/list` and `tools/call` (server/tools).
+//! `tools/call` (server/tools).
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
 use crate::context::key::Key;
 use crate::context::{Context, LogLevel, Outbox};
-use crate::endpoint::head::Header;
-use crate::json;
+use crate::endpoint::head::{Head, Header};
+use crate::endpoint::rules;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
-use crate::protocol::encoding::Encoding;
-use crate::protocol::errors::RpcError;
+use crate::protocol::encoding::{Encoded, Encoding, Outcome};
+use crate::protocol::errors::{RpcError, invalid};
 use crate::server::{self, Server};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
@@ -23,46 +21,15 @@ use crate::tool::key::{BadKey, IdempotencyKey};
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::{Failure, Finished};
 
-/// Lists one page of the tools, in an order that stays. A cursor holds the name of the last tool of the page before.
-pub(crate) fn list(server: &Server, encoding: Encoding, id: &str, params: &Params<'_>) -> Result<Vec<u8>, RpcError> {
-    let bad = || invalid("`params.cursor` is not one that `tools/list` gave; leave it out to begin again");
-    let after = match params.cursor {
-        None => None,
-        Some(raw) => {
-            let cursor = raw.string().ok_or_else(bad)?;
-            let name = URL_SAFE_NO_PAD.decode(cursor.as_bytes()).ok().and_then(|name| String::from_utf8(name).ok());
-            Some(name.ok_or_else(bad)?)
-        }
-    };
-    let (tools, more) = server.tools().page(after.as_deref(), server.limits().page).ok_or_else(bad)?;
-    let wires = tools.iter().map(|tool| if encoding == Encoding::Modern { tool.json() } else { &tool.wire_legacy });
-    let size = wires.clone().map(|wire| wire.len() + 1).sum();
-    Ok(encoding.result(server, id, size, |out| {
-        out.extend_from_slice(b"\"tools\":[");
-        for (n, wire) in wires.enumerate() {
-            if n > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(wire);
-        }
-        out.push(b']');
-        if let Some(last) = tools.last().filter(|_| more) {
-            out.extend_from_slice(b",\"nextCursor\":");
-            json::write_string(out, &URL_SAFE_NO_PAD.encode(last.spec().name()));
-        }
-        encoding.caching(out);
-    }))
-}
-
 /// Prepares a call. Its outbox is made only for a client that listens.
 pub(crate) fn call(
     server: &Server,
     params: &Params<'_>,
     caller: Caller,
     encoding: Encoding,
-    header: Header<'_>,
+    head: &dyn Head,
     body: &Bytes,
-) -> Result<(Call, Option<Arc<Outbox>>), RpcError> {
+) -> Result<(Call<Finished>, Option<Arc<Outbox>>), RpcError> {
     let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a tool, as `tools/list` gives it"))?;
     let arguments = match params.arguments {
@@ -73,8 +40,11 @@ pub(crate) fn call(
         }
     };
     let outbox = outbox(params, encoding)?;
-    let key = key(params, header)?;
+    let key = key(params, head.header(IdempotencyKey::HEADER))?;
     let tool = server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
+    if encoding == Encoding::Modern {
+        rules::check_arguments(head, &tool, &arguments)?;
+    }
     let key = key.map(|key| Box::new(Key::new(&caller, &name, key.as_str())));
     let cx = Context::new(server.clone(), caller, key, outbox.clone());
     let on_leave = if encoding == Encoding::Modern { OnLeave::Cancel } else { OnLeave::Finish };
@@ -97,7 +67,7 @@ fn key(params: &Params<'_>, header: Header<'_>) -> Result<Option<IdempotencyKey>
     }
 }
 
-fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>, RpcError> {
+pub(super) fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>, RpcError> {
     let Some(meta) = &params.meta else { return Ok(None) };
     let token = match meta.progress_token {
         None => None,
@@ -118,34 +88,34 @@ fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>
     Ok((token.is_some() || level.is_some()).then(|| Arc::new(Outbox::new(token, level))))
 }
 
-/// Writes how a call ended. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
-pub(crate) fn encode_call(
-    server: &Server,
-    encoding: Encoding,
-    id: &str,
-    finished: Finished,
-) -> Result<Vec<u8>, RpcError> {
-    let output = match finished {
-        Ok(output) => output,
-        Err(Failure {
-            error: error @ (ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning)), ..
-        }) => {
-            return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()));
-        }
-        Err(Failure { error: error @ ToolError::Key(KeyError::Reused), .. }) => return Err(invalid(error.to_string())),
-        Err(Failure { id, error, replayed }) => {
-            let output = ToolOutput::text(server::told(id, &error)).as_error();
-            if replayed { output.replayed() } else { output }
-        }
-    };
-    let any_structured = encoding == Encoding::Modern;
-    let meta = if output.is_replayed() { REPLAYED } else { "" };
-    Ok(encoding.result_with(server, id, output.size(), meta, |out| output.encode_members(out, any_structured)))
+impl Outcome for Finished {
+    fn cancelled(cx: &Context) -> Self {
+        Err(Failure { id: cx.call_id(), error: ToolError::Cancelled, replayed: false })
+    }
+
+    /// Writes how a call ended. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
+    fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded {
+        let output = match self {
+            Ok(output) => output,
+            Err(Failure {
+                error: error @ (ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning)),
+                ..
+            }) => {
+                return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()));
+            }
+            Err(Failure { error: error @ ToolError::Key(KeyError::Reused), .. }) => {
+                return Err(invalid(error.to_string()));
+            }
+            Err(Failure { id, error, replayed }) => {
+                let output = ToolOutput::text(server::told(id, &error)).as_error();
+                if replayed { output.replayed() } else { output }
+            }
+        };
+        let any_structured = encoding == Encoding::Modern;
+        let meta = if output.is_replayed() { REPLAYED } else { "" };
+        Ok(encoding.result_with(server, id, output.size(), meta, |out| output.encode_members(out, any_structured)))
+    }
 }
 
 /// The member [`IdempotencyKey::REPLAYED_META`], as JSON.
 const REPLAYED: &str = r#""io.github.mcp-embed/replayed":true"#;
-
-fn invalid(message: impl Into<String>) -> RpcError {
-    RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
-}

@@ -8,15 +8,19 @@ use serde::Serialize;
 
 use super::ids::CallIds;
 use super::{Identity, Inner, Limits, Running, Server};
+use crate::catalog::{Catalog, Offered, Source};
 use crate::clock::Clock;
 use crate::memory::{MemoryCache, MemorySessions};
+use crate::prompt::{BadPrompt, OfferedPrompt, Prompt};
+use crate::protocol::caching::Caching;
+use crate::resource::{BadResource, OfferedResource, Resource};
 use crate::run::Work;
 use crate::run::hints::Hints;
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::tool::Tool;
 use crate::tool::pipeline::{Flights, Keys};
-use crate::tool::registry::{BadTool, Registry, StaticTools, ToolSource};
+use crate::tool::registry::{BadTool, OfferedTool};
 use crate::tool::spec::Icon;
 
 /// Puts a server together. What is wrong with a part is told by [`ServerBuilder::build`].
@@ -25,7 +29,12 @@ pub struct ServerBuilder {
     implementation: Implementation,
     instructions: Option<String>,
     tools: Vec<Arc<dyn Tool>>,
-    sources: Vec<Arc<dyn ToolSource>>,
+    tool_sources: Vec<Arc<dyn Source<OfferedTool>>>,
+    resources: Vec<Arc<dyn Resource>>,
+    resource_sources: Vec<Arc<dyn Source<OfferedResource>>>,
+    prompts: Vec<Arc<dyn Prompt>>,
+    prompt_sources: Vec<Arc<dyn Source<OfferedPrompt>>>,
+    list_caching: Caching,
     work: BTreeMap<String, Arc<dyn Work>>,
     twice: Option<String>,
     stores: Option<Stores>,
@@ -55,7 +64,12 @@ impl ServerBuilder {
             implementation: Implementation { name, version, title: None, website_url: None, icons: Vec::new() },
             instructions: None,
             tools: Vec::new(),
-            sources: Vec::new(),
+            tool_sources: Vec::new(),
+            resources: Vec::new(),
+            resource_sources: Vec::new(),
+            prompts: Vec::new(),
+            prompt_sources: Vec::new(),
+            list_caching: Caching::default(),
             work: BTreeMap::new(),
             twice: None,
             stores: None,
@@ -108,9 +122,41 @@ impl ServerBuilder {
         self
     }
 
-    /// Offers what a source has, behind the tools given one by one.
-    pub fn source(mut self, source: impl ToolSource) -> Self {
-        self.sources.push(Arc::new(source));
+    /// Offers the tools that a source has, behind those given one by one.
+    pub fn tool_source(mut self, source: impl Source<OfferedTool>) -> Self {
+        self.tool_sources.push(Arc::new(source));
+        self
+    }
+
+    /// Offers a resource, or a template of resources. They are listed in the order in which they are given, and a URI is read by the
+    /// first that fits.
+    pub fn resource(mut self, resource: impl Resource) -> Self {
+        self.resources.push(Arc::new(resource));
+        self
+    }
+
+    /// Offers the resources that a source has, behind those given one by one.
+    pub fn resource_source(mut self, source: impl Source<OfferedResource>) -> Self {
+        self.resource_sources.push(Arc::new(source));
+        self
+    }
+
+    /// Offers a prompt. Prompts are listed in the order in which they are given.
+    pub fn prompt(mut self, prompt: impl Prompt) -> Self {
+        self.prompts.push(Arc::new(prompt));
+        self
+    }
+
+    /// Offers the prompts that a source has, behind those given one by one.
+    pub fn prompt_source(mut self, source: impl Source<OfferedPrompt>) -> Self {
+        self.prompt_sources.push(Arc::new(source));
+        self
+    }
+
+    /// For how long, and by whom, lists of what is offered may be kept, and what the server says of itself (server/utilities/caching);
+    /// not at all, where nothing is said.
+    pub fn list_caching(mut self, caching: Caching) -> Self {
+        self.list_caching = caching;
         self
     }
 
@@ -181,7 +227,7 @@ impl ServerBuilder {
     /// The server.
     ///
     /// # Errors
-    /// [`BuildError`]: a tool that cannot be offered, or a seam that is missing.
+    /// [`BuildError`]: a tool, resource or prompt that cannot be offered, or a seam that is missing.
     pub fn build(self) -> Result<Server, BuildError> {
         #[cfg(feature = "tokio")]
         let (clock, spawner) = (
@@ -196,12 +242,22 @@ impl ServerBuilder {
         if let Some(kind) = self.twice {
             return Err(BuildError::WorkTwice(kind));
         }
-        let mut own = StaticTools::default();
+        let tools = Catalog::with_sources(self.tool_sources);
         for tool in self.tools {
-            own.add(tool)?;
+            let tool = OfferedTool::new(tool)?;
+            tools.add(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
-        let mut sources: Vec<Arc<dyn ToolSource>> = vec![Arc::new(own)];
-        sources.extend(self.sources);
+        let (resources, resource_templates) = (Catalog::with_sources(self.resource_sources), Catalog::default());
+        for resource in self.resources {
+            let resource = OfferedResource::new(resource)?;
+            let catalog = if resource.spec().is_template() { &resource_templates } else { &resources };
+            catalog.add(resource).map_err(|resource| BadResource::twice(resource.key().to_owned()))?;
+        }
+        let prompts = Catalog::with_sources(self.prompt_sources);
+        for prompt in self.prompts {
+            let prompt = OfferedPrompt::new(prompt)?;
+            prompts.add(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;
+        }
 
         let identity = Identity {
             implementation: serde_json::to_vec(&self.implementation).map_err(BuildError::Identity)?.into(),
@@ -219,7 +275,11 @@ impl ServerBuilder {
         };
         Ok(Server(Arc::new(Inner {
             identity,
-            registry: Registry::new(sources),
+            tools,
+            resources,
+            resource_templates,
+            prompts,
+            list_caching: self.list_caching,
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),
             sessions: sessions.unwrap_or_else(|| Arc::new(MemorySessions::new(clock.clone()))),
@@ -248,6 +308,12 @@ pub enum BuildError {
     /// One of its tools cannot be offered.
     #[error(transparent)]
     Tool(#[from] BadTool),
+    /// One of its resources cannot be offered.
+    #[error(transparent)]
+    Resource(#[from] BadResource),
+    /// One of its prompts cannot be offered.
+    #[error(transparent)]
+    Prompt(#[from] BadPrompt),
     /// Two kinds of work have one name.
     #[error("there are two kinds of run {0:?}; give each a name of its own")]
     WorkTwice(String),

@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::Tool;
 use super::arguments::Arguments;
 use super::error::ToolError;
-use super::output::{Content, ToolOutput};
+use super::output::ToolOutput;
 use super::schema;
 use super::spec::{ToolSpec, policy_methods};
+use crate::content::Content;
 use crate::context::Context;
 
 /// Makes a tool of an async function: `async fn(Input, Context) -> Result<Output, ToolError>`, or without the context, or
@@ -91,7 +92,7 @@ where
     <WithState<S, F> as ToolFunction<Shape>>::Error: Into<ToolError>,
     <WithState<S, F> as ToolFunction<Shape>>::Future: Send,
 {
-    tool_fn(name, description, WithState { state, function })
+    tool_fn(name, description, WithState::new(state, function))
 }
 
 /// A tool made of a function; see [`tool_fn`].
@@ -198,6 +199,12 @@ impl JsonSchema for NoInput {
 pub struct WithState<S, F> {
     state: S,
     function: F,
+}
+
+impl<S, F> WithState<S, F> {
+    pub(crate) fn new(state: S, function: F) -> Self {
+        Self { state, function }
+    }
 }
 
 macro_rules! shapes {

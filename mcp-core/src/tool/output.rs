@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::content::{self, Content};
 use crate::json;
 
 /// The result of a call: content for a model to read, and a structured value for a program (server/tools, "Tool Result").
@@ -87,10 +86,7 @@ impl ToolOutput {
     pub fn first_text(&self) -> Option<&str> {
         match (&self.structured, self.content.is_empty()) {
             (Some(json), true) => Some(json.get()),
-            _ => self.content.iter().find_map(|content| match &content.kind {
-                Kind::Text { text } => Some(text.as_str()),
-                _ => None,
-            }),
+            _ => self.content.iter().find_map(Content::as_text),
         }
     }
 
@@ -103,19 +99,15 @@ impl ToolOutput {
     /// Writes the members of the result object, without its braces. An older client is given a structured value only if
     /// that is an object, since it knows no other.
     pub(crate) fn encode_members(&self, out: &mut Vec<u8>, any_structured: bool) {
-        out.extend_from_slice(b"\"content\":[");
+        out.extend_from_slice(b"\"content\":");
         match &self.structured {
-            Some(json) if self.content.is_empty() => encode_text(out, json.get()),
-            _ => {
-                for (n, content) in self.content.iter().enumerate() {
-                    if n > 0 {
-                        out.push(b',');
-                    }
-                    content.encode(out);
-                }
+            Some(json) if self.content.is_empty() => {
+                out.push(b'[');
+                content::encode_text(out, json.get());
+                out.push(b']');
             }
+            _ => json::write_list(out, &self.content, |out, content| content.encode(out)),
         }
-        out.push(b']');
         if let Some(json) = self.structured_json().filter(|json| any_structured || json.starts_with('{')) {
             out.extend_from_slice(b",\"structuredContent\":");
             out.extend_from_slice(json.as_bytes());
@@ -173,73 +165,4 @@ impl From<Vec<Content>> for ToolOutput {
     fn from(content: Vec<Content>) -> Self {
         Self { content, ..Self::default() }
     }
-}
-
-/// One piece of content (server/tools, "Tool Result").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    kind: Kind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Kind {
-    Text { text: String },
-    Image { mime_type: String, data: String },
-    Audio { mime_type: String, data: String },
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Kind::deserialize(deserializer).map(|kind| Self { kind })
-    }
-}
-
-impl Content {
-    /// A text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Text { text: text.into() } }
-    }
-
-    /// A picture, such as `image/png`.
-    pub fn image(mime_type: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
-        Self { kind: Kind::Image { mime_type: mime_type.into(), data: STANDARD.encode(bytes) } }
-    }
-
-    /// A sound, such as `audio/wav`.
-    pub fn audio(mime_type: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
-        Self { kind: Kind::Audio { mime_type: mime_type.into(), data: STANDARD.encode(bytes) } }
-    }
-
-    /// As [`ToolOutput::size`]; no piece takes nothing.
-    fn size(&self) -> usize {
-        const FRAME: usize = r#"{"type":"text","text":""}"#.len();
-        FRAME
-            + match &self.kind {
-                Kind::Text { text } => text.len(),
-                Kind::Image { mime_type, data } | Kind::Audio { mime_type, data } => mime_type.len() + data.len(),
-            }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let (kind, mime_type, data) = match &self.kind {
-            Kind::Text { text } => return encode_text(out, text),
-            Kind::Image { mime_type, data } => ("image", mime_type, data),
-            Kind::Audio { mime_type, data } => ("audio", mime_type, data),
-        };
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"mimeType\":");
-        json::write_string(out, mime_type);
-        // The alphabet of base64 needs no escaping.
-        out.extend_from_slice(b",\"data\":\"");
-        out.extend_from_slice(data.as_bytes());
-        out.extend_from_slice(b"\"}");
-    }
-}
-
-fn encode_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-    json::write_string(out, text);
-    out.push(b'}');
 }

@@ -40,7 +40,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A call that has failed by itself. The cause that the client does not see goes into the log.
     fn of(error: ToolError, tool: &OfferedTool, cx: &Context) -> Self {
-        Self { id: cx.call_id(), error: logged(error, tool, cx), replayed: false }
+        Self { id: cx.call_id(), error: logged(error, "tool", tool.spec().name(), cx), replayed: false }
     }
 }
 
@@ -77,10 +77,24 @@ async fn ended(record: Recording, result: Result<ToolOutput, ToolError>) -> Resu
     }
 }
 
+/// Runs what only reads, and calls no tool: it ends in time, lets out no panic, and its cause goes into the log.
+pub(crate) async fn read<T>(
+    kind: &'static str,
+    name: &str,
+    cx: &Context,
+    read: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, Failure> {
+    let guarded = invoke::guard(read);
+    let result = limit::hold(cx.inner().server.limits().timeout, true, cx, guarded).await;
+    result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, kind, name, cx), replayed: false })
+}
+
 async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
     checks::arguments(tool, &arguments)?;
     let changes = cache::Changes::by(tool, cx);
-    let result = limit::hold(tool, cx, async {
+    let policy = &tool.spec().policy;
+    let timeout = policy.timeout.unwrap_or(cx.inner().server.limits().timeout);
+    let result = limit::hold(timeout, policy.read_only, cx, async {
         match tool.cache() {
             None => invoke::call(tool, arguments.clone(), cx).await,
             // Boxed, so that calls which do without it are not as large.
@@ -93,7 +107,7 @@ async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> 
 }
 
 /// Writes the cause of an error that the client does not see into the log, under the id that it does see.
-fn logged(error: ToolError, tool: &OfferedTool, cx: &Context) -> ToolError {
+fn logged(error: ToolError, what: &'static str, name: &str, cx: &Context) -> ToolError {
     let (kind, cause) = match &error {
         ToolError::Internal(cause) => ("internal", cause),
         ToolError::Unavailable(cause) => ("unavailable", cause),
@@ -101,6 +115,6 @@ fn logged(error: ToolError, tool: &OfferedTool, cx: &Context) -> ToolError {
     };
     let causes = std::iter::successors(cause.source(), |cause| cause.source());
     let chain = causes.fold(cause.to_string(), |chain, cause| format!("{chain}: {cause}"));
-    tracing::error!(call = %cx.call_id(), tool = tool.spec().name(), kind, cause = chain, "a call failed");
+    tracing::error!(call = %cx.call_id(), tool = name, what, kind, cause = chain, "a call failed");
     error
 }

@@ -1,26 +1,27 @@
-//! What is offered: the tools of all sources, found by name.
+//! A tool as it is offered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jsonschema::Validator;
 
 use super::Tool;
+use super::header::HeaderArgument;
 use super::pipeline::Meter;
 use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
+use crate::catalog::Offered;
 use crate::measure::ToolMeasures;
-use crate::nearest::nearest;
 
 /// A tool with all that is worked out once, when it is offered.
 pub struct OfferedTool {
     tool: Arc<dyn Tool>,
     validator: Validator,
     check: Check,
+    header_arguments: Vec<HeaderArgument>,
     wire: Bytes,
     /// The same for clients that know structured output only as an object.
-    pub(crate) wire_legacy: Bytes,
+    wire_legacy: Bytes,
     pub(crate) meter: Meter,
 }
 
@@ -50,6 +51,7 @@ impl OfferedTool {
         }
         let validator =
             schema::compile(spec.input_schema()).map_err(|fault| bad(format!("its input schema: {fault}")))?;
+        let header_arguments = HeaderArgument::of_schema(spec.input_schema()).map_err(bad)?;
         let check = match spec.typed {
             true if schema::says_more_than_its_type(spec.input_schema()) => Check::Always,
             true if schema::has_inner_object(spec.input_schema()) => Check::WhereArrays,
@@ -64,17 +66,12 @@ impl OfferedTool {
             Some(schema) if !is_object(schema) => encode(&WireTool { output_schema: None, ..spec.wire.clone() })?,
             _ => wire.clone(),
         };
-        Ok(Self { validator, check, wire, wire_legacy, meter: Meter::default(), tool })
+        Ok(Self { validator, check, header_arguments, wire, wire_legacy, meter: Meter::default(), tool })
     }
 
     /// What the tool says of itself.
     pub fn spec(&self) -> &ToolSpec {
         self.tool.spec()
-    }
-
-    /// What clients are shown of it, as JSON (server/tools, "Tool").
-    pub fn json(&self) -> &Bytes {
-        &self.wire
     }
 
     /// What was counted of it.
@@ -88,6 +85,11 @@ impl OfferedTool {
 
     pub(crate) fn check(&self) -> Check {
         self.check
+    }
+
+    /// The arguments that clients repeat in headers.
+    pub(crate) fn header_arguments(&self) -> &[HeaderArgument] {
+        &self.header_arguments
     }
 
     pub(crate) fn validator(&self) -> &Validator {
@@ -107,79 +109,22 @@ pub struct BadTool {
     fault: String,
 }
 
-/// Where tools come from. A source that reads a database keeps its own picture of it: finding a tool must not wait.
-pub trait ToolSource: Send + Sync + 'static {
-    /// The tool of that name.
-    fn find(&self, name: &str) -> Option<Arc<OfferedTool>>;
+impl Offered for OfferedTool {
+    fn key(&self) -> &str {
+        self.spec().name()
+    }
 
-    /// All tools, in an order that does not change by itself.
-    fn list(&self) -> Vec<Arc<OfferedTool>>;
-}
+    fn json(&self) -> &Bytes {
+        &self.wire
+    }
 
-/// The tools that a server was built with, in the order in which they were given.
-#[derive(Default)]
-pub(crate) struct StaticTools {
-    order: Vec<Arc<OfferedTool>>,
-    by_name: BTreeMap<String, Arc<OfferedTool>>,
-}
-
-impl StaticTools {
-    pub(crate) fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), BadTool> {
-        let tool = Arc::new(OfferedTool::new(tool)?);
-        let name = tool.spec().name().to_owned();
-        if self.by_name.contains_key(&name) {
-            return Err(BadTool { name, fault: "another tool has this name".to_owned() });
-        }
-        self.by_name.insert(name, tool.clone());
-        self.order.push(tool);
-        Ok(())
+    fn legacy_json(&self) -> &Bytes {
+        &self.wire_legacy
     }
 }
 
-impl ToolSource for StaticTools {
-    fn find(&self, name: &str) -> Option<Arc<OfferedTool>> {
-        self.by_name.get(name).cloned()
-    }
-
-    fn list(&self) -> Vec<Arc<OfferedTool>> {
-        self.order.clone()
-    }
-}
-
-/// All sources in one; where two have the same name, the first is right.
-pub struct Registry {
-    sources: Vec<Arc<dyn ToolSource>>,
-}
-
-impl Registry {
-    pub(crate) fn new(sources: Vec<Arc<dyn ToolSource>>) -> Self {
-        Self { sources }
-    }
-
-    /// The tool of that name.
-    pub fn find(&self, name: &str) -> Option<Arc<OfferedTool>> {
-        self.sources.iter().find_map(|source| source.find(name))
-    }
-
-    /// At most `limit` tools, beginning behind the one named `after`; and whether more follow. `None` where `after` is no tool.
-    pub fn page(&self, after: Option<&str>, limit: usize) -> Option<(Vec<Arc<OfferedTool>>, bool)> {
-        let mut all: Vec<Arc<OfferedTool>> = Vec::new();
-        for (n, source) in self.sources.iter().enumerate() {
-            let shadowed =
-                |tool: &OfferedTool| self.sources[..n].iter().any(|before| before.find(tool.spec().name()).is_some());
-            all.extend(source.list().into_iter().filter(|tool| !shadowed(tool)));
-        }
-        let start = match after {
-            None => 0,
-            Some(name) => all.iter().position(|tool| tool.spec().name() == name)? + 1,
-        };
-        let more = all.len() - start > limit;
-        Some((all.into_iter().skip(start).take(limit).collect(), more))
-    }
-
-    /// The name of an offered tool that `name` may have been meant for.
-    pub fn nearest(&self, name: &str) -> Option<String> {
-        let (all, _) = self.page(None, usize::MAX)?;
-        nearest(name, all.iter().map(|tool| tool.spec().name())).map(str::to_owned)
+impl BadTool {
+    pub(crate) fn twice(name: String) -> Self {
+        Self { name, fault: "another tool has this name".to_owned() }
     }
 }

@@ -41,7 +41,7 @@ fn root<T: JsonSchema>(settings: SchemaSettings) -> Map<String, Value> {
 /// Whether serde, which has parsed a value of the type that the schema was made from, has left something unchecked.
 pub(crate) fn says_more_than_its_type(schema: &Map<String, Value>) -> bool {
     /// What a type without attributes of its own may have in its schema, beside natural bounds.
-    const OF_TYPES: [&str; 19] = [
+    const OF_TYPES: [&str; 20] = [
         "$defs",
         "$ref",
         "additionalProperties",
@@ -61,6 +61,7 @@ pub(crate) fn says_more_than_its_type(schema: &Map<String, Value>) -> bool {
         "required",
         "title",
         "type",
+        "x-mcp-header",
     ];
     let bounds_of_type = match schema.get("format").and_then(Value::as_str) {
         Some("uint8") => [Some(0), Some(255)],

@@ -86,10 +86,7 @@ fn a_panic_is_logged_with_its_words() {
     let (result, log) = call(Server::builder("house", "1.0.0").tool(tool_fn("panics", "", panics)), "panics");
     let Err(CallError::Tool { id, .. }) = result else { panic!("it has panicked") };
     let fields = &log[0]["fields"];
-    assert_eq!(
-        (&fields["cause"], &fields["call"]),
-        (&"the tool panicked: index 7 of 3".into(), &id.to_string().into())
-    );
+    assert_eq!((&fields["cause"], &fields["call"]), (&"it panicked: index 7 of 3".into(), &id.to_string().into()));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mcp_core::tool::registry::{OfferedTool, ToolSource};
+use mcp_core::catalog;
+use mcp_core::tool::registry::OfferedTool;
 use mcp_core::{Arguments, Context, Icon, Server, Tool, ToolError, ToolOutput, ToolSpec};
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ impl Source {
     }
 }
 
-impl ToolSource for Source {
+impl catalog::Source<OfferedTool> for Source {
     fn find(&self, name: &str) -> Option<Arc<OfferedTool>> {
         self.0.iter().find(|tool| tool.spec().name() == name).cloned()
     }
@@ -68,8 +69,8 @@ async fn pages_follow_one_another_in_the_order_of_offering() {
         builder
             .page_size(2)
             .tools(own)
-            .source(Source::of(&["one", "alpha", "two"]))
-            .source(Source::of(&["two", "last"]))
+            .tool_source(Source::of(&["one", "alpha", "two"]))
+            .tool_source(Source::of(&["two", "last"]))
     });
     let expected = [vec!["zeta", "alpha"], vec!["mid", "one"], vec!["two", "last"]];
     for _ in 0..2 {

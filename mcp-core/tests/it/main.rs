@@ -11,6 +11,7 @@ mod listing;
 mod measuring;
 mod nesting;
 mod outputs;
+mod reading;
 mod recording;
 mod rejections;
 mod runs;

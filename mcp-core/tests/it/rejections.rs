@@ -309,6 +309,40 @@ async fn a_name_that_is_no_string_cannot_match_its_header() {
 }
 
 #[tokio::test]
+async fn an_argument_agrees_with_the_header_that_repeats_it() {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Query {
+        #[schemars(extend("x-mcp-header" = "Region"))]
+        region: Option<String>,
+    }
+    let query = async |query: Query| Ok::<_, ToolError>(format!("{:?}", query.region));
+    let server = Server::builder("house", "1.0.0").tool(tool_fn("query", "Asks.", query)).build().unwrap();
+    let endpoint = Endpoint::new(server);
+    let call = |region: Value, headers: &[&str]| {
+        let request = Request::call("query", json!({"region": region}));
+        headers.iter().fold(request, |request, header| request.with("mcp-param-region", header))
+    };
+    for (region, headers) in [(json!("eu"), &["eu"][..]), (json!("eu"), &["=?base64?ZXU=?="]), (Value::Null, &[])] {
+        let reply = send(&endpoint, &call(region, headers)).await;
+        assert_eq!(reply.result()["isError"], Value::Null, "{headers:?}");
+    }
+    for (region, headers, why) in [
+        (json!("eu"), &[][..], "is missing"),
+        (json!("eu"), &["us"], "differ"),
+        (Value::Null, &["eu"], "differ"),
+        (json!("eu"), &["=?base64?ZXU?="], "with padding"),
+        (json!("eu"), &["eu", "eu"], "more than once"),
+    ] {
+        let reply = send(&endpoint, &call(region, headers)).await;
+        let error = &reply.json()["error"];
+        assert_eq!((reply.status, &error["code"]), (400, &json!(-32020)), "{headers:?}");
+        assert!(error["message"].as_str().unwrap().contains(why), "{error}");
+    }
+    let legacy = Request::legacy("tools/call", json!({"name": "query", "arguments": {"region": "eu"}}));
+    assert_eq!(send(&endpoint, &legacy).await.status, 200, "the older era has no such headers");
+}
+
+#[tokio::test]
 async fn only_a_post_carries_messages() {
     let endpoint = endpoint();
     for verb in ["GET", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"] {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use mcp_core::Server;
+use mcp_core::catalog::Offered;
 use mcp_core::tool::registry::OfferedTool;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -29,7 +30,7 @@ xmlns=\"urn:ietf:rfc:7807\">` with no attributes, and arrays of `<i>`.";
 /// Describes the tables, each where it is mounted below `root`, a relative URL.
 pub(super) fn document(server: &Server, root: &str, mounted: &[(String, &'static Table)]) -> Value {
     let mut document = Document::new();
-    let (tools, _) = server.tools().page(None, usize::MAX).unwrap_or_default();
+    let tools = server.tools().list();
     for (base, table) in mounted {
         for route in table.routes {
             let operation = document.operation(table, route);

@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::catalog::Offered;
 use mcp_core::endpoint::head::Head;
 use mcp_core::tool::error::KeyError;
 use mcp_core::{Arguments, CallError, Endpoint, IdempotencyKey, ToolError, ToolOutput};

@@ -68,7 +68,7 @@ impl head::Head for LiteralHead {
         self.0.line.split(' ').next().unwrap_or_default()
     }
 
-    fn header(&self, name: &'static str) -> head::Header<'_> {
+    fn header(&self, name: &str) -> head::Header<'_> {
         let own = self.0.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
         head::Header::from_values(own.map(|(_, value)| value.as_slice()))
     }

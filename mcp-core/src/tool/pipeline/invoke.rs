@@ -13,8 +13,7 @@ use crate::tool::registry::OfferedTool;
 
 pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
     // A tool by hand may panic before it has a future, so that is made inside.
-    let call = AssertUnwindSafe(async { tool.tool().call(arguments, cx.clone()).await }).catch_unwind();
-    let output = call.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?;
+    let output = guard(async { tool.tool().call(arguments, cx.clone()).await }).await?;
     let limit = tool.spec().policy.max_output.unwrap_or(cx.inner().server.limits().max_output);
     match output.size() {
         size if size > limit => Err(ToolError::TooLarge { size, limit }),
@@ -22,7 +21,12 @@ pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context)
     }
 }
 
+/// Lets out no panic.
+pub(super) async fn guard<T>(call: impl Future<Output = Result<T, ToolError>>) -> Result<T, ToolError> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> ToolError {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    ToolError::Internal(format!("the tool panicked: {}", message.unwrap_or("(no message)")).into())
+    ToolError::Internal(format!("it panicked: {}", message.unwrap_or("(no message)")).into())
 }

@@ -7,28 +7,26 @@ use futures_util::future::{Either, select};
 
 use crate::context::Context;
 use crate::tool::error::ToolError;
-use crate::tool::output::ToolOutput;
-use crate::tool::registry::OfferedTool;
 
 /// Runs a call. When its time is over or its client has left, the tool is told, given a grace to end well, and dropped; a
 /// read-only tool has no grace. No timer is made for a call that is ready at its first poll.
-pub(super) async fn hold(
-    tool: &OfferedTool,
+pub(super) async fn hold<T>(
+    timeout: Duration,
+    read_only: bool,
     cx: &Context,
-    call: impl Future<Output = Result<ToolOutput, ToolError>>,
-) -> Result<ToolOutput, ToolError> {
-    let (policy, limits) = (&tool.spec().policy, cx.inner().server.limits());
+    call: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
     let call = pin!(call);
-    let end = pin!(must_end(policy.timeout.unwrap_or(limits.timeout), cx));
+    let end = pin!(must_end(timeout, cx));
     let (why, call) = match select(call, end).await {
         Either::Left((result, _)) => return result,
         Either::Right(ended) => ended,
     };
     cx.inner().cancellation.cancel();
-    if policy.read_only {
+    if read_only {
         return Err(why);
     }
-    match select(call, cx.clock().sleep(limits.grace)).await {
+    match select(call, cx.clock().sleep(cx.inner().server.limits().grace)).await {
         // A tool that heeds the sign does not know why it was given.
         Either::Left((Err(ToolError::Cancelled), _)) | Either::Right(_) => Err(why),
         Either::Left((result, _)) => result,

@@ -1,0 +1,48 @@
+//! A server that has one of everything: what the official conformance suite calls, and by what names, written against the public
+//! API alone. `scripts/conformance` runs it.
+//!
+//! `SERVED_BY` chooses what it is served by: `actix` (if nothing is said) or `axum`.
+
+mod everything {
+    pub mod contents;
+    pub mod prompts;
+    pub mod resources;
+    pub mod schemas;
+    pub mod speaking;
+}
+#[path = "host_axum.rs"]
+#[expect(dead_code, reason = "its own main")]
+mod host_axum;
+
+use actix_web::{App, HttpServer, web};
+use everything::{contents, prompts, resources, schemas, speaking};
+use mcp_core::{BuildError, Endpoint, Server, ServerBuilder};
+use tokio::net::TcpListener;
+
+/// A picture of one pixel.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
+
+fn server() -> Result<Server, BuildError> {
+    let builder = Server::builder("everything", "1.0.0").instructions("Has one of everything.");
+    let parts: [fn(ServerBuilder) -> ServerBuilder; 5] =
+        [contents::add, speaking::add, schemas::add, resources::add, prompts::add];
+    parts.into_iter().fold(builder, |builder, add| add(builder)).build()
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let endpoint = Endpoint::new(server()?);
+    let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
+    if std::env::var("SERVED_BY").is_ok_and(|shell| shell == "axum") {
+        host_axum::serve(TcpListener::bind(("127.0.0.1", port)).await?, endpoint).await?;
+        return Ok(());
+    }
+    HttpServer::new(move || App::new().service(web::scope("/mcp").configure(mcp_http::mount(endpoint.clone()))))
+        .tcp_nodelay(true)
+        .h1_allow_half_closed(false)
+        .workers(2)
+        .bind(("127.0.0.1", port))?
+        .run()
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! Tools that speak before they end.
+
+use std::time::Duration;
+
+use mcp_core::{Context, LogLevel, NoInput, Progress, ServerBuilder, ToolError, tool_fn};
+
+async fn with_logging(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.log(LogLevel::Info, "Tool execution started");
+    cx.clock().sleep(Duration::from_millis(50)).await;
+    cx.log(LogLevel::Info, "Tool processing data");
+    cx.clock().sleep(Duration::from_millis(50)).await;
+    cx.log(LogLevel::Info, "Tool execution completed");
+    Ok("Tool with logging executed successfully")
+}
+
+async fn logging(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.log(LogLevel::Info, "A line for who asked for it");
+    Ok("Logged")
+}
+
+async fn with_progress(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    for done in [0.0, 50.0, 100.0] {
+        cx.progress(Progress::new(done).of(100.0));
+        cx.clock().sleep(Duration::from_millis(50)).await;
+    }
+    Ok("Tool with progress executed successfully")
+}
+
+pub fn add(builder: ServerBuilder) -> ServerBuilder {
+    builder
+        .tool(tool_fn("test_tool_with_logging", "Logs three lines.", with_logging).read_only())
+        .tool(tool_fn("test_logging_tool", "Logs a line.", logging).read_only())
+        .tool(tool_fn("test_tool_with_progress", "Tells how far it has come.", with_progress).read_only())
+}

@@ -1,0 +1,64 @@
+//! `prompts/get` (server/prompts).
+
+use std::sync::Arc;
+
+use crate::call::Call;
+use crate::caller::Caller;
+use crate::context::{Context, Outbox};
+use crate::jsonrpc::Params;
+use crate::jsonrpc::reader::Raw;
+use crate::prompt::OfferedPrompt;
+use crate::protocol::encoding::{Encoded, Encoding};
+use crate::protocol::errors::{self, RpcError, invalid};
+use crate::protocol::tools;
+use crate::server::Server;
+use crate::strings::StringArguments;
+use crate::tool::pipeline;
+
+/// Prepares what gives the messages.
+pub(crate) fn get(
+    server: &Server,
+    params: &Params<'_>,
+    caller: Caller,
+    encoding: Encoding,
+    id: &str,
+) -> Result<(Call<Encoded>, Option<Arc<Outbox>>), RpcError> {
+    let name = params.name.and_then(Raw::string);
+    let name = name.ok_or_else(|| invalid("`params.name` must be the name of a prompt, as `prompts/list` gives it"))?;
+    let outbox = tools::outbox(params, encoding)?;
+    let prompt = find(server, &name)?;
+    let arguments = arguments(params.arguments)?;
+    for argument in prompt.spec().arguments() {
+        if argument.is_required() && arguments.get(argument.name()).is_none() {
+            return Err(invalid(format!("the prompt {name:?} needs the argument {:?}", argument.name())));
+        }
+    }
+    let id = id.to_owned();
+    let cx = Context::new(server.clone(), caller, None, outbox.clone());
+    let inner = cx.clone();
+    let get = async move {
+        let get = prompt.prompt().get(arguments, inner.clone());
+        let output = pipeline::read("prompt", prompt.spec().name(), &inner, get).await;
+        let output = output.map_err(|failure| errors::of_read(&failure))?;
+        Ok(encoding.result(&inner.inner().server, &id, output.size(), |out| {
+            output.encode_members(out, prompt.spec().description());
+        }))
+    };
+    Ok((Call::read(get, cx), outbox))
+}
+
+/// The prompt of that name.
+pub(super) fn find(server: &Server, name: &str) -> Result<Arc<OfferedPrompt>, RpcError> {
+    server.prompts().find(name).ok_or_else(|| {
+        let shown: String = name.chars().take(128).collect();
+        let nearest = server.prompts().nearest(name).map(|nearest| format!("; did you mean {nearest:?}?"));
+        invalid(format!("there is no prompt {shown:?}{}", nearest.unwrap_or_default()))
+    })
+}
+
+/// What was sent as the arguments of a prompt: texts by name.
+fn arguments(raw: Option<Raw<'_>>) -> Result<StringArguments, RpcError> {
+    let Some(raw) = raw else { return Ok(StringArguments::default()) };
+    serde_json::from_str(raw.get())
+        .map_err(|_| invalid("`params.arguments` must be an object whose values are strings"))
+}
