@@ -86,6 +86,8 @@ pub struct Config {
     pub run_concurrency: u16,
     /// How long a replica may be silent before others take over what it was doing.
     pub replica_lease: Duration,
+    /// What clients of S3 have in the environment.
+    pub(crate) aws: Vec<(String, SecretString)>,
     layers: Layers,
 }
 
@@ -141,6 +143,9 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let aws = environment.iter().filter(|(name, _)| name.starts_with("AWS_"));
+        let aws = aws.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
         let layers = Layers::read(file, environment)?;
         let config = Self {
             host: layers.get("HOST", value::host)?,
@@ -175,6 +180,7 @@ impl Config {
             run_lease: layers.get("RUN_LEASE", value::lease)?,
             run_concurrency: layers.get("RUN_CONCURRENCY", value::number)?,
             replica_lease: layers.get("REPLICA_LEASE", value::duration)?,
+            aws,
             layers,
         };
         config.check()?;

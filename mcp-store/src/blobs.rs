@@ -1,5 +1,7 @@
 //! Where bytes are kept that are too many for a row.
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod folder;
 mod location;
 

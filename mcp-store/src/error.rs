@@ -23,10 +23,20 @@ pub enum OpenError {
         source: Cause,
     },
     /// The place for files cannot be used.
-    #[error("{problem}: set FILES_URL to file:PATH, such as file:./data/files, or leave it out")]
+    #[error("{problem}: set FILES_URL to file:PATH, such as file:./data/files, to s3://BUCKET/PREFIX, or leave it out")]
     Files {
         /// What is wrong with it.
         problem: String,
+    },
+    /// The bucket for files cannot be reached, is not there, or does not let us in.
+    #[error(
+        "cannot use the bucket {bucket}: {source}; see that FILES_URL names it, and that AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of one who may list it"
+    )]
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What the system or the bucket said.
+        source: Cause,
     },
     /// The URL names a database of a kind that this version does not know.
     #[error("data is kept in SQLite or PostgreSQL, not in {scheme:?}: {EXPECTED}")]
@@ -138,4 +148,4 @@ impl OpenError {
 const EXPECTED: &str =
     "set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db, or to postgres://USER:PASSWORD@HOST:PORT/DATABASE";
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -36,6 +36,7 @@ mod redis;
 mod sql;
 #[cfg(any(test, feature = "test"))]
 pub mod test_servers;
+mod tls;
 pub mod tool;
 
 pub use error::OpenError;

@@ -68,9 +68,15 @@ pub struct StoreConfig {
     /// How long this process may be silent before others take over what it was doing (10 s); what it is for is told by
     /// [`Presence`].
     pub replica_lease: Duration,
-    /// Where the bytes of files are kept: `file:PATH`. Without it that is the folder `files` beside the file of SQLite, and on
-    /// PostgreSQL, whose replicas share no folder, no files are kept. Without [`StoreConfig::secret_keys`] none are either.
+    /// Where the bytes of files are kept: `file:PATH`, or, with the feature `s3`, `s3://BUCKET/PREFIX`. Without it that is the folder
+    /// `files` beside the file of SQLite, and on PostgreSQL, whose replicas share no folder, no files are kept. Without
+    /// [`StoreConfig::secret_keys`] none are either.
     pub files_url: Option<String>,
+    /// Who we are to the bucket that [`StoreConfig::files_url`] names, and where it is: what a client of S3 has in its environment, such
+    /// as `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT_URL`, and `AWS_CA_BUNDLE` for a file with the
+    /// authority that alone vouches for it, in PEM (none). The environment itself is not looked at: whoever wants that gives it here,
+    /// where names that do not begin with `AWS_` are passed over.
+    pub aws: Vec<(String, String)>,
     /// How large files may be (64 MiB, and 1 GiB for all of an owner's).
     pub file_caps: Caps,
 }
@@ -132,6 +138,7 @@ impl StoreConfig {
             keys_per_caller: idempotency::MOST,
             replica_lease: Presence::LEASE,
             files_url: None,
+            aws: Vec::new(),
             file_caps: Caps::default(),
         }
     }
@@ -245,7 +252,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(LinkRecords(stores.audit.clone())),
     ];
     if let (Some(place), Some(key)) = (place, files_key) {
-        keep_files(&mut stores, config, &database, &place, &key)?;
+        keep_files(&mut stores, config, &database, &place, &key).await?;
     }
     if let Some(files) = &stores.files {
         stores.records.push(Arc::new(FileRecords(files.clone())));
@@ -263,14 +270,14 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
 }
 
 /// Puts a place for files into `stores`.
-fn keep_files(
+async fn keep_files(
     stores: &mut Stores,
     config: &StoreConfig,
     database: &Database,
     place: &blobs::Location,
     key: &HouseKey,
 ) -> Result<(), OpenError> {
-    let blobs::Opened { blobs, folder } = place.open()?;
+    let blobs::Opened { blobs, folder } = place.open(&config.aws).await?;
     let sweep = Arc::new(Sweep {
         database: database.clone(),
         blobs: blobs.clone(),

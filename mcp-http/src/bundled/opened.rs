@@ -56,6 +56,7 @@ pub(crate) fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     store.redis_ca.clone_from(&config.redis_ca);
     store.files_url.clone_from(&config.files_url);
+    store.aws = config.aws.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
     store.file_caps = Caps { file: config.max_file, owner: config.files_quota };
     Ok(store)
 }
@@ -64,7 +65,7 @@ fn unopened(config: &Config, error: &OpenError) -> ConfigError {
     let key = match error {
         OpenError::Redis { .. } => "REDIS_URL",
         OpenError::RedisAuthority { .. } => "REDIS_CA",
-        OpenError::Files { .. } => "FILES_URL",
+        OpenError::Files { .. } | OpenError::Bucket { .. } => "FILES_URL",
         OpenError::Sealed { .. } => "SECRET_KEYS",
         _ => "DATABASE_URL",
     };

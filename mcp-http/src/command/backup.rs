@@ -52,7 +52,7 @@ fn count(manifest: &Manifest) -> String {
 fn failure(config: &Config, error: BackupError) -> Failure {
     let setting = |key: &str| Failure::from(config.error(key, error.to_string()));
     match &error {
-        BackupError::Open(OpenError::Files { .. }) => setting("FILES_URL"),
+        BackupError::Open(OpenError::Files { .. } | OpenError::Bucket { .. }) => setting("FILES_URL"),
         BackupError::Open(_) | BackupError::Empty { .. } | BackupError::Kind { .. } => setting("DATABASE_URL"),
         BackupError::Sealed { .. } => setting("SECRET_KEYS"),
         BackupError::FilesNotEmpty { .. } => setting("FILES_URL"),

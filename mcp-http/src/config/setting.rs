@@ -41,7 +41,7 @@ pub static SETTINGS: &[Setting] = &[
     ),
     unset(
         "FILES_URL",
-        "where the bytes of files are kept, such as file:./data/files; on SQLite a folder beside it, and on PostgreSQL nowhere unless it is set",
+        "where the bytes of files are kept, such as file:./data/files or s3://BUCKET/PREFIX; on SQLite a folder beside it, and on PostgreSQL nowhere unless it is set",
     ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
     secret(

@@ -5,12 +5,12 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use mcp_store::test_servers::PostgresServer;
+use mcp_store::test_servers::{Fault, FaultProxy, PostgresServer, S3Server};
 use serde_json::{Value, json};
 
 use crate::openapi::Document;
 use crate::outages::SECRET_KEYS;
-use crate::served::{Reply, Served, text, until};
+use crate::served::{Reply, Served, binary, text, until};
 
 /// The names in a list.
 fn names(list: &Reply) -> Vec<&str> {
@@ -260,6 +260,36 @@ fn on_postgres_files_are_kept_where_files_url_says_and_nowhere_else() {
     let listed = server.post("/api/v1/tools/files.list/call", "{}").body;
     assert_eq!(listed["structuredContent"]["files"][0]["name"], "one", "{listed}");
     server.stop();
+}
+
+#[test]
+fn in_a_bucket_files_are_kept_and_while_it_is_away_none_is_said_to_be_gone() {
+    let bucket = S3Server::shared();
+    let (proxy, place) = (FaultProxy::to(bucket.port()), bucket.place());
+    let (endpoint, variables) = (proxy.url(bucket.url()), bucket.variables());
+    let mut settings = vec![("FILES_URL", &*place)];
+    settings.extend(variables.iter().map(|(name, value)| match &**name {
+        "AWS_ENDPOINT_URL" => ("AWS_ENDPOINT_URL", &*endpoint),
+        name => (name, &**value),
+    }));
+    let server = Served::start(&settings);
+    assert_eq!(put(&server, "one", "bytes").status, 200);
+    assert!(!server.folder().join("data/files").exists());
+
+    proxy.set(Fault::Close);
+    for away in [server.get("/api/v1/files/one"), put(&server, "two", "others")] {
+        assert_eq!((away.status, away.header("retry-after")), (503, Some("1")), "{}", away.body);
+    }
+    assert_eq!(server.get("/api/v1/files").body["files"][0]["name"], "one", "what is in the database is told");
+    proxy.set(Fault::Nothing);
+    assert_eq!(server.get("/api/v1/files/one").body, "bytes");
+    assert_eq!(server.get("/api/v1/files/two").status, 404);
+    server.stop();
+
+    let missing = [("FILES_URL", "s3://no-such-bucket"), settings[1], settings[2], settings[3], settings[4]];
+    let refused = binary(tempfile::tempdir().unwrap().path(), &missing).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).contains("FILES_URL (from the environment): cannot use the bucket no-such-bucket"));
 }
 
 /// The lines of docs/files.md, as they stand there.

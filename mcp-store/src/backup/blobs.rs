@@ -40,7 +40,7 @@ impl Kept {
     /// Nothing, where there is no place for files.
     pub(super) async fn begin(config: &StoreConfig) -> Result<Option<Self>, BackupError> {
         let Some(place) = config.place_of_files()? else { return Ok(None) };
-        let blobs = place.open()?.blobs;
+        let blobs = place.open(&config.aws).await?.blobs;
         let leases = SqlLeases::new(config.connect().await?, config.clock.clone());
         for _ in 0..TRIES {
             if let Some(lease) = leases.acquire(REMOVAL, LEASE).await.map_err(failed("hold back removals in"))? {
@@ -90,7 +90,7 @@ pub(super) async fn check_empty(config: &StoreConfig, files: &[FileSum]) -> Resu
     let Some(place) = config.place_of_files()? else {
         return if expected.is_empty() { Ok(()) } else { Err(nowhere().into()) };
     };
-    let mut all = place.open()?.blobs.list();
+    let mut all = place.open(&config.aws).await?.blobs.list();
     while let Some(blob) = all.try_next().await.map_err(failed("list"))? {
         // An earlier try may have come so far.
         if expected.get(&*blob.name) != Some(&blob.size) {
@@ -103,7 +103,7 @@ pub(super) async fn check_empty(config: &StoreConfig, files: &[FileSum]) -> Resu
 /// Puts the blobs of a backup into the place for files.
 pub(super) async fn restore(config: &StoreConfig, folder: &Path, files: &[FileSum]) -> Result<(), BackupError> {
     let Some(place) = config.place_of_files()? else { return Ok(()) };
-    let blobs = place.open()?.blobs;
+    let blobs = place.open(&config.aws).await?.blobs;
     for name in of(files).into_keys() {
         let path = folder.join(FOLDER).join(name);
         let file = tokio::fs::File::open(&path).await.map_err(|error| BackupError::file("read", &path, error))?;

@@ -15,14 +15,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Late;
 use crate::distrust::Distrust;
 use crate::error::OpenError;
+use crate::tls;
 
 /// A server, and who vouches for it. Cheap to clone.
 #[derive(Clone)]
@@ -38,17 +36,11 @@ impl Tls {
     pub(super) fn new(host: &str, port: u16, authority: Option<&Path>) -> Result<Self, OpenError> {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| OpenError::redis("its host is no name that a certificate could have"))?;
-        let trusted = match authority {
-            Some(file) => {
-                read(file).map_err(|source| OpenError::RedisAuthority { path: file.display().to_string(), source })?
-            }
-            None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
-        };
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| OpenError::redis(format!("TLS cannot be used: {error}")))?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
+        let trusted = tls::trusted(authority).map_err(|source| {
+            let path = authority.map_or_else(String::new, |file| file.display().to_string());
+            OpenError::RedisAuthority { path, source }
+        })?;
+        let config = tls::client(trusted).map_err(|error| OpenError::redis(format!("TLS cannot be used: {error}")))?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), host: host.to_owned(), port, name })
     }
 
@@ -85,16 +77,4 @@ impl Distrusted {
             Distrust::Plain | Distrust::Silent => "name its TLS port in REDIS_URL, or write redis://",
         }
     }
-}
-
-/// The certificates in a file.
-fn read(file: &Path) -> Result<RootCertStore, Box<dyn std::error::Error + Send + Sync>> {
-    let mut trusted = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&std::fs::read(file)?) {
-        trusted.add(certificate.map_err(|error| format!("it cannot be read: {error}"))?)?;
-    }
-    if trusted.is_empty() {
-        return Err("there is no certificate in it".into());
-    }
-    Ok(trusted)
 }

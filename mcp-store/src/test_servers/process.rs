@@ -19,7 +19,7 @@ pub(super) struct Process {
 pub(super) const PID_FILE: &str = "pid";
 
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Process {
     /// Runs `command` in `folder`, which is removed when this process ends.

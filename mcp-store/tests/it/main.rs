@@ -11,6 +11,8 @@ mod postgres;
 mod power_cut;
 mod redis;
 mod retention;
+#[cfg(feature = "s3")]
+mod s3;
 mod servers;
 mod session_rows;
 mod tls;

@@ -31,7 +31,7 @@ impl Kept {
     async fn in_(database: Database) -> Self {
         let folder = TempDir::new().unwrap();
         let key = HouseKey::load(&database, &[[7; 32]], Purpose::Files).await.unwrap().unwrap();
-        let blobs = Location::Folder(folder.path().to_owned()).open().unwrap().blobs;
+        let blobs = Location::Folder(folder.path().to_owned()).open(&[]).await.unwrap().blobs;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let leases: Arc<dyn Leases> = Arc::new(SqlLeases::new(database.clone(), clock.clone()));
         let sweep = Arc::new(Sweep {
