@@ -149,7 +149,7 @@ impl Stores {
         let principals = Arc::new(MemoryPrincipals::default());
         let threads = Arc::new(MemoryThreads::default());
         let sessions = Arc::new(MemorySessions::new(clock.clone()));
-        let runs = Arc::new(RunRecords(books.runs.clone()));
+        let runs = Arc::new(RunRecords { runs: books.runs.clone(), ledger: books.ledger.clone() });
         let keys = Arc::new(KeyRecords { keys: books.idempotency.clone(), clock: clock.clone() });
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
         Self {

@@ -247,7 +247,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(CallRecords::new(database.clone(), ledger.clone())),
         Arc::new(ThreadRecords::new(database.clone())),
         Arc::new(NoteRecords::new(database.clone())),
-        Arc::new(RunRecords(stores.runs.clone())),
+        Arc::new(RunRecords { runs: stores.runs.clone(), ledger: ledger.clone() }),
         Arc::new(KeyRecords { keys: stores.idempotency.clone(), clock: config.clock.clone() }),
         Arc::new(LinkRecords(stores.audit.clone())),
     ];

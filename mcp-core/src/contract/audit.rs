@@ -1,12 +1,18 @@
 //! What [`Audit`](crate::store::audit::Audit) promises.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Fresh, call, tenant};
-use crate::caller::Tenant;
-use crate::clock::Clock;
+use crate::caller::{Principal, Tenant};
+use crate::clock::{Clock, Timestamp};
 use crate::store::audit::{Kind, Link, LinkQuery, Removal, RemovalCause, Verification};
-use crate::store::ledger::{CallId, CallRecord, Entry, Outcome};
+use crate::store::idempotency::{CallKey, Claim};
+use crate::store::ledger::{Answer, CallId, CallRecord, Entry, Outcome};
+use crate::store::replicas::{Replica, ReplicaId};
+use crate::store::runs::{Ending, Hold, NewRun, RunId, RunRecord, Step, StepKind};
 
 /// One named test for each promise of [`Audit`](crate::store::audit::Audit), on stores from `$fresh`: an async function or closure
 /// without arguments that gives a [`Fresh`].
@@ -42,8 +48,57 @@ impl Fresh {
 
     async fn remove(&self, tenant: &Tenant, cause: RemovalCause, calls: impl IntoIterator<Item = u128>) {
         let calls = calls.into_iter().map(CallId::from_u128).collect();
-        let removal = Removal { tenant: tenant.clone(), cause, calls };
+        let removal = Removal { tenant: tenant.clone(), cause, calls, runs: Vec::new() };
         self.stores.ledger.commit(vec![Entry::Removal(removal)]).await.expect("a removal is committed");
+    }
+
+    async fn remove_run(&self, run: RunId) {
+        let (cause, runs) = (RemovalCause::Erased, vec![run]);
+        let removal = Removal { tenant: tenant(), cause, calls: Vec::new(), runs };
+        self.stores.ledger.commit(vec![Entry::Removal(removal)]).await.expect("a removal is committed");
+    }
+
+    /// A run of two steps that has ended, and the right under which they were written.
+    async fn run(&self, id: u128) -> (RunRecord, Hold, [Step; 2]) {
+        let (runs, kind, at) = (&self.stores.runs, "work".to_owned(), self.clock.now());
+        let (id, principal, arguments) = (RunId::from_u128(id), Principal::from("\0"), Bytes::from_static(b"\0\xff"));
+        let run = NewRun { id, tenant: tenant(), principal, kind, parent: Some(id), arguments, at };
+        runs.create(&run).await.expect("a run is created");
+        let claimed = runs.claim("work", 9, Duration::from_secs(60 * 60)).await.expect("it is claimed");
+        let [run] = &claimed.runs[..] else { panic!("{claimed:?}") };
+        let step = |number, kind| Step { number, kind, key: "\0k".to_owned(), body: "b".into(), at };
+        let (hold, steps) = (run.hold(), [step(0, StepKind::Decided), step(3, StepKind::Done)]);
+        let mut entries = steps.clone().map(|step| Entry::Step { hold: hold.clone(), step }).to_vec();
+        entries.push(Entry::Turn { hold: hold.clone(), turn: run.end(Ending::Completed, "7".into(), at) });
+        self.stores.ledger.commit(entries).await.expect("its holder writes");
+        let run = runs.run(&tenant(), id).await.expect("runs can be read").expect("it is there");
+        (run, hold, steps)
+    }
+
+    /// A call that is answered under a key.
+    async fn answer(&self, id: u128) -> Answer {
+        let (replica, call) = (ReplicaId::from_u64(7), call(id));
+        let joining = Replica {
+            id: replica,
+            host: String::new(),
+            version: String::new(),
+            started: Timestamp::default(),
+            alone: false,
+        };
+        let lease = Duration::from_secs(60 * 60);
+        assert_eq!(self.stores.replicas.join(&joining, lease).await.expect("one can join"), None);
+        let key = CallKey {
+            tenant: tenant(),
+            principal: call.principal.clone(),
+            tool: call.tool.clone(),
+            key: format!("k{id}\0"),
+        };
+        let claim = Claim { owner: call.id, replica, digest: [1; 32] };
+        self.stores.idempotency.claim(&key, &claim).await.expect("it is claimed");
+        let answer = Answer { key, arguments: claim.digest, call: call.id };
+        let entries = vec![Entry::Call(call), Entry::Answer(answer.clone())];
+        self.stores.ledger.commit(entries).await.expect("it has its key");
+        answer
     }
 
     async fn verified(&self) -> Verification {
@@ -75,6 +130,15 @@ pub async fn each_entry_has_its_link(fresh: &Fresh) {
         assert_eq!((&link.kind, link.digest, link.number), (&Kind::CALL, call.digest(), 0), "{call:?}");
     }
     assert!(fresh.links(&tenant(), &about(3)).await.is_empty(), "nobody wrote it");
+
+    let (run, hold, [first, last]) = fresh.run(4).await;
+    let links = fresh.links(&tenant(), &about(4)).await;
+    let told: BTreeSet<_> = links.iter().map(|link| (link.kind.as_str(), link.number, link.digest)).collect();
+    let expected = [("step", 0, first.digest(&hold)), ("step", 3, last.digest(&hold)), ("run", 0, run.digest())].into();
+    assert_eq!((told, links.len()), (expected, 3));
+    let answer = fresh.answer(5).await;
+    let links = fresh.links(&tenant(), &LinkQuery { kind: Some(Kind::ANSWER), ..about(5) }).await;
+    assert_eq!(links.iter().map(|link| link.digest).collect::<Vec<_>>(), [answer.digest()]);
 }
 
 /// A removal takes its records away, and leaves a link for each.
@@ -92,6 +156,14 @@ pub async fn what_is_removed_is_gone_and_told(fresh: &Fresh) {
         assert_eq!(kinds(&links), expected.iter().collect::<Vec<_>>(), "{id}");
     }
     assert_eq!(kinds(&fresh.links(&other.tenant, &all()).await), [&Kind::CALL]);
+
+    // A run may have the id of a call, and is another record.
+    let (run, ..) = fresh.run(5).await;
+    fresh.remove_run(run.id).await;
+    assert!(fresh.stores.runs.run(&tenant(), run.id).await.expect("runs can be read").is_none());
+    assert!(fresh.call(&tenant(), CallId::from_u128(5)).await.is_some(), "it is no run");
+    let told = [&Kind::CALL, &Kind::ERASED, &Kind::RUN, &Kind::STEP, &Kind::STEP];
+    assert_eq!(kinds(&fresh.links(&tenant(), &about(5)).await), told);
 }
 
 /// Asking on with `before` shows each link that was there from the beginning once, whatever is written meanwhile.
@@ -182,6 +254,20 @@ pub async fn what_was_written_verifies(fresh: &Fresh) {
     let verified = fresh.verified().await;
     assert_eq!((verified.records, verified.removed), (1_000, 200), "{verified:?}");
     assert!(verified.chains >= 1 && verified.links > 1_400, "{verified:?}");
+
+    // Runs, of which one has the id of a call, and an answer.
+    for id in [1, 2] {
+        fresh.run(id).await;
+    }
+    fresh.answer(2_000).await;
+    assert_eq!(fresh.verified().await.records, 1_007);
+    fresh.remove_run(RunId::from_u128(1)).await;
+    let verified = fresh.verified().await;
+    assert_eq!((verified.records, verified.removed), (1_004, 201), "{verified:?}");
+    // Whoever has chosen its id may choose it again.
+    fresh.pass(Duration::from_secs(1));
+    fresh.run(1).await;
+    assert_eq!(fresh.verified().await.records, 1_007);
 }
 
 /// The links of records that were removed go by their age, and those of others stay; what is left verifies.
@@ -193,18 +279,21 @@ pub async fn what_is_old_and_gone_is_trimmed(fresh: &Fresh) {
         fresh.verified().await;
     };
     let count = async |id| fresh.links(&tenant(), &about(id)).await.len();
+    let (run, ..) = fresh.run(30).await;
     fresh.commit((1..=20).map(call)).await;
     fresh.pass(LONG);
     trim().await;
     assert_eq!((count(1).await, count(20).await), (1, 1), "a record that is there keeps its link");
+    assert_eq!(count(30).await, 3, "as does a run");
     fresh.remove(&tenant(), RemovalCause::Expired, 1..=20).await;
+    fresh.remove_run(run.id).await;
     fresh.commit([call(21)]).await;
     fresh.stores.audit.anchor().await.expect("an anchor is written");
     trim().await;
     assert_eq!((count(1).await, count(20).await, count(21).await), (1, 1, 1), "that it was removed is new");
     fresh.pass(LONG);
     trim().await;
-    assert_eq!((count(1).await, count(20).await, count(21).await), (0, 0, 1));
+    assert_eq!((count(1).await, count(20).await, count(21).await, count(30).await), (0, 0, 1, 0));
     fresh.commit([call(22)]).await;
     fresh.stores.audit.anchor().await.expect("an anchor is written");
     assert_eq!(fresh.verified().await.records, 2);

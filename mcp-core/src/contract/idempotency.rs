@@ -71,7 +71,7 @@ async fn prune(fresh: &Fresh, age: Duration, limit: u16) -> u64 {
 /// Commits the record and the answer of a call.
 async fn answer(fresh: &Fresh, key: &CallKey, owner: u128) -> Result<(), StoreError> {
     let call = CallRecord { tenant: key.tenant.clone(), ..call(owner) };
-    let answer = Answer { key: key.clone(), call: call.id };
+    let answer = Answer { key: key.clone(), arguments: [1; 32], call: call.id };
     fresh.stores.ledger.commit(vec![Entry::Call(call), Entry::Answer(answer)]).await
 }
 
@@ -142,7 +142,7 @@ pub async fn an_answer_is_kept_with_its_record(fresh: &Fresh) {
         }
         assert_eq!(fresh.call(&tenant(), CallId::from_u128(1)).await, Some(call(1)));
     }
-    let nobodys = Entry::Answer(Answer { key: self::key("nobody's"), call: CallId::from_u128(2) });
+    let nobodys = Entry::Answer(Answer { key: self::key("nobody's"), arguments: [1; 32], call: CallId::from_u128(2) });
     let commits = vec![vec![Entry::Call(call(2)), nobodys.clone()], vec![nobodys, Entry::Call(call(3))]];
     for commit in commits {
         let refused = fresh.stores.ledger.commit(commit).await;

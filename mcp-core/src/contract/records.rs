@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Fresh, call, tenant};
 use crate::caller::{Principal, Tenant};
 use crate::clock::{Clock, Timestamp};
 use crate::store::history::CallQuery;
-use crate::store::ledger::{CallId, CallRecord};
+use crate::store::ledger::{CallId, CallRecord, Entry};
 use crate::store::records::{Keep, Records};
+use crate::store::runs::{Ending, NewRun, RunId, RunQuery};
 use crate::store::threads::{Message, MessageId, Thread, ThreadId};
 
-/// One named test for each promise of [`Records`](crate::store::records::Records), for calls, messages and notes, on stores from
-/// `$fresh`: an async function or closure without arguments that gives a [`Fresh`].
+/// One named test for each promise of [`Records`](crate::store::records::Records), for calls, messages, notes and runs, on stores
+/// from `$fresh`: an async function or closure without arguments that gives a [`Fresh`].
 #[macro_export]
 macro_rules! records_contract {
     ($fresh:expr) => {
@@ -27,7 +30,7 @@ macro_rules! records_contract {
 }
 
 /// Each of these is written by [`write`] and listed by [`left`].
-const KINDS: [&str; 3] = ["calls", "messages", "notes"];
+const KINDS: [&str; 4] = ["calls", "messages", "notes", "runs"];
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -49,8 +52,9 @@ async fn write(fresh: &Fresh, tenant: &Tenant, principal: &Principal, numbers: i
         let millis = u128::from(at.as_micros().unsigned_abs() / 1_000);
         // An id is a tenant's own.
         let whose = u128::from(principal.as_str().as_bytes()[0]);
+        let id_now = millis << 80 | whose << 32 | bits;
         let record = CallRecord {
-            id: CallId::from_u128(millis << 80 | whose << 32 | bits),
+            id: CallId::from_u128(id_now),
             tenant: tenant.clone(),
             principal: principal.clone(),
             tool: text.clone(),
@@ -62,7 +66,20 @@ async fn write(fresh: &Fresh, tenant: &Tenant, principal: &Principal, numbers: i
             Message { id: MessageId::from_u128(bits), role: "user".to_owned(), text: format!("{text} said"), at };
         assert!(stores.threads.append(tenant, principal, id, &message).await.expect("a message is appended"));
         stores.notes.write(tenant, principal, &text, "written").await.expect("a note is written");
+        run(fresh, tenant, principal, RunId::from_u128(id_now), text).await;
     }
+}
+
+/// A run that is begun and ends now.
+async fn run(fresh: &Fresh, tenant: &Tenant, principal: &Principal, id: RunId, text: String) {
+    let (stores, at) = (&fresh.stores, fresh.clock.now());
+    let (tenant, principal, kind) = (tenant.clone(), principal.clone(), "work".to_owned());
+    let run = NewRun { id, tenant, principal, kind, parent: None, arguments: text.into(), at };
+    stores.runs.create(&run).await.expect("a run is begun");
+    let claimed = stores.runs.claim("work", 9, HOUR).await.expect("it is claimed");
+    let [run] = &claimed.runs[..] else { panic!("{claimed:?}") };
+    let turn = run.end(Ending::Completed, Bytes::new(), at);
+    stores.ledger.commit(vec![Entry::Turn { hold: run.hold(), turn }]).await.expect("it ends");
 }
 
 /// The numbers of the records that somebody has, by their kinds.
@@ -76,10 +93,13 @@ async fn left(fresh: &Fresh, tenant: &Tenant, principal: &Principal) -> BTreeMap
     let found = stores.threads.search(tenant, principal, "said", None, u16::MAX).await.expect("they are searched");
     assert_eq!(found.len(), messages.len(), "what is there is found, and nothing else is");
     let notes = stores.notes.search(tenant, principal, "written", u16::MAX).await.expect("notes are searched");
+    let query = RunQuery { principal: Some(principal.clone()), limit: u16::MAX, ..RunQuery::default() };
+    let runs = stores.runs.runs(tenant, &query).await.expect("runs are listed");
     let mut left = [
         calls.iter().map(|call| number(&call.tool)).collect::<Vec<_>>(),
         messages.iter().map(|placed| number(&placed.message.text)).collect(),
         notes.iter().map(|note| number(&note.name)).collect(),
+        runs.iter().map(|run| number(&String::from_utf8_lossy(&run.arguments))).collect(),
     ];
     left.iter_mut().for_each(|numbers| numbers.sort_unstable());
     KINDS.into_iter().zip(left).collect()
@@ -155,7 +175,9 @@ pub async fn a_batch_is_small(fresh: &Fresh) {
     write(fresh, &tenant, &principal, 0..10).await;
     fresh.pass(HOUR);
     let keep = Keep { since: Some(fresh.clock.now()), most: None };
-    for (kind, rounds) in [("calls", &[4, 2, 0][..]), ("messages", &[4, 2, 1, 0]), ("notes", &[4, 2, 0])] {
+    for (kind, rounds) in
+        [("calls", &[4, 2, 0][..]), ("messages", &[4, 2, 1, 0]), ("notes", &[4, 2, 0]), ("runs", &[4, 2, 0])]
+    {
         let records = of(fresh, kind);
         assert_eq!(records.forget(&tenant, &principal, 1).await.expect("it is forgotten"), 1, "{kind}");
         assert_eq!(records.forget(&tenant, &principal, 3).await.expect("it is forgotten"), 3, "{kind}");

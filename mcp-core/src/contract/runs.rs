@@ -10,7 +10,9 @@ use super::{Fresh, call, tenant};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
+use crate::store::audit::{Removal, RemovalCause};
 use crate::store::ledger::Entry;
+use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Ending, Hold, Input, InputId, InputKind, LARGEST, LARGEST_KEY, MOST_INPUTS, NewRun, Posted, RunId,
     RunQuery, RunRecord, RunState, Step, StepKind, Turn,
@@ -38,8 +40,8 @@ macro_rules! runs_contract {
             pages_neither_repeat_nor_skip,
             tenants_are_apart,
             what_is_kept_is_bounded,
-            what_ended_long_ago_is_removed,
-            what_a_principal_has_is_erased,
+            what_ended_long_ago_may_go,
+            what_is_removed_is_gone,
         }
     };
 }
@@ -128,8 +130,14 @@ async fn turned(fresh: &Fresh, hold: &Hold, turn: Turn) {
     let_go(fresh, hold, turn).await.expect("its holder lets it go");
 }
 
+/// How a run of [`new`] ends.
+fn end(hold: &Hold, ending: Ending, result: impl Into<Bytes>, at: Timestamp) -> Turn {
+    let run = NewRun { tenant: hold.tenant.clone(), ..new(hold.run.as_u128()) };
+    RunRecord { epoch: hold.epoch, ..run.into() }.end(ending, result.into(), at)
+}
+
 async fn ended(fresh: &Fresh, hold: &Hold, at: Timestamp) {
-    turned(fresh, hold, Turn::End { ending: Ending::Completed, result: "the end".into(), at }).await;
+    turned(fresh, hold, end(hold, Ending::Completed, "the end", at)).await;
 }
 
 fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
@@ -300,13 +308,13 @@ pub async fn only_its_holder_writes(fresh: &Fresh) {
     let ledger = &fresh.stores.ledger;
     let late = |number| Entry::Step { hold: old.clone(), step: step(number) };
     let mine = |number| Entry::Step { hold: new.clone(), step: step(number) };
-    let end = Turn::End { ending: Ending::Failed, result: "late".into(), at: AT };
+    let over = end(&old, Ending::Failed, "late", AT);
     // All of them in one batch, where there are batches.
     let commits = [
         vec![Entry::Call(call(1)), mine(2)],
         vec![Entry::Call(call(2)), mine(3), late(4)],
         vec![late(2)],
-        vec![Entry::Turn { hold: old.clone(), turn: end }],
+        vec![Entry::Turn { hold: old.clone(), turn: over }],
         vec![Entry::Turn { hold: old.clone(), turn: Turn::Release }],
         vec![mine(3), Entry::Call(call(3))],
         vec![Entry::Step { hold: Hold { run: id(9), ..new.clone() }, step: step(0) }],
@@ -326,11 +334,10 @@ pub async fn only_its_holder_writes(fresh: &Fresh) {
 
     turned(fresh, &new, Turn::Release).await;
     assert!(is_conflict(&write(fresh, &new, step(4)).await), "it was let go");
-    let end = |at| Turn::End { ending: Ending::Completed, result: Bytes::new(), at };
-    assert!(is_conflict(&let_go(fresh, &new, end(AT)).await), "it was let go");
+    assert!(is_conflict(&let_go(fresh, &new, end(&new, Ending::Completed, "", AT)).await), "it was let go");
     // Of one commit, what comes after the turn is late as well.
     let last = claimed(fresh).await.hold();
-    let turn = Entry::Turn { hold: last.clone(), turn: end(AT) };
+    let turn = Entry::Turn { hold: last.clone(), turn: end(&last, Ending::Completed, "", AT) };
     let after = vec![turn.clone(), Entry::Step { hold: last.clone(), step: step(4) }];
     assert!(is_conflict(&ledger.commit(after).await));
     assert_eq!(there(fresh, 1).await.state, RunState::Running);
@@ -447,7 +454,7 @@ pub async fn what_has_ended_stays_as_it_is(fresh: &Fresh) {
         let hold = held(fresh, number).await;
         assert_eq!(post(fresh, number, &message(1)).await, Posted::Kept);
         let at = AT.after(HOUR);
-        let end = Turn::End { ending, result: result.clone(), at };
+        let end = end(&hold, ending, result.clone(), at);
         turned(fresh, &hold, end.clone()).await;
         turned(fresh, &hold, end).await;
         let run = there(fresh, number).await;
@@ -566,7 +573,7 @@ pub async fn what_is_kept_is_bounded(fresh: &Fresh) {
     let hold = held(fresh, 1).await;
     assert!(is_refused(&write(fresh, &hold, Step { body: too_large(), ..step(0) }).await));
     assert!(is_refused(&write(fresh, &hold, Step { key: "k".repeat(LARGEST_KEY + 1), ..step(0) }).await));
-    let end = Turn::End { ending: Ending::Completed, result: too_large(), at: AT };
+    let end = end(&hold, Ending::Completed, too_large(), AT);
     assert!(is_refused(&let_go(fresh, &hold, end).await));
     assert_eq!((steps(fresh, 1).await, there(fresh, 1).await.state), (vec![], RunState::Running));
     write(fresh, &hold, Step { key: "k".repeat(LARGEST_KEY), ..step(0) }).await.expect("it is not too long");
@@ -579,47 +586,78 @@ pub async fn what_is_kept_is_bounded(fresh: &Fresh) {
     assert_eq!(there(fresh, 1).await.inputs, MOST_INPUTS);
 }
 
-/// With all that belongs to it, so many at a time, and nothing else.
-pub async fn what_ended_long_ago_is_removed(fresh: &Fresh) {
-    let store = &fresh.stores.runs;
+/// Before then, or of a tenant of which more have ended, those that ended first; so many at a time, and nothing that has not ended.
+pub async fn what_ended_long_ago_may_go(fresh: &Fresh) {
+    let other = Tenant::from("another tenant");
+    create(fresh, NewRun { tenant: other.clone(), ..new(9) }).await;
+    let theirs = claimed(fresh).await.hold();
+    ended(fresh, &theirs, AT.after(HOUR / 2)).await;
+    // The last has ended first.
     for number in 1..=6 {
         let hold = held(fresh, number).await;
-        written(fresh, &hold, 0).await;
-        post(fresh, number, &message(1)).await;
-        ended(fresh, &hold, AT.after(HOUR * u32::try_from(number).expect("it is small"))).await;
+        ended(fresh, &hold, AT.after(HOUR * u32::try_from(7 - number).expect("it is small"))).await;
     }
     held(fresh, 7).await;
     create(fresh, new(8)).await;
-    let before = AT.after(HOUR * 5);
-    let mut removed = Vec::new();
-    for _ in 0..3 {
-        removed.push(store.remove_ended(before, 3).await.expect("one can remove"));
-    }
-    assert_eq!(removed, [3, 1, 0]);
-    assert_eq!(list(fresh, RunQuery::default()).await, [8, 7, 6, 5]);
-    assert_eq!((steps(fresh, 1).await, inputs(fresh, 1, 0, 9).await), (vec![], vec![]));
-    assert_eq!((steps(fresh, 5).await.len(), inputs(fresh, 5, 0, 9).await.len()), (1, 1));
+    let overdue = async |keep: Keep, limit: u16| {
+        let overdue = fresh.stores.runs.overdue(keep, limit).await.expect("runs can be read");
+        let other = |tenant: &Tenant| if *tenant == other { 100 } else { 0 };
+        overdue.iter().map(|(tenant, run)| other(tenant) + run.as_u128()).collect::<BTreeSet<_>>()
+    };
+    let since = Keep { since: Some(AT.after(HOUR * 5)), most: None };
+    assert_eq!(overdue(Keep::default(), 9).await, [].into());
+    assert_eq!(overdue(since, 3).await, [109, 6, 5].into());
+    assert_eq!(overdue(since, 9).await, [109, 6, 5, 4, 3].into());
+    let most = |most| Keep { since: None, most: Some(most) };
+    assert_eq!(overdue(most(6), 9).await, [].into());
+    assert_eq!(overdue(most(4), 9).await, [6, 5].into());
+    assert_eq!(overdue(most(4), 1).await, [6].into());
+    assert_eq!(list(fresh, RunQuery::default()).await.len(), 8, "nothing is gone");
 }
 
-/// All of it, so many at a time, and nothing of another's.
-pub async fn what_a_principal_has_is_erased(fresh: &Fresh) {
-    let (store, ada) = (&fresh.stores.runs, Principal::from("ada"));
-    let running = held(fresh, 1).await;
-    for number in 2..=6 {
-        create(fresh, NewRun { principal: ada.clone(), ..new(number) }).await;
+async fn remove(fresh: &Fresh, runs: impl IntoIterator<Item = u128>) {
+    let runs = runs.into_iter().map(id).collect();
+    let removal = Removal { tenant: tenant(), cause: RemovalCause::Erased, calls: Vec::new(), runs };
+    fresh.stores.ledger.commit(vec![Entry::Removal(removal)]).await.expect("a removal is committed");
+}
+
+/// With all that belongs to it, whatever its state, and nothing else; who holds it has lost it.
+pub async fn what_is_removed_is_gone(fresh: &Fresh) {
+    let other = Tenant::from("another tenant");
+    create(fresh, NewRun { tenant: other.clone(), ..new(2) }).await;
+    let elsewhere = claimed(fresh).await.hold();
+    let over = held(fresh, 1).await;
+    written(fresh, &over, 0).await;
+    ended(fresh, &over, AT).await;
+    let (running, mine) = (held(fresh, 2).await, held(fresh, 3).await);
+    for hold in [&running, &mine, &elsewhere] {
+        written(fresh, hold, 0).await;
     }
-    create(fresh, NewRun { principal: ada.clone(), tenant: Tenant::from("another tenant"), ..new(7) }).await;
-    let theirs = claim(fresh, 2).await[0].hold();
-    written(fresh, &theirs, 0).await;
-    let mut erased = Vec::new();
-    for _ in 0..3 {
-        erased.push(store.erase(&tenant(), &ada, 3).await.expect("one can erase"));
+    for number in [2, 3] {
+        post(fresh, number, &message(1)).await;
     }
-    assert_eq!(erased, [3, 2, 0]);
-    assert_eq!(list(fresh, RunQuery::default()).await, [1]);
-    assert_eq!(steps(fresh, theirs.run.as_u128()).await, []);
-    assert!(is_conflict(&write(fresh, &theirs, step(1)).await), "its holder has lost it");
-    written(fresh, &running, 0).await;
-    let elsewhere = store.run(&Tenant::from("another tenant"), id(7)).await.expect("runs can be read");
-    assert!(elsewhere.is_some());
+    create(fresh, new(4)).await;
+    remove(fresh, [1, 2, 4, 99]).await;
+    assert_eq!(list(fresh, RunQuery::default()).await, [3]);
+    for (number, is_there) in [(1, 0), (2, 0), (3, 1)] {
+        assert_eq!(steps(fresh, number).await.len(), is_there, "{number}");
+    }
+    assert_eq!((inputs(fresh, 2, 0, 9).await.len(), inputs(fresh, 3, 0, 9).await.len()), (0, 1));
+    assert!(is_conflict(&write(fresh, &running, step(1)).await), "its holder has lost it");
+    assert!(is_conflict(&let_go(fresh, &running, Turn::Release).await), "its holder has lost it");
+    assert_eq!(claim(fresh, 9).await, [], "nothing is due");
+    written(fresh, &mine, 1).await;
+    written(fresh, &elsewhere, 1).await;
+
+    // All of them in one batch, where there are batches.
+    let removal = Removal { tenant: tenant(), cause: RemovalCause::Expired, calls: Vec::new(), runs: vec![id(3)] };
+    let step = |number| Entry::Step { hold: mine.clone(), step: step(number) };
+    let commits = [step(2), Entry::Removal(removal), step(3)].map(|entry| fresh.stores.ledger.commit(vec![entry]));
+    let results = join_all(commits).await;
+    assert_eq!((results[0].is_ok(), results[1].is_ok(), is_conflict(&results[2])), (true, true, true), "{results:?}");
+    assert_eq!((read(fresh, 3).await, steps(fresh, 3).await.len()), (None, 0));
+    // Its id is free again.
+    let again = held(fresh, 3).await;
+    written(fresh, &again, 0).await;
+    assert_eq!((again.epoch, steps(fresh, 3).await.len()), (1, 1));
 }

@@ -11,7 +11,7 @@ use super::{MemoryStore, lock};
 use crate::caller::Tenant;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::audit::{Kind, Removal};
+use crate::store::audit::{Removal, RemovalCause};
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 
@@ -37,12 +37,11 @@ impl Calls {
         });
     }
 
-    fn remove(&mut self, removal: &Removal, now: Timestamp) {
+    fn remove(&mut self, removal: &Removal) {
         for id in &removal.calls {
             if let Some(call) = self.by_id.remove(&(*id, removal.tenant.clone())) {
                 self.bytes -= size(&call);
             }
-            self.links.add(removal.cause.kind(), &removal.tenant, *id, now);
         }
     }
 
@@ -50,7 +49,9 @@ impl Calls {
         while self.by_id.len() > MemoryStore::CAPACITY || self.bytes > MemoryStore::BYTES {
             let Some((_, oldest)) = self.by_id.pop_first() else { break };
             self.bytes -= size(&oldest);
-            self.links.add(Kind::EXPIRED, &oldest.tenant, oldest.id, now);
+            let (tenant, calls) = (oldest.tenant, vec![oldest.id]);
+            let removal = Removal { tenant, cause: RemovalCause::Expired, calls, runs: Vec::new() };
+            self.links.add(Entry::Removal(removal).marks(), now);
         }
     }
 
@@ -77,16 +78,21 @@ impl Ledger for MemoryStore {
             return std::future::ready(Err(error)).boxed();
         }
         for entry in entries {
+            match &entry {
+                Entry::Call(call) => calls.links.add_call(call, now),
+                // There is one chain, and nobody else writes it.
+                Entry::Anchor(_) | Entry::Checkpoint(_) => {}
+                entry => calls.links.add(entry.marks(), now),
+            }
             match entry {
-                Entry::Call(call) => {
-                    calls.links.add(Kind::CALL, &call.tenant, call.id, now);
-                    calls.add(call);
-                }
+                Entry::Call(call) => calls.add(call),
                 Entry::Answer(answer) => claims.answer(&answer),
                 Entry::Step { hold, step } => runs.step(&hold, step),
                 Entry::Turn { hold, turn } => runs.turn(&hold, turn, now),
-                Entry::Removal(removal) => calls.remove(&removal, now),
-                // There is one chain, and nobody else writes it.
+                Entry::Removal(removal) => {
+                    calls.remove(&removal);
+                    removal.runs.iter().for_each(|run| runs.remove(&(removal.tenant.clone(), *run)));
+                }
                 Entry::Anchor(_) | Entry::Checkpoint(_) => {}
             }
         }

@@ -1,21 +1,23 @@
 //! Links in memory.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 
 use super::calls::Calls;
+use super::runs::Journals;
 use super::{MemoryStore, lock};
 use crate::caller::Tenant;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::audit::{
-    Audit, Chain, ChainId, ChainKey, Finding, Kind, Link, LinkQuery, Mark, Record, Verification,
+    Audit, Chain, ChainId, ChainKey, Finding, Kind, Link, LinkQuery, Mark, Record, RecordDigest, Verification,
 };
-use crate::store::ledger::CallId;
+use crate::store::ledger::{CallId, CallRecord};
+use crate::store::runs::RunId;
 
-/// What was done, in order. Nobody but this process can write there, so that codes prove nothing: they, and the digests, are made when
-/// somebody asks for links.
+/// What was done, in order. Nobody but this process can write there, so that codes prove nothing: they, and the digests of calls, are
+/// made when somebody asks for links.
 #[derive(Default)]
 pub(super) struct Links {
     done: VecDeque<Done>,
@@ -25,6 +27,9 @@ struct Done {
     kind: Kind,
     tenant: Tenant,
     subject: u128,
+    number: u64,
+    /// Nothing, for a call.
+    digest: Option<[u8; 32]>,
     at: Timestamp,
 }
 
@@ -32,11 +37,45 @@ struct Done {
 const CAPACITY: usize = 4 * MemoryStore::CAPACITY;
 
 impl Links {
-    /// Notes what was done to a call.
-    pub(super) fn add(&mut self, kind: Kind, tenant: &Tenant, call: CallId, at: Timestamp) {
-        self.done.push_back(Done { kind, tenant: tenant.clone(), subject: call.as_u128(), at });
+    /// Notes that a call was written.
+    pub(super) fn add_call(&mut self, call: &CallRecord, at: Timestamp) {
+        let (tenant, subject) = (call.tenant.clone(), call.id.as_u128());
+        self.push(Done { kind: Kind::CALL, tenant, subject, number: 0, digest: None, at });
+    }
+
+    /// Notes what else was done.
+    pub(super) fn add(&mut self, marks: Vec<Mark>, at: Timestamp) {
+        for Mark { kind, tenant, subject, number, digest } in marks {
+            let Some(tenant) = tenant else { continue };
+            self.push(Done { kind, tenant, subject, number, digest: Some(digest), at });
+        }
+    }
+
+    fn push(&mut self, done: Done) {
+        self.done.push_back(done);
         if self.done.len() > CAPACITY {
             self.done.pop_front();
+        }
+    }
+}
+
+impl Done {
+    /// The kind of record that was removed, if one was.
+    fn removed(&self) -> Option<Kind> {
+        let is_removal = [Kind::EXPIRED, Kind::ERASED].contains(&self.kind);
+        let of = |kind: &Kind| self.digest == Some(RecordDigest::of_removed(kind));
+        [Kind::CALL, Kind::RUN].into_iter().find(|kind| is_removal && of(kind))
+    }
+
+    /// Whether what it is about is there. That a key was answered is told by no record of its own.
+    fn is_there(&self, calls: &Calls, runs: &Journals) -> bool {
+        let run = (self.tenant.clone(), RunId::from_u128(self.subject));
+        if self.kind == Kind::CALL {
+            calls.digest(self.subject, &self.tenant).is_some()
+        } else if self.kind == Kind::STEP {
+            runs.has(&run, u32::try_from(self.number).ok())
+        } else {
+            self.kind == Kind::RUN && runs.has(&run, None)
         }
     }
 }
@@ -45,9 +84,9 @@ impl Links {
 fn chain(calls: &Calls) -> Vec<Link> {
     let mut chain = Chain::begin(ChainId::from_u128(1), ChainKey::new(&[0; 32]));
     let links = calls.links.done.iter().flat_map(|done| {
-        let digest = calls.digest(done.subject, &done.tenant).unwrap_or_default();
-        let tenant = Some(done.tenant.clone());
-        let mark = Mark { kind: done.kind.clone(), tenant, subject: done.subject, number: 0, digest };
+        let digest = done.digest.or_else(|| calls.digest(done.subject, &done.tenant)).unwrap_or_default();
+        let (kind, tenant) = (done.kind.clone(), Some(done.tenant.clone()));
+        let mark = Mark { kind, tenant, subject: done.subject, number: done.number, digest };
         chain.extend(&[mark], done.at)
     });
     links.collect()
@@ -64,27 +103,34 @@ impl Audit for MemoryStore {
     }
 
     async fn verify(&self) -> Result<Verification, StoreError> {
-        let calls = lock(&self.calls);
-        let (mut written, mut removed) = (HashSet::new(), HashSet::new());
+        let (calls, runs) = (lock(&self.calls), lock(&self.runs));
+        let (mut written, mut removed) = (HashMap::new(), HashSet::new());
         for done in &calls.links.done {
-            let set = if done.kind == Kind::CALL { &mut written } else { &mut removed };
-            set.insert((done.subject, &done.tenant));
+            if let Some(kind) = done.removed() {
+                removed.insert((kind, done.subject, &done.tenant));
+            } else if done.kind != Kind::ANSWER {
+                written.insert((&done.kind, done.subject, done.number, &done.tenant), done);
+            }
         }
-        let mut verified = Verification { chains: 1, links: calls.links.done.len() as u64, ..Verification::default() };
-        for (id, tenant) in written {
+        let (links, gone) = (calls.links.done.len() as u64, removed.len() as u64);
+        let mut verified = Verification { chains: 1, links, removed: gone, ..Verification::default() };
+        for ((kind, id, number, tenant), done) in written {
             let record = || Record {
-                record: Kind::CALL.as_str().to_owned(),
+                record: kind.as_str().to_owned(),
                 tenant: tenant.as_str().to_owned(),
                 id: CallId::from_u128(id).to_string(),
-                number: 0,
+                number,
                 chain: None,
                 sequence: None,
             };
-            match (calls.digest(id, tenant).is_some(), removed.contains(&(id, tenant))) {
-                (true, false) => verified.records += 1,
-                (false, true) => verified.removed += 1,
-                (false, false) => verified.find(Finding::RecordMissing(record())),
-                (true, true) => verified.find(Finding::RecordBack(record())),
+            let is_call = *kind == Kind::CALL;
+            let is_removed = removed.contains(&(if is_call { Kind::CALL } else { Kind::RUN }, id, tenant));
+            match (done.is_there(&calls, &runs), is_removed) {
+                (true, true) if is_call => verified.find(Finding::RecordBack(record())),
+                (true, _) => verified.records += 1,
+                // A run that has ended makes room for others, and nobody is told.
+                (false, false) if is_call => verified.find(Finding::RecordMissing(record())),
+                (false, _) => {}
             }
         }
         Ok(verified)
@@ -96,9 +142,9 @@ impl Audit for MemoryStore {
     }
 
     async fn trim(&self, before: Timestamp) -> Result<bool, StoreError> {
-        let mut calls = lock(&self.calls);
+        let (mut calls, runs) = (lock(&self.calls), lock(&self.runs));
         while let Some(oldest) = calls.links.done.front() {
-            if oldest.at >= before || calls.digest(oldest.subject, &oldest.tenant).is_some() {
+            if oldest.at >= before || oldest.is_there(&calls, &runs) {
                 break;
             }
             calls.links.done.pop_front();

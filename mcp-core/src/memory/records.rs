@@ -47,7 +47,9 @@ impl CallRecords {
         for (tenant, id) in ids {
             by_tenant.entry(tenant).or_default().push(id);
         }
-        let removals = by_tenant.into_iter().map(|(tenant, calls)| Entry::Removal(Removal { tenant, cause, calls }));
+        let removals = by_tenant
+            .into_iter()
+            .map(|(tenant, calls)| Entry::Removal(Removal { tenant, cause, calls, runs: Vec::new() }));
         self.0.commit(removals.collect()).await.map(|()| count)
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::records::overdue;
 use super::{MemoryStore, lock};
-use crate::caller::{Principal, Tenant};
+use crate::caller::Tenant;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::ledger::Entry;
+use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Hold, Input, MOST_INPUTS, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, STORE, Stand, Step,
     Turn, Verdict, check_size,
@@ -22,7 +24,7 @@ pub(super) struct Journals {
     bytes: usize,
 }
 
-type Key = (Tenant, RunId);
+pub(super) type Key = (Tenant, RunId);
 
 struct Kept {
     run: RunRecord,
@@ -70,7 +72,15 @@ impl Journals {
         Ok(())
     }
 
-    fn remove(&mut self, key: &Key) {
+    /// Whether a run is there, or a step of it, where that is asked for.
+    pub(super) fn has(&self, key: &Key, step: Option<u32>) -> bool {
+        self.by_id.get(key).is_some_and(|kept| match step {
+            Some(number) => kept.steps.contains_key(&number),
+            None => kept.run.state.is_end(),
+        })
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) {
         if let Some(kept) = self.by_id.remove(key) {
             self.bytes -= kept.size();
         }
@@ -234,23 +244,11 @@ impl Runs for MemoryStore {
         Ok(inputs.skip(usize::try_from(from).unwrap_or(usize::MAX)).take(limit.into()).cloned().collect())
     }
 
-    async fn remove_ended(&self, before: Timestamp, limit: u16) -> Result<u64, StoreError> {
-        self.remove_some(limit, |run| run.ended.is_some_and(|ended| ended < before))
-    }
-
-    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
-        self.remove_some(limit, |run| run.tenant == *tenant && run.principal == *principal)
-    }
-}
-
-impl MemoryStore {
-    fn remove_some(&self, limit: u16, which: impl Fn(&RunRecord) -> bool) -> Result<u64, StoreError> {
-        let mut runs = lock(&self.runs);
-        let found = runs.by_id.iter().filter(|(_, kept)| which(&kept.run)).map(|(key, _)| key.clone());
-        let found: Vec<_> = found.take(limit.into()).collect();
-        for key in &found {
-            runs.remove(key);
-        }
-        Ok(found.len() as u64)
+    async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let runs = lock(&self.runs);
+        let ended = runs.by_id.iter().filter_map(|(key, kept)| Some((&key.0, kept.run.ended?, key)));
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_by_key(|(_, at, _)| *at);
+        Ok(overdue(&ended, keep, limit).into_iter().cloned().collect())
     }
 }

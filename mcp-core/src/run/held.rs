@@ -73,9 +73,10 @@ async fn turn(floor: &Floor, run: RunRecord, tie: &Arc<Tie>, work: &dyn Work) ->
     if attempts > floor.config.attempts {
         let times = attempts - 1;
         let error = RunError::Failed(format!("the run was begun {times} times without getting on"));
-        return Some(floor.end(Ending::Failed, error.result(id)));
+        return Some(floor.end(&run, Ending::Failed, error.result(id)));
     }
-    let loaded = RunContext::load(run, tie.clone(), floor.clock.clone(), floor.ledger.clone(), floor.runs.clone());
+    let (clock, ledger, runs) = (floor.clock.clone(), floor.ledger.clone(), floor.runs.clone());
+    let loaded = RunContext::load(run.clone(), tie.clone(), clock, ledger, runs);
     let (position, mut next) = (tie.position, tie.position);
     let ended = match loaded.await {
         Err(error) => Ended::Finished(Err(RunError::Unavailable(Box::new(error)))),
@@ -95,7 +96,9 @@ async fn turn(floor: &Floor, run: RunRecord, tie: &Arc<Tie>, work: &dyn Work) ->
     let error = match ended {
         Ended::Lost => return None,
         Ended::Release | Ended::Rest(_) => return Some(Turn::Release),
-        Ended::Finished(Ok(result)) if result.len() <= LARGEST => return Some(floor.end(Ending::Completed, result)),
+        Ended::Finished(Ok(result)) if result.len() <= LARGEST => {
+            return Some(floor.end(&run, Ending::Completed, result));
+        }
         Ended::Finished(Ok(result)) => {
             RunError::Failed(format!("the result has {} bytes, and may have {LARGEST}", result.len()))
         }
@@ -104,13 +107,13 @@ async fn turn(floor: &Floor, run: RunRecord, tie: &Arc<Tie>, work: &dyn Work) ->
         Ended::Panicked(message) => RunError::Internal(format!("its work panicked: {message}").into()),
     };
     if let RunError::Cancelled = error {
-        return Some(floor.end(Ending::Cancelled, error.result(id)));
+        return Some(floor.end(&run, Ending::Cancelled, error.result(id)));
     }
     // What it has recorded since it was claimed makes this try the first one again.
     let tries = if next > position { 0 } else { attempts };
     let again = error.is_worth_another_try() && tries < floor.config.attempts;
     tracing::warn!(run = %id, kind, attempts, again, cause = error.cause(), "the work of a run failed");
-    Some(if again { Turn::Retry { after: backoff(tries) } } else { floor.end(Ending::Failed, error.result(id)) })
+    Some(if again { Turn::Retry { after: backoff(tries) } } else { floor.end(&run, Ending::Failed, error.result(id)) })
 }
 
 /// How a run came to the end of what it can do here.

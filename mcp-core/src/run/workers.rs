@@ -315,8 +315,8 @@ impl Floor {
         }
     }
 
-    pub(super) fn end(&self, ending: Ending, result: Bytes) -> Turn {
-        Turn::End { ending, result, at: self.clock.now() }
+    pub(super) fn end(&self, run: &RunRecord, ending: Ending, result: Bytes) -> Turn {
+        run.end(ending, result, self.clock.now())
     }
 
     /// Counts how a run was let go, or that it was lost.

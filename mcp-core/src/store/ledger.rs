@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::audit::{Head, Removal};
 use super::id::id;
-use super::idempotency::CallKey;
+use super::idempotency::{CallKey, Digest};
 use super::runs::{self, Hold, Step, Turn};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
@@ -99,6 +99,8 @@ impl Entry {
 pub struct Answer {
     /// The key that the call has claimed.
     pub key: CallKey,
+    /// Of its arguments, as it has claimed the key.
+    pub arguments: Digest,
     /// The call.
     pub call: CallId,
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::id::id;
+use super::records::Keep;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
@@ -51,8 +52,9 @@ pub use stand::{Stand, Verdict};
 /// - **tenants are apart**: nothing of another tenant's run is shown, written or woken.
 /// - **what is kept is bounded**: arguments, steps, inputs and results that are larger than [`LARGEST`], keys that are larger than
 ///   [`LARGEST_KEY`], and inputs beyond [`MOST_INPUTS`], are refused.
-/// - **what ended long ago is removed**: with all that belongs to it, so many at a time, and nothing else.
-/// - **what a principal has is erased**: all of it, so many at a time, and nothing of another's.
+/// - **what ended long ago may go**: before then, or of a tenant of which more have ended, those that ended first; so many at a time,
+///   and nothing that has not ended.
+/// - **what is removed is gone**: with all that belongs to it, whatever its state, and nothing else; who holds it has lost it.
 #[async_trait]
 pub trait Runs: Send + Sync + 'static {
     /// Keeps a new run, which is due at once.
@@ -119,21 +121,14 @@ pub trait Runs: Send + Sync + 'static {
     /// As [`Runs::run`].
     async fn inputs(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Input>, StoreError>;
 
-    /// Removes runs of all tenants that ended before then, at most `limit`, and tells how many. It is for the house's own work.
+    /// The runs of all tenants that have ended and are not to be kept, at most `limit`, for whoever removes them through the
+    /// [`Ledger`](super::ledger::Ledger). It is for the house's own work.
     ///
-    /// Not cancel safe: a dropped future may or may not have removed.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]: some may have been removed.
-    async fn remove_ended(&self, before: Timestamp, limit: u16) -> Result<u64, StoreError>;
-
-    /// Removes runs of a principal, whatever their state, at most `limit`, and tells how many. Who holds one of them loses it.
-    ///
-    /// Not cancel safe: a dropped future may or may not have removed.
+    /// Cancel safe: it only reads.
     ///
     /// # Errors
-    /// As [`Runs::remove_ended`].
-    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError>;
+    /// As [`Runs::run`].
+    async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError>;
 }
 
 /// How many bytes arguments, a step, an input or a result have at the most.
@@ -208,6 +203,11 @@ impl RunRecord {
     /// The right that its last claim gave.
     pub fn hold(&self) -> Hold {
         Hold { tenant: self.tenant.clone(), run: self.id, epoch: self.epoch }
+    }
+
+    /// How its holder ends it.
+    pub fn end(&self, ending: Ending, result: Bytes, at: Timestamp) -> Turn {
+        Turn::End { run: Box::new(self.clone()), ending, result, at }
     }
 }
 

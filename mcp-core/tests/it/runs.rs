@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mcp_core::caller::{Caller, Principal, Tenant};
+use mcp_core::caller::{Caller, Tenant};
+use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
-use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, Workers, WorkersConfig};
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, Listener, Topic};
+use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
     Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, Step, StepKind,
 };
@@ -614,12 +615,8 @@ impl Runs for Counted {
         self.runs.inputs(tenant, run, from, limit).await
     }
 
-    async fn remove_ended(&self, before: Timestamp, limit: u16) -> Result<u64, StoreError> {
-        self.runs.remove_ended(before, limit).await
-    }
-
-    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
-        self.runs.erase(tenant, principal, limit).await
+    async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        self.runs.overdue(keep, limit).await
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Batch<'e> {
     pub(super) steps: Vec<(&'e Hold, &'e Step)>,
     /// Runs that are let go, each once.
     pub(super) turns: Vec<(&'e Hold, &'e Turn)>,
-    /// What is taken away; none of it is in `calls`.
+    /// What is taken away; none of it is in `calls`, nor are steps and turns of it.
     pub(super) removals: Vec<&'e Removal>,
     /// The last links of what is taken away of chains.
     pub(super) checkpoints: Vec<&'e Head>,
@@ -88,7 +88,7 @@ impl<'e> Batch<'e> {
                 Entry::Answer(_) => {}
                 Entry::Step { hold, step } => batch.steps.push((hold, step)),
                 Entry::Turn { hold, turn } => batch.turns.push((hold, turn)),
-                Entry::Removal(removal) if removal.calls.len() <= Removal::MOST => batch.remove(removal),
+                Entry::Removal(removal) if removal.count() <= Removal::MOST => batch.remove(removal),
                 // It is a link and nothing else.
                 Entry::Anchor(_) => {}
                 Entry::Checkpoint(head) => batch.checkpoints.push(head),
@@ -108,6 +108,9 @@ impl<'e> Batch<'e> {
 
     fn remove(&mut self, removal: &'e Removal) {
         self.calls.retain(|call| call.tenant != removal.tenant || !removal.calls.contains(&call.id));
+        let stays = |hold: &Hold| hold.tenant != removal.tenant || !removal.runs.contains(&hold.run);
+        self.steps.retain(|(hold, _)| stays(hold));
+        self.turns.retain(|(hold, _)| stays(hold));
         self.removals.push(removal);
     }
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use mcp_core::caller::{Principal, Tenant};
-use mcp_core::clock::{Clock, Timestamp};
+use mcp_core::caller::Tenant;
+use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
+use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
     Claimed, Hold, Input, MOST_INPUTS, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, STORE, Step,
     check_size,
 };
+use sea_orm::prelude::Uuid;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, Statement, Value,
+    QueryResult, QuerySelect, QueryTrait, Select, Statement, Value,
 };
 
 use super::Database;
@@ -24,7 +26,7 @@ use super::entity::{input, run, step};
 use super::error::store_error;
 use super::now::{Now, micros};
 use super::standing::run_key;
-use super::text::stored;
+use super::text::{shown, stored};
 
 /// [`Runs`] in SQL: by the clock of PostgreSQL, which replicas share, or by that of the one process that has the file.
 pub(crate) struct SqlRuns {
@@ -70,11 +72,11 @@ const RENEW_POSTGRES: &str = "WITH held AS MATERIALIZED (SELECT tenant AS held_t
 const RENEW_SQLITE: &str = "UPDATE mcp_runs SET due = {now} + $1 WHERE (tenant, id, epoch) IN (VALUES {held}) \
     AND state = 'running' AND due > {now} RETURNING tenant, id, epoch, inputs";
 
-const REMOVE_ENDED: &str = "DELETE FROM mcp_runs WHERE ended < $1 AND (tenant, id) IN \
-    (SELECT tenant, id FROM mcp_runs WHERE ended < $1 ORDER BY ended LIMIT $2)";
+const OLD: &str = "SELECT tenant, id FROM mcp_runs WHERE ended < $1 ORDER BY ended LIMIT $2";
 
-const ERASE: &str = "DELETE FROM mcp_runs WHERE tenant = $1 AND principal = $2 AND id IN \
-    (SELECT id FROM mcp_runs WHERE tenant = $1 AND principal = $2 ORDER BY id LIMIT $3)";
+const TOO_MANY: &str =
+    "SELECT tenant, count(*) FROM mcp_runs WHERE ended IS NOT NULL GROUP BY tenant HAVING count(*) > $1 LIMIT 1";
+const OLDEST: &str = "SELECT tenant, id FROM mcp_runs WHERE tenant = $1 AND ended IS NOT NULL ORDER BY ended LIMIT $2";
 
 impl SqlRuns {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
@@ -107,9 +109,29 @@ impl SqlRuns {
         Ok(micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
     }
 
-    async fn remove(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
-        let done = self.database.writer().execute_raw(self.statement(sql, values)).await;
-        done.map(|done| done.rows_affected()).map_err(store_error(STORE))
+    async fn rows<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Vec<QueryResult>, DbErr> {
+        self.database.readers().query_all_raw(self.statement(sql, values)).await
+    }
+
+    async fn find_overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, DbErr> {
+        let (mut rows, limit) = (Vec::new(), i64::from(limit));
+        if let Some(since) = keep.since {
+            rows = self.rows(OLD, [since.as_micros().into(), limit.into()]).await?;
+        }
+        if let Some(most) = keep.most
+            && rows.is_empty()
+        {
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            if let Some(row) = self.rows(TOO_MANY, [most.into()]).await?.first() {
+                let (tenant, count): (String, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                rows = self.rows(OLDEST, [tenant.into(), (count - most).min(limit).into()]).await?;
+            }
+        }
+        let run = |row: &QueryResult| {
+            let (tenant, id): (String, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            Ok((Tenant::from(shown(tenant)), RunId::from_u128(id.as_u128())))
+        };
+        rows.iter().map(run).collect()
     }
 }
 
@@ -117,7 +139,7 @@ impl SqlRuns {
 impl Runs for SqlRuns {
     async fn create(&self, run: &NewRun) -> Result<(), StoreError> {
         check_size(&run.arguments)?;
-        let row = run::Model::new(run);
+        let row = run::Model::from(&RunRecord::from(run.clone()));
         let values: [Value; 9] = [
             row.tenant.into(),
             row.id.into(),
@@ -169,7 +191,7 @@ impl Runs for SqlRuns {
                     (row.try_get_by_index(2)?, row.try_get_by_index(3)?),
                 ))
             };
-            let (key, value): ((String, sea_orm::prelude::Uuid), (i64, i32)) = read().map_err(store_error(STORE))?;
+            let (key, value): ((String, Uuid), (i64, i32)) = read().map_err(store_error(STORE))?;
             renewed.insert(key, value);
         }
         let inputs = |hold: &Hold| {
@@ -238,13 +260,8 @@ impl Runs for SqlRuns {
         rows.into_iter().map(Input::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
     }
 
-    async fn remove_ended(&self, before: Timestamp, limit: u16) -> Result<u64, StoreError> {
-        self.remove(REMOVE_ENDED, [before.as_micros().into(), i64::from(limit).into()]).await
-    }
-
-    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
-        let names = [tenant.as_str(), principal.as_str()].map(|name| stored(name).into_owned().into());
-        self.remove(ERASE, names.into_iter().chain([i64::from(limit).into()])).await
+    async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        self.find_overdue(keep, limit).await.map_err(store_error(STORE))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mcp_core::store::StoreError;
+use mcp_core::store::audit::Removal;
 use mcp_core::store::ledger::Entry;
 use mcp_core::store::runs::{Hold, Stand, Turn, Verdict};
 use sea_orm::DbErr;
@@ -30,6 +31,11 @@ pub(super) fn run_key(hold: &Hold) -> RunKey {
     (stored(hold.tenant.as_str()).into_owned(), uuid(hold.run))
 }
 
+/// The runs that are taken away, as they are stored.
+pub(super) fn removed(removal: &Removal) -> impl Iterator<Item = RunKey> {
+    removal.runs.iter().map(|run| (stored(removal.tenant.as_str()).into_owned(), uuid(*run)))
+}
+
 impl Asked {
     /// # Errors
     /// [`StoreError::Refused`] if an entry is too large.
@@ -37,12 +43,19 @@ impl Asked {
         let mut asked = Self::default();
         for entry in commits.iter().copied().flatten() {
             entry.check()?;
-            let (Entry::Step { hold, .. } | Entry::Turn { hold, .. }) = entry else { continue };
-            let (tenant, run) = run_key(hold);
-            if let Entry::Step { step, .. } = entry {
-                asked.steps.insert((tenant.clone(), run, number(step.number)));
+            match entry {
+                Entry::Step { hold, step } => {
+                    let (tenant, run) = run_key(hold);
+                    asked.steps.insert((tenant.clone(), run, number(step.number)));
+                    asked.runs.insert((tenant, run));
+                }
+                Entry::Turn { hold, .. } => {
+                    asked.runs.insert(run_key(hold));
+                }
+                // They are locked before they are removed.
+                Entry::Removal(removal) => asked.runs.extend(removed(removal)),
+                _ => {}
             }
-            asked.runs.insert((tenant, run));
         }
         Ok(asked)
     }
@@ -70,7 +83,7 @@ pub(super) fn stand(epoch: i64, state: &str) -> Result<Stand, DbErr> {
 impl Standing {
     /// Those entries of a commit that are new; nothing where the commit was outrun. Later commits are judged as if it were written.
     pub(super) fn judge<'e>(&mut self, entries: &'e [Entry]) -> Option<Vec<&'e Entry>> {
-        let (mut new, mut stands, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new, mut stands, mut gone, mut steps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             let verdict = match entry {
                 Entry::Step { hold, step } => {
@@ -88,12 +101,19 @@ impl Standing {
                     stands.push((run_key(hold), *stand));
                     stand.turn(hold, turn)
                 }),
+                Entry::Removal(removal) => {
+                    for run in removed(removal) {
+                        gone.extend(self.runs.remove_entry(&run));
+                    }
+                    Some(Verdict::New)
+                }
                 _ => Some(Verdict::New),
             };
             match verdict {
                 Some(Verdict::New) => new.push(entry),
                 Some(Verdict::Again) => {}
                 Some(Verdict::Conflict) | None => {
+                    self.runs.extend(gone);
                     self.runs.extend(stands.into_iter().rev());
                     for place in steps {
                         self.steps.remove(&place);

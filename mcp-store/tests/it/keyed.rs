@@ -215,7 +215,7 @@ fn answer(key: &CallKey, call: u128) -> Vec<Entry> {
         at: Timestamp::default(),
         duration: Duration::ZERO,
     };
-    let answer = Answer { key: key.clone(), call: record.id };
+    let answer = Answer { key: key.clone(), arguments: [0; 32], call: record.id };
     vec![Entry::Call(record), Entry::Answer(answer)]
 }
 

@@ -47,7 +47,8 @@ fn broken(flaw: Flaw) -> Fresh {
     let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
     let broken = Arc::new(Broken { flaw, store: store.clone() });
     let mut stores = Stores::in_memory(Arc::new(clock.clone()));
-    (stores.ledger, stores.history, stores.audit) = (broken.clone(), store, broken);
+    (stores.ledger, stores.history, stores.audit) = (broken.clone(), store.clone(), broken);
+    (stores.replicas, stores.runs, stores.idempotency) = (store.replicas(), store.clone(), store);
     Fresh::new(stores, clock)
 }
 

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::caller::{Principal, Tenant};
+use crate::caller::Tenant;
 use crate::clock::simulated::SimulatedClock;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::Fresh;
 use crate::memory::{MemoryStore, lock};
+use crate::store::audit::{Removal, RemovalCause};
 use crate::store::ledger::{Entry, Ledger};
+use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Hold, Input, InputId, LARGEST, LARGEST_KEY, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs,
     Step, Turn,
@@ -84,12 +86,16 @@ enum Flaw {
     CutsResults,
     CutsInputs,
     LosesInputs,
-    RemovesTheNew,
-    RemovesAtOnce,
-    RemovesTheRunning,
-    ErasesAll,
-    ErasesElsewhere,
-    ErasesAtOnce,
+    TellsTheNew,
+    TellsAll,
+    TellsTheRunning,
+    TellsTheLast,
+    CountsNone,
+    KeepsWhatIsRemoved,
+    KeepsTheRunning,
+    RemovesAll,
+    RemovesElsewhere,
+    RemovesForEver,
 }
 
 /// A sound store with a flaw in front of it.
@@ -100,6 +106,7 @@ struct Broken {
     created: Mutex<Vec<NewRun>>,
     asleep: Mutex<BTreeSet<(Tenant, RunId)>>,
     written: Mutex<Vec<(Hold, u32)>>,
+    gone: Mutex<Vec<RunId>>,
 }
 
 fn broken(flaw: Flaw) -> Fresh {
@@ -114,6 +121,7 @@ fn broken(flaw: Flaw) -> Fresh {
         created: Mutex::default(),
         asleep: Mutex::default(),
         written: Mutex::default(),
+        gone: Mutex::default(),
     };
     let broken = Arc::new(broken);
     (stores.ledger, stores.runs) = (Arc::new(Door(broken.clone())), broken);
@@ -179,16 +187,45 @@ impl Broken {
                     }
                     (Flaw::LosesWhatCameBefore, Turn::Wait { time, .. }) => Turn::Wait { seen: u32::MAX, time },
                     (Flaw::CountsReleases, Turn::Release) => Turn::Retry { after: Duration::ZERO },
-                    (Flaw::CutsResults, Turn::End { ending, result, at }) => {
-                        Turn::End { ending, result: cut(&result, LARGEST), at }
+                    (Flaw::CutsResults, Turn::End { run, ending, result, at }) => {
+                        Turn::End { run, ending, result: cut(&result, LARGEST), at }
                     }
                     (_, turn) => turn,
                 };
                 let hold = self.hold(hold).await;
                 Entry::Turn { hold: self.current(Flaw::AnyoneTurns, hold).await, turn }
             }
+            Entry::Removal(removal) => Entry::Removal(self.removal(removal).await),
             call => call,
         }
+    }
+
+    async fn removal(&self, mut removal: Removal) -> Removal {
+        match self.flaw {
+            Flaw::KeepsWhatIsRemoved => removal.runs.clear(),
+            Flaw::RemovesAll | Flaw::RemovesElsewhere => {
+                for run in self.all().await {
+                    let is_theirs = run.tenant == removal.tenant;
+                    if is_theirs == (self.flaw == Flaw::RemovesAll) {
+                        self.remove(&run).await;
+                    }
+                }
+            }
+            Flaw::KeepsTheRunning => {
+                for run in self.all().await {
+                    removal.runs.retain(|id| *id != run.id || run.state != RunState::Running);
+                }
+            }
+            Flaw::RemovesForEver => lock(&self.gone).extend(removal.runs.iter().copied()),
+            _ => {}
+        }
+        removal
+    }
+
+    async fn remove(&self, run: &RunRecord) {
+        let (tenant, cause, runs) = (run.tenant.clone(), RemovalCause::Erased, vec![run.id]);
+        let removal = Removal { tenant, cause, calls: Vec::new(), runs };
+        self.sound.commit(vec![Entry::Removal(removal)]).await.unwrap();
     }
 
     async fn write(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
@@ -254,9 +291,12 @@ impl Runs for Broken {
             Flaw::DropsTheParent => run.parent = None,
             Flaw::FoldsKinds => run.kind = run.kind.to_lowercase(),
             Flaw::CutsArguments => run.arguments = cut(&run.arguments, LARGEST),
-            Flaw::TheLastStays if self.sound.run(&run.tenant, run.id).await?.is_some() => {
-                self.sound.erase(&run.tenant, &run.principal, u16::MAX).await?;
+            Flaw::TheLastStays => {
+                if let Some(first) = self.sound.run(&run.tenant, run.id).await? {
+                    self.remove(&first).await;
+                }
             }
+            Flaw::RemovesForEver if lock(&self.gone).contains(&run.id) => return Ok(()),
             _ => {}
         }
         lock(&self.created).push(run.clone());
@@ -448,38 +488,24 @@ impl Runs for Broken {
         Ok(inputs)
     }
 
-    async fn remove_ended(&self, before: Timestamp, limit: u16) -> Result<u64, StoreError> {
+    async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {
+        let (mut keep, mut limit) = (keep, limit);
         match self.flaw {
-            Flaw::RemovesTheNew => self.sound.remove_ended(Timestamp::from_micros(i64::MAX), limit).await,
-            Flaw::RemovesAtOnce => self.sound.remove_ended(before, u16::MAX).await,
-            Flaw::RemovesTheRunning => {
-                let mut removed = 0;
-                for run in self.all().await {
-                    removed += self.sound.erase(&run.tenant, &run.principal, limit).await?;
-                }
-                Ok(removed)
-            }
-            _ => self.sound.remove_ended(before, limit).await,
-        }
-    }
-
-    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
-        match self.flaw {
-            Flaw::ErasesAtOnce => return self.sound.erase(tenant, principal, u16::MAX).await,
-            Flaw::ErasesAll | Flaw::ErasesElsewhere => {
-                for run in self.all().await {
-                    let is_wrong = match self.flaw {
-                        Flaw::ErasesAll => run.tenant == *tenant && run.principal != *principal,
-                        _ => run.tenant != *tenant,
-                    };
-                    if is_wrong {
-                        self.sound.erase(&run.tenant, &run.principal, limit).await?;
-                    }
-                }
+            Flaw::TellsTheNew => keep.since = keep.since.map(|_| Timestamp::from_micros(i64::MAX)),
+            Flaw::TellsAll => limit = u16::MAX,
+            Flaw::CountsNone => keep.most = None,
+            Flaw::TellsTheLast => {
+                let all = self.sound.overdue(keep, u16::MAX).await?;
+                return Ok(all.into_iter().rev().take(limit.into()).collect());
             }
             _ => {}
         }
-        self.sound.erase(tenant, principal, limit).await
+        let mut overdue = self.sound.overdue(keep, limit).await?;
+        if self.flaw == Flaw::TellsTheRunning && keep != Keep::default() {
+            let running = self.all().await.into_iter().filter(|run| !run.state.is_end());
+            overdue.extend(running.map(|run| (run.tenant, run.id)));
+        }
+        Ok(overdue)
     }
 }
 
@@ -555,6 +581,18 @@ super::each_case_fails! {
         Flaw::CutsInputs,
         Flaw::LosesInputs,
     ],
-    what_ended_long_ago_is_removed: [Flaw::RemovesTheNew, Flaw::RemovesAtOnce, Flaw::RemovesTheRunning],
-    what_a_principal_has_is_erased: [Flaw::ErasesAll, Flaw::ErasesElsewhere, Flaw::ErasesAtOnce],
+    what_ended_long_ago_may_go: [
+        Flaw::TellsTheNew,
+        Flaw::TellsAll,
+        Flaw::TellsTheRunning,
+        Flaw::TellsTheLast,
+        Flaw::CountsNone,
+    ],
+    what_is_removed_is_gone: [
+        Flaw::KeepsWhatIsRemoved,
+        Flaw::KeepsTheRunning,
+        Flaw::RemovesAll,
+        Flaw::RemovesElsewhere,
+        Flaw::RemovesForEver,
+    ],
 }

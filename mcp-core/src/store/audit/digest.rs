@@ -4,7 +4,8 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Head, Removal};
 use super::link::{Kind, Mark};
-use crate::store::ledger::{CallRecord, Entry};
+use crate::store::ledger::{Answer, CallRecord, Entry};
+use crate::store::runs::{Hold, RunRecord, Step};
 
 /// The digest of a record: SHA-256 over all its columns as they came, in their order, each so that none can be taken for a part of
 /// another.
@@ -15,6 +16,11 @@ impl RecordDigest {
     /// That of a record of this kind.
     pub fn of(kind: &Kind) -> Self {
         Self(Sha256::new()).text(kind.as_str())
+    }
+
+    /// What the link of a removal holds: that of no column of a record of this kind, and zeros for a call.
+    pub fn of_removed(kind: &Kind) -> [u8; 32] {
+        if *kind == Kind::CALL { [0; 32] } else { Self::of(kind).finish() }
     }
 
     /// With a column of bytes: their number, and they.
@@ -76,6 +82,62 @@ impl CallRecord {
     }
 }
 
+impl Answer {
+    /// What its link holds.
+    pub fn digest(&self) -> [u8; 32] {
+        RecordDigest::of(&Kind::ANSWER)
+            .text(self.key.tenant.as_str())
+            .text(self.key.principal.as_str())
+            .text(&self.key.tool)
+            .text(&self.key.key)
+            .bytes(&self.arguments)
+            .id(self.call.as_u128())
+            .finish()
+    }
+}
+
+impl Step {
+    /// What its link holds, where it was written under `hold`.
+    pub fn digest(&self, hold: &Hold) -> [u8; 32] {
+        RecordDigest::of(&Kind::STEP)
+            .text(hold.tenant.as_str())
+            .id(hold.run.as_u128())
+            .number(self.number.into())
+            .number(hold.epoch.cast_signed())
+            .text(self.kind.as_str())
+            .text(&self.key)
+            .bytes(&self.body)
+            .number(self.at.as_micros())
+            .finish()
+    }
+}
+
+impl RunRecord {
+    /// What its link holds, once it has ended. How many inputs it has is no part of it: one may come while it ends.
+    pub fn digest(&self) -> [u8; 32] {
+        RecordDigest::of(&Kind::RUN)
+            .text(self.tenant.as_str())
+            .id(self.id.as_u128())
+            .text(self.principal.as_str())
+            .text(&self.kind)
+            .optional_id(self.parent.map(|parent| parent.as_u128()))
+            .bytes(&self.arguments)
+            .number(self.at.as_micros())
+            .text(self.state.as_str())
+            .number(self.epoch.cast_signed())
+            .number(self.attempts.into())
+            .number(self.position.into())
+            .number(self.ended.map_or(i64::MIN, |ended| ended.as_micros()))
+            .bytes(&self.result)
+            .finish()
+    }
+
+    fn mark(&self) -> Mark {
+        let (tenant, subject) = (Some(self.tenant.clone()), self.id.as_u128());
+        Mark { kind: Kind::RUN, tenant, subject, number: 0, digest: self.digest() }
+    }
+}
+
 impl Entry {
     /// What is to be linked when it is written.
     pub fn marks(&self) -> Vec<Mark> {
@@ -87,10 +149,22 @@ impl Entry {
                 number: 0,
                 digest: call.digest(),
             }],
-            // The record of the call holds what was answered.
-            Self::Answer(_) => Vec::new(),
-            // A journal is not proven.
-            Self::Step { .. } | Self::Turn { .. } => Vec::new(),
+            Self::Answer(answer) => vec![Mark {
+                kind: Kind::ANSWER,
+                tenant: Some(answer.key.tenant.clone()),
+                subject: answer.call.as_u128(),
+                number: 0,
+                digest: answer.digest(),
+            }],
+            Self::Step { hold, step } => vec![Mark {
+                kind: Kind::STEP,
+                tenant: Some(hold.tenant.clone()),
+                subject: hold.run.as_u128(),
+                number: step.number.into(),
+                digest: step.digest(hold),
+            }],
+            // What a run waits for is no record: what comes of it is.
+            Self::Turn { turn, .. } => turn.ended().iter().map(RunRecord::mark).collect(),
             Self::Removal(removal) => removal.marks(),
             Self::Anchor(heads) => heads.iter().map(|head| head.mark(Kind::ANCHOR)).collect(),
             Self::Checkpoint(head) => vec![head.mark(Kind::CHECKPOINT)],
@@ -100,14 +174,15 @@ impl Entry {
 
 impl Removal {
     fn marks(&self) -> Vec<Mark> {
-        let mark = |id: u128| Mark {
+        let mark = |id: u128, of: &Kind| Mark {
             kind: self.cause.kind(),
             tenant: Some(self.tenant.clone()),
             subject: id,
             number: 0,
-            digest: [0; 32],
+            digest: RecordDigest::of_removed(of),
         };
-        self.calls.iter().map(|call| mark(call.as_u128())).collect()
+        let calls = self.calls.iter().map(|call| mark(call.as_u128(), &Kind::CALL));
+        calls.chain(self.runs.iter().map(|run| mark(run.as_u128(), &Kind::RUN))).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::link::{ChainId, Kind};
 use crate::caller::Tenant;
 use crate::store::ledger::CallId;
+use crate::store::runs::RunId;
 
 /// Records that are taken away for good. It takes away what was committed before it; of one that is not there, nothing but the
 /// link remains.
@@ -12,13 +13,20 @@ pub struct Removal {
     pub tenant: Tenant,
     /// Why.
     pub cause: RemovalCause,
-    /// Which calls, at most [`Removal::MOST`].
+    /// Which calls.
     pub calls: Vec<CallId>,
+    /// Which runs, each with its steps and inputs, whether it has ended or not: who holds one has lost it.
+    pub runs: Vec<RunId>,
 }
 
 impl Removal {
-    /// How many records one removal may take away; more of them are refused.
+    /// How many calls and runs one removal may take away; more of them are refused.
     pub const MOST: usize = 1_000;
+
+    /// How many it takes away.
+    pub fn count(&self) -> usize {
+        self.calls.len() + self.runs.len()
+    }
 }
 
 /// Why records are taken away.

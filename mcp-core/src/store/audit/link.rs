@@ -23,7 +23,8 @@ pub struct Link {
     pub number: u64,
     /// When it was made, by the clock of whoever wrote it.
     pub at: Timestamp,
-    /// Of the record: [`RecordDigest`](super::RecordDigest). Of a chain that it is about: the code of that link.
+    /// Of the record: [`RecordDigest`](super::RecordDigest); of one that was removed, what it was:
+    /// [`RecordDigest::of_removed`](super::RecordDigest::of_removed). Of a chain that it is about: the code of that link.
     pub digest: [u8; 32],
     /// The code: [`ChainKey::code`](super::ChainKey::code).
     pub mac: [u8; 32],
@@ -76,6 +77,12 @@ impl Kind {
     pub const BEGUN: Self = Self(Cow::Borrowed("begun"));
     /// A call has ended, and was written.
     pub const CALL: Self = Self(Cow::Borrowed("call"));
+    /// A call with a key was answered: the key is answered by the record of this call.
+    pub const ANSWER: Self = Self(Cow::Borrowed("answer"));
+    /// A run has recorded a step.
+    pub const STEP: Self = Self(Cow::Borrowed("step"));
+    /// A run has ended.
+    pub const RUN: Self = Self(Cow::Borrowed("run"));
     /// The record was removed because it was old.
     pub const EXPIRED: Self = Self(Cow::Borrowed("expired"));
     /// The record was removed because somebody had it forgotten.

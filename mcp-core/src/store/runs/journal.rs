@@ -7,7 +7,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RunState;
+use super::{RunRecord, RunState};
 use crate::caller::Principal;
 use crate::clock::Timestamp;
 use crate::store::id::id;
@@ -90,6 +90,8 @@ pub enum Turn {
     Release,
     /// It has ended.
     End {
+        /// The run, as its holder has claimed it.
+        run: Box<RunRecord>,
         /// How.
         ending: Ending,
         /// What came of it, or why it failed.
@@ -100,6 +102,14 @@ pub enum Turn {
 }
 
 impl Turn {
+    /// The run as it is from then on, where it has ended.
+    pub fn ended(&self) -> Option<RunRecord> {
+        let Self::End { run, ending, result, at } = self else { return None };
+        let run = (**run).clone();
+        let (state, result) = ((*ending).into(), result.clone());
+        Some(RunRecord { state, due: None, ended: Some(*at), result, ..run })
+    }
+
     /// What becomes of the run.
     pub fn state(&self) -> RunState {
         match self {

@@ -54,7 +54,9 @@ pub(super) async fn call(key: &Key, tool: &Arc<OfferedTool>, arguments: &Argumen
         let refused = refuse(refused, tool, arguments, cx).await;
         return refused.map_err(|error| Failure::of(error, tool, cx));
     }
-    let mut attempt = Attempt { key: &key.of_call, tool, arguments, cx, keys: cx.inner().server.keys(), begun: false };
+    let (of_call, keys) = (&key.of_call, cx.inner().server.keys());
+    let digest = Sha256::digest(arguments.as_bytes()).into();
+    let mut attempt = Attempt { key: of_call, tool, arguments, digest, cx, keys, begun: false };
     match attempt.answer(key).await {
         Ok(Answered::Here(result)) => result.map_err(|error| Failure::of(error, tool, cx)),
         Ok(Answered::Before(record)) => replay(&record, tool, cx),
@@ -75,6 +77,8 @@ struct Attempt<'a> {
     key: &'a CallKey,
     tool: &'a Arc<OfferedTool>,
     arguments: &'a Arguments,
+    /// Of the arguments.
+    digest: [u8; 32],
     cx: &'a Context,
     keys: &'a Keys,
     /// Whether this call has begun, whoever has its key by now.
@@ -145,8 +149,7 @@ impl Attempt<'_> {
             Err(_) if self.begun => return Ok(Claimed::Running),
             Err(error) => return Err(unavailable(error)),
         };
-        let digest = Sha256::digest(self.arguments.as_bytes()).into();
-        let claim = Claim { owner: self.cx.call_id(), replica, digest };
+        let claim = Claim { owner: self.cx.call_id(), replica, digest: self.digest };
         let held = Held::new(self, self.begun);
         let claimed = self.keys.idempotency.claim(self.key, &claim).await.map_err(unavailable)?;
         held.let_go();
@@ -190,7 +193,7 @@ impl Attempt<'_> {
         held: Held,
         seat: &Seat<'_>,
     ) -> Result<Option<Result<ToolOutput, ToolError>>, ToolError> {
-        let answer = Answer { key: self.key.clone(), call: self.cx.call_id() };
+        let answer = Answer { key: self.key.clone(), arguments: self.digest, call: self.cx.call_id() };
         let committed = record.end(&result, Some(Entry::Answer(answer))).await;
         let ended = match committed {
             Ok(()) => Some(result),

@@ -96,6 +96,8 @@ async fn old(table: LinkTable<'_>, chain: ChainId, before: Timestamp) -> Result<
                WHEN l.kind IN ('expired', 'erased', 'anchor', 'checkpoint') THEN l.at < $2 \
                WHEN l.kind = 'call' THEN l.at < $3 AND NOT EXISTS \
                    (SELECT 1 FROM mcp_calls AS c WHERE c.tenant = l.tenant AND c.id = l.subject) \
+               WHEN l.kind IN ('run', 'step') THEN l.at < $3 AND NOT EXISTS \
+                   (SELECT 1 FROM mcp_runs AS r WHERE r.tenant = l.tenant AND r.id = l.subject) \
                ELSE l.at < $3 END AS is_old \
                FROM mcp_links AS l WHERE l.chain = $1 ORDER BY l.sequence LIMIT $4";
     let skew = i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX);

@@ -1,29 +1,35 @@
 //! The records that links are about.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use mcp_core::caller::Tenant;
-use mcp_core::store::audit::{Kind, Link};
+use mcp_core::store::audit::{Kind, Link, RecordDigest};
 use mcp_core::store::ledger::CallRecord;
+use mcp_core::store::runs::{Hold, RunId, RunRecord, Step};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 
 use super::table::{LinkTable, id};
-use crate::sql::entity::{call, link};
+use crate::sql::entity::{call, link, run, step};
 use crate::sql::text::{shown, stored};
 
 /// A kind of record that is linked: whoever adds one adds it here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Recorded {
     Call,
+    /// A run that has ended.
+    Run,
+    Step,
 }
 
 impl Recorded {
-    pub(super) const ALL: [Self; 1] = [Self::Call];
+    pub(super) const ALL: [Self; 3] = [Self::Call, Self::Run, Self::Step];
 
     /// What its links say.
     pub(super) fn kind(self) -> Kind {
         match self {
             Self::Call => Kind::CALL,
+            Self::Run => Kind::RUN,
+            Self::Step => Kind::STEP,
         }
     }
 
@@ -32,9 +38,55 @@ impl Recorded {
         Self::ALL.into_iter().find(|recorded| recorded.kind() == *kind)
     }
 
+    /// With what it is removed: a step with its run.
+    fn whole(self) -> Kind {
+        match self {
+            Self::Call => Kind::CALL,
+            Self::Run | Self::Step => Kind::RUN,
+        }
+    }
+
+    /// Whether this link says that such a record was removed.
+    pub(super) fn is_removed_by(self, link: &Link) -> bool {
+        is_removal(&link.kind) && link.digest == RecordDigest::of_removed(&self.whole())
+    }
+
+    /// Whether its id may be another record's, once it was removed: clients may choose those of runs.
+    pub(super) fn may_come_again(self) -> bool {
+        self != Self::Call
+    }
+
     fn table(self) -> &'static str {
         match self {
             Self::Call => "mcp_calls",
+            Self::Run => "mcp_runs",
+            Self::Step => "mcp_steps",
+        }
+    }
+
+    /// The column of its id.
+    fn id(self) -> &'static str {
+        match self {
+            Self::Call | Self::Run => "id",
+            Self::Step => "run",
+        }
+    }
+
+    /// Whether several of them have one id, and each a number beside it.
+    fn is_a_part(self) -> bool {
+        self == Self::Step
+    }
+
+    /// The columns of its key.
+    fn key(self) -> String {
+        format!("r.tenant, r.{}{}", self.id(), if self.is_a_part() { ", r.number" } else { "" })
+    }
+
+    /// Which rows are such a record.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Run => "r.ended IS NOT NULL",
+            Self::Call | Self::Step => "0 = 0",
         }
     }
 
@@ -46,16 +98,33 @@ impl Recorded {
                 let record = CallRecord::try_from(row.clone()).ok()?;
                 (call::Model::from(&record) == row).then(|| record.digest())
             }
+            Self::Run => {
+                let row = run::Model::from_query_result(row, "").ok()?;
+                let record = RunRecord::try_from(row.clone()).ok()?;
+                (run::Model::from(&record) == row && record.due.is_none()).then(|| record.digest())
+            }
+            Self::Step => {
+                let row = step::Model::from_query_result(row, "").ok()?;
+                let tenant = Tenant::from(shown(row.tenant.clone()));
+                let run = RunId::from_u128(row.run.as_u128());
+                let hold = Hold { tenant, run, epoch: row.epoch.cast_unsigned() };
+                let step = Step::try_from(row.clone()).ok()?;
+                (step::Model::new(&hold, &step) == row).then(|| step.digest(&hold))
+            }
         }
     }
 }
 
-/// Whose record it is, and its id.
-pub(super) type Subject = (Tenant, u128);
+pub(super) fn is_removal(kind: &Kind) -> bool {
+    [Kind::EXPIRED, Kind::ERASED].contains(kind)
+}
+
+/// Whose record it is, its id, and which part of it.
+pub(super) type Subject = (Tenant, u128, u64);
 
 /// What a link is about, where that is a record.
 pub(super) fn subject(link: &Link) -> Option<Subject> {
-    link.tenant.clone().map(|tenant| (tenant, link.subject))
+    link.tenant.clone().map(|tenant| (tenant, link.subject, link.number))
 }
 
 /// A record as it is: its digest; nothing, where it cannot be read.
@@ -71,10 +140,17 @@ pub(super) async fn find(
     subjects: &[Subject],
 ) -> Result<HashMap<Subject, Found>, DbErr> {
     let mut found = HashMap::with_capacity(subjects.len());
+    let is_a_part = recorded.is_a_part();
     for subjects in subjects.chunks(TOGETHER) {
-        let sql = format!("SELECT * FROM {} WHERE (tenant, id) IN ({})", recorded.table(), keys(subjects.len()));
-        for row in table.rows(&sql, values(subjects)).await? {
-            if let Some(subject) = key(table, &row) {
+        let sql = format!(
+            "SELECT * FROM {} AS r WHERE ({}) IN ({}) AND {}",
+            recorded.table(),
+            recorded.key(),
+            keys(subjects.len(), is_a_part),
+            recorded.condition(),
+        );
+        for row in table.rows(&sql, values(subjects, is_a_part)).await? {
+            if let Some(subject) = at(table, recorded, &row) {
                 found.insert(subject, recorded.digest(&row));
             }
         }
@@ -82,55 +158,112 @@ pub(super) async fn find(
     Ok(found)
 }
 
-/// All links about the records.
-pub(super) async fn links(table: LinkTable<'_>, subjects: &[Subject]) -> Result<HashMap<Subject, Vec<Link>>, DbErr> {
+/// All links about the records, and those by which they were removed, under their tenants and ids.
+pub(super) async fn links(
+    table: LinkTable<'_>,
+    subjects: &[Subject],
+) -> Result<HashMap<(Tenant, u128), Vec<Link>>, DbErr> {
     let mut found = HashMap::<_, Vec<_>>::with_capacity(subjects.len());
+    // What was removed is told of the whole.
+    let wholes = subjects.iter().map(|(tenant, id, _)| (tenant.clone(), *id, 0));
+    let subjects: BTreeSet<Subject> = subjects.iter().cloned().chain(wholes).collect();
+    let subjects: Vec<Subject> = subjects.into_iter().collect();
     for subjects in subjects.chunks(TOGETHER * 8) {
-        let sql = format!("SELECT * FROM mcp_links WHERE (tenant, subject) IN ({})", keys(subjects.len()));
-        for row in table.rows(&sql, values(subjects)).await? {
+        let sql =
+            format!("SELECT * FROM mcp_links WHERE (tenant, subject, number) IN ({})", keys(subjects.len(), true));
+        for row in table.rows(&sql, values(subjects, true)).await? {
             // What cannot be read is found where its chain is walked over.
-            let link = link::link(&row).ok().and_then(|link| Some((subject(&link)?, link)));
-            if let Some((subject, link)) = link {
-                found.entry(subject).or_default().push(link);
+            if let Some((tenant, id, link)) =
+                link::link(&row).ok().and_then(|link| Some((link.tenant.clone()?, link.subject, link)))
+            {
+                found.entry((tenant, id)).or_default().push(link);
             }
         }
     }
     Ok(found)
 }
 
+/// Of records of which all were removed, those that are there, each with when it was linked last, in microseconds.
+pub(super) async fn back(
+    table: LinkTable<'_>,
+    recorded: Recorded,
+    subjects: &[Subject],
+) -> Result<Vec<(Subject, Option<i64>)>, DbErr> {
+    let mut found = Vec::new();
+    for subjects in subjects.chunks(TOGETHER * 8) {
+        let sql = format!(
+            "SELECT {}, (SELECT max(l.at) FROM mcp_links AS l WHERE {}) AS linked FROM {} AS r \
+             WHERE (r.tenant, r.{}) IN ({}) AND {}",
+            recorded.key(),
+            about(recorded),
+            recorded.table(),
+            recorded.id(),
+            keys(subjects.len(), false),
+            recorded.condition(),
+        );
+        for row in table.rows(&sql, values(subjects, false)).await? {
+            if let Some(subject) = at(table, recorded, &row) {
+                found.push((subject, row.try_get::<Option<i64>>("", "linked").ok().flatten()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a link says that the record was written.
+fn about(recorded: Recorded) -> String {
+    format!(
+        "l.tenant = r.tenant AND l.subject = r.{} AND l.kind = '{}'{}",
+        recorded.id(),
+        recorded.kind().as_str(),
+        if recorded.is_a_part() { " AND l.number = r.number" } else { "" }
+    )
+}
+
 /// Some records, in the order of their keys.
 pub(super) struct Page {
     /// How many they are.
     pub(super) count: usize,
-    /// Those that no link is about: whose, and the bytes of the id.
-    pub(super) unlinked: Vec<(String, Vec<u8>)>,
+    /// Those that no link is about.
+    pub(super) unlinked: Vec<Key>,
     /// Where to go on; nothing, where that cannot be told.
-    pub(super) last: Option<(String, Vec<u8>)>,
+    pub(super) last: Option<Key>,
 }
+
+/// Where a record stands: whose it is, the bytes of its id, and which part of it.
+pub(super) type Key = (String, Vec<u8>, i64);
 
 /// The next records after one. One whose key cannot be read comes last.
 pub(super) async fn page(
     table: LinkTable<'_>,
     recorded: Recorded,
-    after: Option<(String, Vec<u8>)>,
+    after: Option<Key>,
     limit: usize,
 ) -> Result<Page, DbErr> {
-    let (condition, mut values) = match after {
-        None => ("", Vec::new()),
-        Some((tenant, id)) => ("WHERE (tenant, id) > ($1, $2)", vec![tenant.into(), table.id_of(&id)]),
-    };
+    let (key, mut values, mut after_it) = (recorded.key(), Vec::<Value>::new(), String::new());
+    if let Some((tenant, id, part)) = after {
+        values.extend([tenant.into(), table.id_of(&id)]);
+        values.extend(recorded.is_a_part().then(|| part.into()));
+        let last = if recorded.is_a_part() { "$1, $2, $3" } else { "$1, $2" };
+        after_it = format!("AND ({key}) > ({last})");
+    }
     values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
     let sql = format!(
-        "SELECT tenant, id, EXISTS (SELECT 1 FROM mcp_links AS l WHERE l.tenant = r.tenant AND l.subject = r.id \
-         AND l.kind = '{}') AS linked FROM {} AS r {condition} ORDER BY tenant, id LIMIT ${}",
-        recorded.kind().as_str(),
+        "SELECT r.tenant, r.{}, CAST({} AS bigint) AS part, EXISTS (SELECT 1 FROM mcp_links AS l WHERE {}) AS linked \
+         FROM {} AS r WHERE {} {after_it} ORDER BY {key} LIMIT ${}",
+        recorded.id(),
+        if recorded.is_a_part() { "r.number" } else { "0" },
+        about(recorded),
         recorded.table(),
+        recorded.condition(),
         values.len()
     );
     let rows = table.rows(&sql, values).await?;
     let mut page = Page { count: rows.len(), unlinked: Vec::new(), last: None };
     for row in &rows {
-        page.last = row.try_get::<String>("", "tenant").ok().zip(table.id_at(row, "id").ok());
+        let (tenant, id) = (row.try_get::<String>("", "tenant").ok(), table.id_at(row, recorded.id()).ok());
+        let part = row.try_get::<i64>("", "part").unwrap_or(0);
+        page.last = tenant.zip(id).map(|(tenant, id)| (tenant, id, part));
         if !row.try_get::<bool>("", "linked")? {
             page.unlinked.push(page.last.clone().unwrap_or_default());
         }
@@ -138,17 +271,31 @@ pub(super) async fn page(
     Ok(page)
 }
 
-fn key(table: LinkTable<'_>, row: &QueryResult) -> Option<Subject> {
+/// What a row is about.
+fn at(table: LinkTable<'_>, recorded: Recorded, row: &QueryResult) -> Option<Subject> {
     let tenant: String = row.try_get("", "tenant").ok()?;
-    let id = table.id_at(row, "id").ok()?;
-    Some((Tenant::from(shown(tenant)), u128::from_be_bytes(id.try_into().ok()?)))
+    let id = table.id_at(row, recorded.id()).ok()?;
+    let part = if recorded.is_a_part() { row.try_get::<i32>("", "number").ok()? } else { 0 };
+    Some((Tenant::from(shown(tenant)), u128::from_be_bytes(id.try_into().ok()?), u64::try_from(part).ok()?))
 }
 
-fn keys(count: usize) -> String {
-    let keys: Vec<_> = (0..count).map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2)).collect();
-    format!("VALUES {}", keys.join(", "))
+/// So many keys, with their numbers or without.
+fn keys(count: usize, with_number: bool) -> String {
+    let places = if with_number { 3 } else { 2 };
+    let key = |n: usize| {
+        let places: Vec<_> = (1..=places).map(|place| format!("${}", n * places + place)).collect();
+        format!("({})", places.join(", "))
+    };
+    format!("VALUES {}", (0..count).map(key).collect::<Vec<_>>().join(", "))
 }
 
-fn values(subjects: &[Subject]) -> Vec<Value> {
-    subjects.iter().flat_map(|(tenant, subject)| [stored(tenant.as_str()).into_owned().into(), id(*subject)]).collect()
+fn values(subjects: &[Subject], with_number: bool) -> Vec<Value> {
+    let mut values = Vec::with_capacity(subjects.len() * 3);
+    for (tenant, subject, number) in subjects {
+        values.extend([stored(tenant.as_str()).into_owned().into(), id(*subject)]);
+        if with_number {
+            values.push(i64::try_from(*number).unwrap_or(i64::MAX).into());
+        }
+    }
+    values
 }

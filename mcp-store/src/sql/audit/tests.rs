@@ -1,5 +1,6 @@
 //! Whatever is done to the rows behind the server's back is found, and located.
 
+mod journals;
 mod kept;
 mod tampered;
 mod written;
@@ -129,8 +130,8 @@ fn call(tenant: &str, id: u128) -> Entry {
 }
 
 fn removal(tenant: &str, id: u128) -> Entry {
-    let calls = vec![CallId::from_u128(id)];
-    Entry::Removal(Removal { tenant: Tenant::from(tenant), cause: RemovalCause::Expired, calls })
+    let (calls, runs) = (vec![CallId::from_u128(id)], Vec::new());
+    Entry::Removal(Removal { tenant: Tenant::from(tenant), cause: RemovalCause::Expired, calls, runs })
 }
 
 /// Whether it tells of this link, as altered or as missing.

@@ -1,12 +1,13 @@
 //! Walks over all chains and all that they are about, a page at a time.
 
+mod answers;
 mod trail;
 
 use mcp_core::store::audit::{ChainId, ChainKey, Finding, Kind, Link, Record, Verification};
 use mcp_core::store::ledger::CallId;
 use sea_orm::DbErr;
 
-use super::records::{self, Recorded, subject};
+use super::records::{self, Recorded, is_removal, subject};
 use super::table::LinkTable;
 use crate::hex::hex;
 use crate::sql::Database;
@@ -39,6 +40,7 @@ pub(super) async fn verify(database: &Database, key: &ChainKey) -> Result<Verifi
     for recorded in Recorded::ALL {
         walk.unlinked(recorded).await?;
     }
+    answers::verify(table, &mut walk.found).await?;
     // The first pin is written with the first link.
     if !pinned && walk.found.links > 0 && !walk.read_pin().await? {
         walk.found.find(Finding::PinBroken);
@@ -149,23 +151,30 @@ impl Walk<'_> {
             let others = records::links(self.table, &subjects).await?;
             for link in odd {
                 let Some(subject) = subject(link) else { continue };
-                let others = others.get(&subject).map_or(&[][..], Vec::as_slice);
+                let others = others.get(&(subject.0.clone(), subject.1)).map_or(&[][..], Vec::as_slice);
+                let is_removed = others.iter().any(|other| recorded.is_removed_by(other));
+                let is_another = |digest| {
+                    let mut others =
+                        others.iter().filter(|other| (&other.kind, other.number) == (&link.kind, link.number));
+                    (is_removed || !recorded.may_come_again()) && others.any(|other| other.digest == digest)
+                };
                 match found.get(&subject) {
-                    None if others.iter().any(|link| is_removal(&link.kind)) => {}
-                    None => self.found.find(Finding::RecordMissing(record(recorded, link))),
-                    Some(Some(digest))
-                        if others.iter().any(|other| other.kind == link.kind && other.digest == *digest) => {}
-                    Some(_) => self.found.find(Finding::RecordAltered(record(recorded, link))),
+                    None if is_removed => {}
+                    None => self.found.find(Finding::RecordMissing(record(recorded, link, link.number))),
+                    Some(Some(digest)) if is_another(*digest) => {}
+                    Some(_) => self.found.find(Finding::RecordAltered(record(recorded, link, link.number))),
                 }
             }
         }
         let removals: Vec<&Link> = links.iter().filter(|link| is_removal(&link.kind)).collect();
-        let subjects: Vec<_> = removals.iter().filter_map(|link| subject(link)).collect();
         for recorded in Recorded::ALL {
-            let found = records::find(self.table, recorded, &subjects).await?;
-            for link in &removals {
-                if subject(link).is_some_and(|subject| found.contains_key(&subject)) {
-                    self.found.find(Finding::RecordBack(record(recorded, link)));
+            let of_it: Vec<&Link> = removals.iter().filter(|link| recorded.is_removed_by(link)).copied().collect();
+            let subjects: Vec<_> = of_it.iter().filter_map(|link| subject(link)).collect();
+            for ((tenant, id, number), linked) in records::back(self.table, recorded, &subjects).await? {
+                let is_new = |link: &Link| linked.is_some_and(|at| at > link.at.as_micros());
+                let about = of_it.iter().filter(|link| link.tenant.as_ref() == Some(&tenant) && link.subject == id);
+                for link in about.filter(|link| !(recorded.may_come_again() && is_new(link))) {
+                    self.found.find(Finding::RecordBack(record(recorded, link, number)));
                 }
             }
         }
@@ -179,7 +188,7 @@ impl Walk<'_> {
         loop {
             let page = records::page(self.table, recorded, after.clone(), PAGE * 4).await?;
             self.found.records += page.count as u64;
-            for (tenant, id) in page.unlinked {
+            for (tenant, id, number) in page.unlinked {
                 let id = match <[u8; 16]>::try_from(&*id) {
                     Ok(id) => CallId::from_u128(u128::from_be_bytes(id)).to_string(),
                     Err(_) => hex(&id),
@@ -188,7 +197,7 @@ impl Walk<'_> {
                     record: recorded.kind().as_str().to_owned(),
                     tenant: shown(tenant),
                     id,
-                    number: 0,
+                    number: u64::try_from(number).unwrap_or(0),
                     chain: None,
                     sequence: None,
                 }));
@@ -202,16 +211,12 @@ impl Walk<'_> {
     }
 }
 
-fn is_removal(kind: &Kind) -> bool {
-    [Kind::EXPIRED, Kind::ERASED].contains(kind)
-}
-
-fn record(recorded: Recorded, link: &Link) -> Record {
+fn record(recorded: Recorded, link: &Link, number: u64) -> Record {
     Record {
         record: recorded.kind().as_str().to_owned(),
         tenant: link.tenant.as_ref().map(ToString::to_string).unwrap_or_default(),
         id: CallId::from_u128(link.subject).to_string(),
-        number: link.number,
+        number,
         chain: Some(link.chain.to_string()),
         sequence: Some(link.sequence),
     }

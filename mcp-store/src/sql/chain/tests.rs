@@ -105,6 +105,7 @@ fn anchors_and_the_first_link_are_pinned() {
         tenant: "a".into(),
         cause: RemovalCause::Erased,
         calls: vec![CallId::from_u128(1), CallId::from_u128(2)],
+        runs: Vec::new(),
     };
     let removed = link(Entry::Removal(removal));
     assert_eq!((pin(&removed), removed.len()), (None, 2));

@@ -2,10 +2,11 @@
 
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
-use mcp_core::store::runs::{NewRun, RunId, RunRecord, RunState};
+use mcp_core::store::runs::{RunId, RunRecord};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use super::step::number;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -44,9 +45,8 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The format of the rows that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: i16 = 1;
 
-impl Model {
-    /// A new run, which is due when it is there.
-    pub(crate) fn new(run: &NewRun) -> Self {
+impl From<&RunRecord> for Model {
+    fn from(run: &RunRecord) -> Self {
         Self {
             tenant: stored(run.tenant.as_str()).into_owned(),
             id: uuid(run.id),
@@ -56,14 +56,14 @@ impl Model {
             parent: run.parent.map(uuid),
             arguments: run.arguments.to_vec(),
             at: run.at.as_micros(),
-            state: RunState::Waiting.as_str().to_owned(),
-            epoch: 0,
-            attempts: 0,
-            position: 0,
-            inputs: 0,
-            due: None,
-            ended: None,
-            result: Vec::new(),
+            state: run.state.as_str().to_owned(),
+            epoch: run.epoch.cast_signed(),
+            attempts: number(run.attempts),
+            position: number(run.position),
+            inputs: number(run.inputs),
+            due: run.due.map(|due| due.as_micros()),
+            ended: run.ended.map(|ended| ended.as_micros()),
+            result: run.result.to_vec(),
         }
     }
 }

@@ -68,7 +68,7 @@ impl CallRecords {
     async fn remove(&self, tenant: Tenant, cause: RemovalCause, calls: Vec<CallId>) -> Result<u64, StoreError> {
         let count = calls.len() as u64;
         if count > 0 {
-            self.ledger.commit(vec![Entry::Removal(Removal { tenant, cause, calls })]).await?;
+            self.ledger.commit(vec![Entry::Removal(Removal { tenant, cause, calls, runs: Vec::new() })]).await?;
         }
         Ok(count)
     }

@@ -53,7 +53,7 @@ pub(in crate::sql) async fn keep_on_sqlite(
     answers: &[(usize, &Answer)],
 ) -> Result<Outrun, DbErr> {
     let mut outrun = Outrun::new();
-    for (place, Answer { key, call }) in answers {
+    for (place, Answer { key, call, .. }) in answers {
         let values = [
             stored(key.tenant.as_str()).into_owned().into(),
             stored(key.principal.as_str()).into_owned().into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mcp_core::measure::Collector;
 use mcp_core::store::StoreError;
+use mcp_core::store::runs::RunId;
 
 use super::*;
 use crate::ledger::{Outrun, Sink};
@@ -165,7 +166,8 @@ async fn what_is_removed_in_the_batch_in_which_it_was_written_is_gone() {
         let too_many = Removal {
             tenant: "a".into(),
             cause: RemovalCause::Erased,
-            calls: vec![CallId::from_u128(9); Removal::MOST + 1],
+            calls: vec![CallId::from_u128(9); Removal::MOST],
+            runs: vec![RunId::from_u128(9)],
         };
         assert!(house.ledgers[0].commit(vec![Entry::Removal(too_many)]).await.is_err());
     }

@@ -13,6 +13,7 @@ use sea_orm::sqlx::{self, Postgres};
 
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::{FORMAT, micros, uuid};
+use crate::sql::standing::{RunKey, removed};
 use crate::sql::text::{stored, stored_tenant};
 
 /// A call whose id is there already is left as it is.
@@ -39,10 +40,17 @@ const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($22::text[], $23
 const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($24::uuid[], $25::bigint[]) AS last (chain, sequence) \
     WHERE mcp_links.chain = last.chain AND mcp_links.sequence <= last.sequence";
 
+/// With their steps and inputs.
+const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($26::text[], $27::uuid[]) AS removed (tenant, id) \
+    WHERE mcp_runs.tenant = removed.tenant AND mcp_runs.id = removed.id";
+
 static WITH_LINKS: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {LINKS}"));
 
 static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
-    format!("WITH calls AS ({CALLS}), removed_calls AS ({REMOVED_CALLS}), removed_links AS ({REMOVED_LINKS}) {LINKS}")
+    format!(
+        "WITH calls AS ({CALLS}), removed_calls AS ({REMOVED_CALLS}), removed_links AS ({REMOVED_LINKS}), \
+         removed_runs AS ({REMOVED_RUNS}) {LINKS}"
+    )
 });
 
 /// Writes all of it, by the shortest statement that does.
@@ -93,12 +101,15 @@ fn bind_links<'q>(query: Bound<'q>, links: &'q [Link]) -> Bound<'q> {
 fn bind_removals<'q>(query: Bound<'q>, batch: &Batch<'q>) -> Bound<'q> {
     let calls: Vec<(&Tenant, CallId)> =
         batch.removals.iter().flat_map(|removal| removal.calls.iter().map(|call| (&removal.tenant, *call))).collect();
+    let runs: Vec<RunKey> = batch.removals.iter().flat_map(|removal| removed(removal)).collect();
     let heads: Vec<&Head> = batch.checkpoints.clone();
     query
         .bind(column::<_, Cow<'_, str>>(&calls, |(tenant, _)| stored(tenant.as_str())))
         .bind(column::<_, Uuid>(&calls, |(_, call)| uuid(*call)))
         .bind(column::<_, Uuid>(&heads, |head| Uuid::from_u128(head.chain.as_u128())))
         .bind(column::<_, i64>(&heads, |head| head.sequence.cast_signed()))
+        .bind(column::<_, String>(&runs, |(tenant, _)| tenant.clone()))
+        .bind(column::<_, Uuid>(&runs, |(_, run)| *run))
 }
 
 fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl Fn(R) -> T) -> Vec<T> {

@@ -8,6 +8,7 @@ use sea_orm::{DbBackend, Iterable, Statement, Value};
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::uuid;
 use crate::sql::entity::link::{Column, Model};
+use crate::sql::standing::removed;
 use crate::sql::text::stored;
 
 /// One for each power of two, as those of the calls.
@@ -57,16 +58,21 @@ fn values(row: Model) -> [Value; 10] {
 /// The statements that take away what the batch removes.
 pub(super) fn removals(batch: &Batch<'_>) -> Vec<Statement> {
     const CALL: &str = "DELETE FROM mcp_calls WHERE tenant = $1 AND id = $2";
+    const RUN: &str = "DELETE FROM mcp_runs WHERE tenant = $1 AND id = $2";
     const LINKS: &str = "DELETE FROM mcp_links WHERE chain = $1 AND sequence <= $2";
     let calls = batch.removals.iter().flat_map(|removal| removal.calls.iter().map(|call| (&removal.tenant, call)));
     let calls = calls.map(|(tenant, call)| {
         let values: [Value; 2] = [stored(tenant.as_str()).into_owned().into(), uuid(*call).into()];
         Statement::from_sql_and_values(DbBackend::Sqlite, CALL, values)
     });
+    let runs = batch.removals.iter().flat_map(|removal| removed(removal)).map(|(tenant, run)| {
+        let values: [Value; 2] = [tenant.into(), run.into()];
+        Statement::from_sql_and_values(DbBackend::Sqlite, RUN, values)
+    });
     let links = batch.checkpoints.iter().map(|head| {
         let values: [Value; 2] =
             [sea_orm::prelude::Uuid::from_u128(head.chain.as_u128()).into(), head.sequence.cast_signed().into()];
         Statement::from_sql_and_values(DbBackend::Sqlite, LINKS, values)
     });
-    calls.chain(links).collect()
+    calls.chain(runs).chain(links).collect()
 }
