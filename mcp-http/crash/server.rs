@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use mcp_core::caller::{Principal, Tenant};
 use mcp_core::run::{Repeatable, RunContext, RunError};
 use mcp_core::store::StoreError;
 use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
@@ -174,6 +175,14 @@ impl Idempotency for NoDedup {
 
     async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError> {
         self.0.prune(age, limit).await
+    }
+
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError> {
+        self.0.prune_surplus(most, limit).await
+    }
+
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
+        self.0.erase(tenant, principal, limit).await
     }
 }
 

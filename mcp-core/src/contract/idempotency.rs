@@ -27,6 +27,8 @@ macro_rules! idempotency_contract {
             the_answer_of_a_call_that_lost_its_key_is_a_conflict,
             a_released_key_is_free_or_taken_over,
             old_keys_are_removed_a_few_at_a_time,
+            too_many_keys_are_removed_a_few_at_a_time,
+            what_a_principal_has_is_erased,
         }
     };
 }
@@ -252,4 +254,73 @@ pub async fn old_keys_are_removed_a_few_at_a_time(fresh: &Fresh) {
     fresh.pass(HOUR * 2);
     assert_eq!(prune(fresh, HOUR, 100).await, 8, "what ran has died");
     assert_eq!(prune(fresh, Duration::MAX, 100).await, 0);
+}
+
+/// The oldest of those that are answered or have died, until each tenant has so many; what runs stays.
+pub async fn too_many_keys_are_removed_a_few_at_a_time(fresh: &Fresh) {
+    live(fresh).await;
+    let surplus = async |most: u64, limit: u16| {
+        let removed = fresh.stores.idempotency.prune_surplus(most, limit).await;
+        removed.expect("one can prune")
+    };
+    let elsewhere = |n: u128| CallKey { tenant: Tenant::from("another tenant"), ..key(&n.to_string()) };
+    for n in 10..13 {
+        ask(fresh, &elsewhere(n), by(n, ALIVE)).await;
+        answer(fresh, &elsewhere(n), n).await.expect("it has its key");
+    }
+    let keys: Vec<_> = (0..8).map(|n| key(&n.to_string())).collect();
+    for (n, key) in (0..).zip(&keys) {
+        ask(fresh, key, by(n, if n == 3 { DEAD } else { ALIVE })).await;
+        if n != 1 && n != 3 {
+            answer(fresh, key, n).await.expect("it has its key");
+        }
+        fresh.pass(HOUR / 100);
+    }
+    assert_eq!(surplus(8, 10).await, 0, "nobody has more");
+    assert_eq!(surplus(4, 0).await, 0);
+    assert_eq!(surplus(4, 1).await, 1);
+    assert_eq!(surplus(4, 10).await, 3);
+    assert_eq!(surplus(4, 10).await, 0);
+    assert_eq!(ask(fresh, &keys[1], by(90, ALIVE)).await, Claimed::Running);
+    for n in [5_u128, 6, 7] {
+        let place = usize::try_from(n).expect("it is small");
+        assert_eq!(ask(fresh, &keys[place], by(91, ALIVE)).await, answered(n), "the oldest go first");
+    }
+    // What one tenant has that runs stands in nobody's way.
+    while surplus(0, 2).await > 0 {}
+    assert_eq!(ask(fresh, &keys[1], by(92, ALIVE)).await, Claimed::Running);
+    for key in [&keys[0], &keys[2], &keys[3], &keys[4], &keys[7], &elsewhere(10), &elsewhere(12)] {
+        assert_eq!(ask(fresh, key, by(93, ALIVE)).await, Claimed::First, "{key:?}");
+    }
+}
+
+/// Also what runs, so many at a time, and nothing of another's.
+pub async fn what_a_principal_has_is_erased(fresh: &Fresh) {
+    live(fresh).await;
+    let erase = async |limit: u16| {
+        let erased = fresh.stores.idempotency.erase(&tenant(), &Principal::from("somebody"), limit).await;
+        erased.expect("one can erase")
+    };
+    let keys = ["a", "b", "c"].map(key);
+    let others = [
+        CallKey { principal: Principal::from("Somebody"), ..key("a") },
+        CallKey { tenant: Tenant::from("another tenant"), ..key("a") },
+    ];
+    for (owner, key) in (1..).zip(keys.iter().chain(&others)) {
+        ask(fresh, key, by(owner, ALIVE)).await;
+        if owner != 2 {
+            answer(fresh, key, owner).await.expect("it has its key");
+        }
+    }
+    assert_eq!(erase(2).await, 2);
+    assert_eq!(erase(2).await, 1);
+    assert_eq!(erase(2).await, 0);
+    let late = answer(fresh, &keys[1], 2).await;
+    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    for (owner, key) in (4..).zip(&others) {
+        assert_eq!(ask(fresh, key, by(9, ALIVE)).await, answered(owner), "{key:?}");
+    }
+    for key in &keys {
+        assert_eq!(ask(fresh, key, by(9, ALIVE)).await, Claimed::First, "{key:?}");
+    }
 }

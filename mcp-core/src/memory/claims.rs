@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{MemoryStore, lock};
+use crate::caller::{Principal, Tenant};
 use crate::store::StoreError;
 use crate::store::idempotency::{CallKey, Claim, Claimed, Digest, Idempotency};
 use crate::store::ledger::{Answer, CallId};
@@ -40,6 +41,16 @@ impl Claims {
         }
     }
 
+    /// Removes the first of these, so many, and tells how many.
+    fn remove(&mut self, mut old: Vec<(Duration, CallKey)>, most: usize) -> u64 {
+        old.sort();
+        old.truncate(most);
+        for (_, key) in &old {
+            self.0.remove(key);
+        }
+        old.len() as u64
+    }
+
     /// Makes room for one more, if there is any.
     fn make_room(&mut self) -> bool {
         if self.0.len() >= MemoryStore::CAPACITY {
@@ -55,6 +66,11 @@ impl Claims {
 impl MemoryStore {
     fn is_dead(&self, row: &Row) -> bool {
         !row.replica.is_some_and(|replica| self.replicas.lives(replica))
+    }
+
+    /// Whether nobody is going to answer.
+    fn is_over(&self, row: &Row) -> bool {
+        row.answered || self.is_dead(row)
     }
 }
 
@@ -102,13 +118,33 @@ impl Idempotency for MemoryStore {
     async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError> {
         let mut claims = lock(&self.claims);
         let Some(before) = self.clock.monotonic().checked_sub(age) else { return Ok(0) };
-        let old = claims.0.iter().filter(|(_, row)| row.at < before && (row.answered || self.is_dead(row)));
-        let mut old: Vec<_> = old.map(|(key, row)| (row.at, key.clone())).collect();
-        old.sort();
-        old.truncate(limit.into());
-        for (_, key) in &old {
-            claims.0.remove(key);
+        let old = claims.0.iter().filter(|(_, row)| row.at < before && self.is_over(row));
+        let old = old.map(|(key, row)| (row.at, key.clone())).collect();
+        Ok(claims.remove(old, limit.into()))
+    }
+
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError> {
+        let mut claims = lock(&self.claims);
+        let mut counts = HashMap::<Tenant, u64>::new();
+        for key in claims.0.keys() {
+            *counts.entry(key.tenant.clone()).or_default() += 1;
         }
-        Ok(old.len() as u64)
+        for (tenant, count) in counts.into_iter().filter(|(_, count)| *count > most) {
+            let theirs = claims.0.iter().filter(|(key, row)| key.tenant == tenant && self.is_over(row));
+            let theirs: Vec<_> = theirs.map(|(key, row)| (row.at, key.clone())).collect();
+            let surplus = usize::try_from(count - most).unwrap_or(usize::MAX);
+            match claims.remove(theirs, surplus.min(limit.into())) {
+                0 => {}
+                removed => return Ok(removed),
+            }
+        }
+        Ok(0)
+    }
+
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
+        let mut claims = lock(&self.claims);
+        let theirs = claims.0.iter().filter(|(key, _)| key.tenant == *tenant && key.principal == *principal);
+        let theirs = theirs.map(|(key, row)| (row.at, key.clone())).collect();
+        Ok(claims.remove(theirs, limit.into()))
     }
 }

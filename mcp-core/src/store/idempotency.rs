@@ -24,6 +24,8 @@ use crate::caller::{Principal, Tenant};
 /// - **a released key is free or taken over**: free, where nothing was begun under it; only its call releases it, and not what is
 ///   answered.
 /// - **old keys are removed a few at a time**: those that were answered, or whose call has died; what runs stays.
+/// - **too many keys are removed a few at a time**: the oldest of those first, until each tenant has so many; what runs stays.
+/// - **what a principal has is erased**: also what runs, so many at a time, and nothing of another's.
 #[async_trait]
 pub trait Idempotency: Send + Sync + 'static {
     /// Claims `key`.
@@ -49,6 +51,18 @@ pub trait Idempotency: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError>;
+
+    /// Forgets keys of tenants that have more than `most`, at most `limit` of them, as [`Idempotency::prune`] does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError>;
+
+    /// Forgets keys of a principal, at most `limit` of them, and tells how many. A call that has one of them has lost it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError>;
 }
 
 /// How long a key is remembered, where nobody says otherwise.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use mcp_core::caller::Caller;
+use mcp_core::caller::{Caller, Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::presence::Presence;
@@ -530,6 +530,14 @@ impl Idempotency for Away {
 
     async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError> {
         self.idempotency.prune(age, limit).await
+    }
+
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError> {
+        self.idempotency.prune_surplus(most, limit).await
+    }
+
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
+        self.idempotency.erase(tenant, principal, limit).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcp_core::Stores;
-use mcp_core::retention::Policy;
+use mcp_core::retention::{Limit, Policy};
 use mcp_core::store::files::Caps;
 use mcp_core::tokio_runtime::TokioClock;
 use mcp_store::{OpenError, StoreConfig};
@@ -43,8 +43,14 @@ pub(super) fn policy(config: &Config) -> Policy {
         .limit("messages", config.keep_messages)
         .limit("notes", config.keep_notes)
         .limit("runs", config.keep_runs)
-        .limit("keys", config.keep_keys)
+        .limit("keys", keep_keys(config))
         .limit("audit", config.keep_audit)
+}
+
+/// A key goes before the link that proves how it was answered may.
+fn keep_keys(config: &Config) -> Limit {
+    let age = [config.keep_keys.age, config.keep_audit.age].into_iter().flatten().min();
+    Limit { age, ..config.keep_keys }
 }
 
 /// Where `config` says that everything is kept; without the secret keys.

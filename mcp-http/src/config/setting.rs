@@ -70,8 +70,8 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("KEEP_MESSAGES", "365d", "the same of messages in threads"),
     setting("KEEP_NOTES", "forever", "the same of notes"),
-    setting("KEEP_RUNS", "90d", "how long a run is kept after its end, or forever"),
-    setting("KEEP_KEYS", "24h", "how long a call that is sent again under its key is answered from its record"),
+    setting("KEEP_RUNS", "90d", "the same of runs that have ended"),
+    setting("KEEP_KEYS", "24h", "the same of keys, under which a call that is sent again is answered from its record"),
     setting("KEEP_AUDIT", "365d", "how long it can be proved that a record was removed, or forever"),
     setting(
         "RUN_LEASE",

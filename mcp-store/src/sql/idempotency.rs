@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
@@ -50,6 +51,14 @@ const GIVE_UP: &str = "UPDATE mcp_claims SET replica = 0 WHERE tenant = $1 AND p
 const PRUNE: &str = "DELETE FROM mcp_claims WHERE (tenant, principal, tool, key) IN \
                      (SELECT tenant, principal, tool, key FROM mcp_claims WHERE at < {now} - $1 AND {over} ORDER BY at LIMIT $2) \
                      AND {over}";
+
+const TOO_MANY: &str = "SELECT tenant, count(*) FROM mcp_claims GROUP BY tenant HAVING count(*) > $1";
+
+const PRUNE_SURPLUS: &str = "DELETE FROM mcp_claims WHERE (tenant, principal, tool, key) IN \
+     (SELECT tenant, principal, tool, key FROM mcp_claims WHERE tenant = $1 AND {over} ORDER BY at LIMIT $2) AND {over}";
+
+const ERASE: &str = "DELETE FROM mcp_claims WHERE (tenant, principal, tool, key) IN \
+     (SELECT tenant, principal, tool, key FROM mcp_claims WHERE tenant = $1 AND principal = $2 LIMIT $3)";
 
 /// Whether nobody is going to answer.
 const OVER: &str =
@@ -123,6 +132,28 @@ impl Idempotency for SqlIdempotency {
 
     async fn prune(&self, age: Duration, limit: u16) -> Result<u64, StoreError> {
         self.execute(&PRUNE.replace("{over}", OVER), vec![micros(age), i64::from(limit).into()]).await
+    }
+
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let too_many = self.now.statement(TOO_MANY, vec![most.into()]);
+        let tenants = self.database.readers().query_all_raw(too_many).await.map_err(store_error(STORE))?;
+        // All that one has may be running.
+        for row in tenants {
+            let read = || Ok((row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i64>(1)?));
+            let (tenant, count) = read().map_err(store_error(STORE))?;
+            let surplus = (count - most).min(limit.into());
+            match self.execute(&PRUNE_SURPLUS.replace("{over}", OVER), vec![tenant.into(), surplus.into()]).await? {
+                0 => {}
+                removed => return Ok(removed),
+            }
+        }
+        Ok(0)
+    }
+
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
+        let values = vec![text(tenant.as_str()), text(principal.as_str()), i64::from(limit).into()];
+        self.execute(ERASE, values).await
     }
 }
 

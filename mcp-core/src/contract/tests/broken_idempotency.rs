@@ -56,6 +56,12 @@ enum Flaw {
     PrunesWithoutLimit,
     PrunesTheYoungestFirst,
     CountsWrong,
+    KeepsTheSurplus,
+    CountsAllTenants,
+    StopsAtTheFirst,
+    KeepsWhatRuns,
+    ErasesOthers,
+    ErasesElsewhere,
 }
 
 /// Keys in a map, in front of a ledger in memory; sound, but for a flaw.
@@ -193,22 +199,68 @@ impl Idempotency for Broken {
             Flaw::KeepsTheDead => row.answered,
             _ => row.answered || !self.lives(row),
         };
-        let mut old: Vec<_> = rows
-            .iter()
-            .filter(|(_, row)| is_old(row) && is_over(row))
-            .map(|(key, row)| (row.at, key.clone()))
-            .collect();
+        let old = rows.iter().filter(|(_, row)| is_old(row) && is_over(row)).map(|(key, row)| (row.at, key.clone()));
+        let old = old.collect();
+        Ok(self.remove(&mut rows, old, limit.into(), limit))
+    }
+
+    async fn prune_surplus(&self, most: u64, limit: u16) -> Result<u64, StoreError> {
+        if self.flaw == Flaw::KeepsTheSurplus {
+            return Ok(0);
+        }
+        let mut rows = lock(&self.rows);
+        let mut tenants: Vec<_> = rows.keys().map(|key| key.tenant.clone()).collect();
+        tenants.sort();
+        tenants.dedup();
+        for tenant in tenants {
+            let is_counted = |key: &CallKey| key.tenant == tenant || self.flaw == Flaw::CountsAllTenants;
+            let count = rows.keys().filter(|key| is_counted(key)).count() as u64;
+            let is_over = |row: &Row| row.answered || !self.lives(row) || self.flaw == Flaw::PrunesWhatRuns;
+            let theirs = rows.iter().filter(|(key, row)| key.tenant == tenant && is_over(row));
+            let theirs = theirs.map(|(key, row)| (row.at, key.clone())).collect();
+            let surplus = usize::try_from(count.saturating_sub(most)).unwrap();
+            let removed = self.remove(&mut rows, theirs, surplus.min(limit.into()), limit);
+            if removed > 0 || (count > most && self.flaw == Flaw::StopsAtTheFirst) {
+                return Ok(removed);
+            }
+        }
+        Ok(0)
+    }
+
+    async fn erase(&self, tenant: &Tenant, principal: &Principal, limit: u16) -> Result<u64, StoreError> {
+        let mut rows = lock(&self.rows);
+        let is_theirs = |key: &CallKey| match self.flaw {
+            Flaw::ErasesOthers => key.tenant == *tenant,
+            Flaw::ErasesElsewhere => key.principal == *principal,
+            _ => key.tenant == *tenant && key.principal == *principal,
+        };
+        let may_go = |row: &Row| row.answered || self.flaw != Flaw::KeepsWhatRuns;
+        let theirs = rows.iter().filter(|(key, row)| is_theirs(key) && may_go(row));
+        let theirs = theirs.map(|(key, row)| (row.at, key.clone())).collect();
+        Ok(self.remove(&mut rows, theirs, limit.into(), limit))
+    }
+}
+
+impl Broken {
+    /// Removes the first of these, so many, and tells how many.
+    fn remove(
+        &self,
+        rows: &mut HashMap<CallKey, Row>,
+        mut old: Vec<(Duration, CallKey)>,
+        most: usize,
+        limit: u16,
+    ) -> u64 {
         old.sort();
         if self.flaw == Flaw::PrunesTheYoungestFirst {
             old.reverse();
         }
         if self.flaw != Flaw::PrunesWithoutLimit {
-            old.truncate(limit.into());
+            old.truncate(most);
         }
         for (_, key) in &old {
             rows.remove(key);
         }
-        Ok(if self.flaw == Flaw::CountsWrong { u64::from(limit) } else { old.len() as u64 })
+        if self.flaw == Flaw::CountsWrong { u64::from(limit) } else { old.len() as u64 }
     }
 }
 
@@ -293,6 +345,22 @@ super::each_case_fails! {
         Flaw::KeepsTheDead,
         Flaw::PrunesWithoutLimit,
         Flaw::PrunesTheYoungestFirst,
+        Flaw::CountsWrong,
+    ],
+    too_many_keys_are_removed_a_few_at_a_time: [
+        Flaw::KeepsTheSurplus,
+        Flaw::CountsAllTenants,
+        Flaw::StopsAtTheFirst,
+        Flaw::PrunesWhatRuns,
+        Flaw::PrunesWithoutLimit,
+        Flaw::PrunesTheYoungestFirst,
+        Flaw::CountsWrong,
+    ],
+    what_a_principal_has_is_erased: [
+        Flaw::KeepsWhatRuns,
+        Flaw::ErasesOthers,
+        Flaw::ErasesElsewhere,
+        Flaw::PrunesWithoutLimit,
         Flaw::CountsWrong,
     ],
 }
