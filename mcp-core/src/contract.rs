@@ -35,7 +35,8 @@
 //! mcp_core::blobs_contract!(fresh);
 //! ```
 //!
-//! The suite of files has caps of its own, with which the stores are to be made: [`files::CAPS`].
+//! The suites of files and sessions have caps of their own, with which the stores are to be made: [`files::CAPS`] and
+//! [`sessions::ROOM`].
 
 pub mod api_keys;
 pub mod audit;

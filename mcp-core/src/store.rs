@@ -54,7 +54,7 @@ use principals::Principals;
 use records::{FileRecords, KeyRecords, Records, RunRecords, SessionRecords};
 use replicas::{Replica, Replicas};
 use runs::Runs;
-use sessions::Sessions;
+use sessions::{SessionRoom, Sessions};
 use settings::Settings;
 use threads::Threads;
 
@@ -84,6 +84,8 @@ pub struct Stores {
     pub cache: Arc<dyn Cache>,
     /// Small state that callers come back to.
     pub sessions: Arc<dyn Sessions>,
+    /// What clients of the older era have opened, in a room of its own.
+    pub protocol_sessions: Arc<dyn Sessions>,
     /// Who is told that something happened.
     pub events: Arc<dyn Events>,
     /// Who does the house's own work.
@@ -149,6 +151,7 @@ impl Stores {
         let principals = Arc::new(MemoryPrincipals::default());
         let threads = Arc::new(MemoryThreads::default());
         let sessions = Arc::new(MemorySessions::new(clock.clone()));
+        let protocol_sessions = Arc::new(MemorySessions::new(clock.clone()).of(SessionRoom::PROTOCOL));
         let runs = Arc::new(RunRecords { runs: books.runs.clone(), ledger: books.ledger.clone() });
         let keys = Arc::new(KeyRecords { keys: books.idempotency.clone(), clock: clock.clone() });
         let this = Replica::new("this process", env!("CARGO_PKG_VERSION"), clock.now());
@@ -170,10 +173,17 @@ impl Stores {
             presence: Presence::new(this, Duration::MAX, books.replicas.clone(), clock.clone()),
             replicas: books.replicas,
             sessions: sessions.clone(),
+            protocol_sessions: protocol_sessions.clone(),
             settings: Arc::new(MemorySettings::default()),
             blobs: None,
             files: None,
-            records: vec![threads, Arc::new(SessionRecords(sessions)), runs, keys],
+            records: vec![
+                threads,
+                Arc::new(SessionRecords { sessions, room: SessionRoom::APPLICATION }),
+                Arc::new(SessionRecords { sessions: protocol_sessions, room: SessionRoom::PROTOCOL }),
+                runs,
+                keys,
+            ],
             checks: Vec::new(),
             collectors: Vec::new(),
         }

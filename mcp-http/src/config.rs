@@ -56,6 +56,10 @@ pub struct Config {
     pub max_file: u64,
     /// How many bytes all files of one caller take at the most.
     pub files_quota: u64,
+    /// How many sessions of clients of the older era there are at the most.
+    pub protocol_sessions: u32,
+    /// How many of them one caller has at the most.
+    pub protocol_sessions_per_caller: u32,
     /// How long a request body may take to come, or each piece of a file.
     pub body_timeout: Duration,
     /// How long a call may take, where its tool does not say.
@@ -165,6 +169,8 @@ impl Config {
             max_body: layers.get("MAX_BODY", value::bytes)?,
             max_file: layers.get("MAX_FILE", value::bytes)?,
             files_quota: layers.get("FILES_QUOTA", value::bytes)?,
+            protocol_sessions: layers.get("PROTOCOL_SESSIONS", value::count)?,
+            protocol_sessions_per_caller: layers.get("PROTOCOL_SESSIONS_PER_CALLER", value::count)?,
             body_timeout: layers.get("BODY_TIMEOUT", value::duration)?,
             call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
             stream_after: layers.get("STREAM_AFTER", value::duration)?,

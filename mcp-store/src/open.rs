@@ -14,6 +14,7 @@ use mcp_core::store::files::Caps;
 use mcp_core::store::idempotency;
 use mcp_core::store::records::{FileRecords, KeyRecords, LinkRecords, RunRecords, SessionRecords};
 use mcp_core::store::replicas::{Replica, Replicas};
+use mcp_core::store::sessions::{SessionRoom, Sessions};
 use mcp_core::tokio_runtime::TokioClock;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
@@ -77,6 +78,9 @@ pub struct StoreConfig {
     /// authority that alone vouches for it, in PEM (none). The environment itself is not looked at: whoever wants that gives it here,
     /// where names that do not begin with `AWS_` are passed over.
     pub aws: Vec<(String, String)>,
+    /// How many sessions of clients of the older era there may be (1,000 of a caller, and 10,000 in all). The name of their room is
+    /// always that of [`SessionRoom::PROTOCOL`].
+    pub protocol_sessions: SessionRoom,
     /// How large files may be (64 MiB, and 1 GiB for all of an owner's).
     pub file_caps: Caps,
 }
@@ -139,6 +143,7 @@ impl StoreConfig {
             replica_lease: Presence::LEASE,
             files_url: None,
             aws: Vec::new(),
+            protocol_sessions: SessionRoom::PROTOCOL,
             file_caps: Caps::default(),
         }
     }
@@ -194,6 +199,7 @@ impl fmt::Debug for StoreConfig {
             .field("cache_bytes", &self.cache_bytes)
             .field("keys_per_caller", &self.keys_per_caller)
             .field("replica_lease", &self.replica_lease)
+            .field("protocol_sessions", &self.protocol_sessions)
             .field("file_caps", &self.file_caps)
             .finish_non_exhaustive()
     }
@@ -238,8 +244,11 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.threads = Arc::new(SqlThreads::new(database.clone()));
     stores.principals = Arc::new(SqlPrincipals::new(database.clone()));
     stores.api_keys = Arc::new(SqlApiKeys::new(database.clone()));
-    let sessions = Arc::new(SqlSessions::new(database.clone(), config.clock.clone()));
+    let protocol = SessionRoom { name: SessionRoom::PROTOCOL.name, ..config.protocol_sessions };
+    let sessions = |room| Arc::new(SqlSessions::new(database.clone(), config.clock.clone(), room));
+    let (sessions, protocol_sessions) = (sessions(SessionRoom::APPLICATION), sessions(protocol));
     stores.sessions = sessions.clone();
+    stores.protocol_sessions = protocol_sessions.clone();
     stores.settings = Arc::new(SqlSettings::new(database.clone()));
     stores.leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     stores.presence = config.presence(stores.replicas.clone());
@@ -261,10 +270,14 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
         let url = (url.as_str(), config.redis_ca.as_deref());
-        redis::share(&mut stores, url, config.redis_deadline, cache, &config.clock).await?;
-        stores.records.push(Arc::new(SessionRecords(stores.sessions.clone())));
+        redis::share(&mut stores, url, config.redis_deadline, cache, protocol, &config.clock).await?;
+        let records =
+            |sessions: &Arc<dyn Sessions>, room| Arc::new(SessionRecords { sessions: sessions.clone(), room });
+        stores.records.push(records(&stores.sessions, SessionRoom::APPLICATION));
+        stores.records.push(records(&stores.protocol_sessions, protocol));
     } else {
         stores.records.push(sessions);
+        stores.records.push(protocol_sessions);
     }
     Ok(stores)
 }

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::clock::Clock;
+use mcp_core::store::sessions::SessionRoom;
 use mcp_core::store::{Cause, StoreError};
 use redis::{FromRedisValue, Pipeline, RedisError};
 use tokio::time::{Instant, timeout_at};
@@ -71,6 +72,7 @@ pub(crate) async fn share(
     (url, authority): (&str, Option<&Path>),
     deadline: Duration,
     local: Arc<LocalCache>,
+    protocol_sessions: SessionRoom,
     clock: &Arc<dyn Clock>,
 ) -> Result<(), OpenError> {
     let address = Address::parse(url, authority)?;
@@ -79,7 +81,9 @@ pub(crate) async fn share(
     let events = RedisEvents::start(redis.clone(), listening).await;
     let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
     stores.limits = Arc::new(SharedLimits::new(redis.clone(), clock.clone()));
-    stores.sessions = Arc::new(RedisSessions::new(redis.clone(), clock.clone()));
+    let sessions = |room| Arc::new(RedisSessions::new(redis.clone(), clock.clone(), room));
+    stores.sessions = sessions(SessionRoom::APPLICATION);
+    stores.protocol_sessions = sessions(protocol_sessions);
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
     stores.collectors.push(Arc::new(cache.measures()));
     stores.cache = Arc::new(cache);

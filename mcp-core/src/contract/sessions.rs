@@ -9,10 +9,11 @@ use futures_util::future::join_all;
 use super::{Fresh, tenant};
 use crate::caller::{Principal, Tenant};
 use crate::store::StoreError;
-use crate::store::sessions::{LARGEST, MOST, Saved, SessionInfo, StoredSession};
+use crate::store::sessions::{LARGEST, Saved, SessionInfo, SessionRoom, Sessions, StoredSession};
 
 /// One named test for each promise of [`Sessions`](crate::store::sessions::Sessions), on stores from `$fresh`: an async function or
-/// closure without arguments that gives a [`Fresh`].
+/// closure without arguments that gives a [`Fresh`] whose protocol sessions are in the room
+/// [`sessions::ROOM`](crate::contract::sessions::ROOM).
 #[macro_export]
 macro_rules! sessions_contract {
     ($fresh:expr) => {
@@ -26,10 +27,15 @@ macro_rules! sessions_contract {
             a_handle_cannot_be_guessed,
             a_session_is_small,
             an_owner_has_few_sessions,
+            there_are_few_sessions_in_all,
+            rooms_are_apart,
             a_list_shows_the_last_used_first,
         }
     };
 }
+
+/// So small that a case reaches its caps.
+pub const ROOM: SessionRoom = SessionRoom { of_owner: 6, in_all: 12, ..SessionRoom::PROTOCOL };
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,25 +49,25 @@ async fn create(fresh: &Fresh, value: impl Into<Bytes>) -> StoredSession {
 }
 
 async fn create_for(fresh: &Fresh, value: impl Into<Bytes>, idle: Duration) -> StoredSession {
-    fresh.stores.sessions.create(&tenant(), &ada(), value.into(), idle).await.expect("a session is created")
+    fresh.stores.protocol_sessions.create(&tenant(), &ada(), value.into(), idle).await.expect("a session is created")
 }
 
 async fn load(fresh: &Fresh, handle: &str) -> Option<StoredSession> {
-    fresh.stores.sessions.load(&tenant(), &ada(), handle).await.expect("sessions can be read")
+    fresh.stores.protocol_sessions.load(&tenant(), &ada(), handle).await.expect("sessions can be read")
 }
 
 async fn save(fresh: &Fresh, session: &StoredSession, value: impl Into<Bytes>) -> Saved {
     let StoredSession { handle, version, .. } = session;
-    let saved = fresh.stores.sessions.save(&tenant(), &ada(), handle, *version, value.into()).await;
+    let saved = fresh.stores.protocol_sessions.save(&tenant(), &ada(), handle, *version, value.into()).await;
     saved.expect("sessions can be saved")
 }
 
 async fn remove(fresh: &Fresh, handle: &str) -> bool {
-    fresh.stores.sessions.remove(&tenant(), &ada(), handle).await.expect("sessions can be removed")
+    fresh.stores.protocol_sessions.remove(&tenant(), &ada(), handle).await.expect("sessions can be removed")
 }
 
 async fn list(fresh: &Fresh) -> Vec<SessionInfo> {
-    fresh.stores.sessions.list(&tenant(), &ada()).await.expect("sessions can be listed")
+    fresh.stores.protocol_sessions.list(&tenant(), &ada()).await.expect("sessions can be listed")
 }
 
 /// The handles of what is listed.
@@ -118,7 +124,7 @@ pub async fn a_session_that_is_idle_for_too_long_is_gone(fresh: &Fresh) {
 
 /// Neither another principal nor another tenant loads, saves, removes or lists a session.
 pub async fn callers_are_apart(fresh: &Fresh) {
-    let sessions = &fresh.stores.sessions;
+    let sessions = &fresh.stores.protocol_sessions;
     // Some of them are equal once their two names are put together.
     let callers = [("a", "b"), ("a", "c"), ("b", "a"), ("ab", ""), ("", "ab"), ("a:b", "c"), ("a", "b:c"), ("A", "b")];
     let callers = callers.map(|(tenant, owner)| (Tenant::from(tenant), Principal::from(owner)));
@@ -201,23 +207,24 @@ pub async fn a_handle_cannot_be_guessed(fresh: &Fresh) {
 /// A value of more than [`LARGEST`] bytes is refused, and changes nothing.
 pub async fn a_session_is_small(fresh: &Fresh) {
     let too_large = Bytes::from(vec![0; LARGEST + 1]);
-    let refused = fresh.stores.sessions.create(&tenant(), &ada(), too_large.clone(), MINUTE).await;
+    let refused = fresh.stores.protocol_sessions.create(&tenant(), &ada(), too_large.clone(), MINUTE).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     assert_eq!(list(fresh).await, []);
     let session = create(fresh, "small").await;
-    let refused = fresh.stores.sessions.save(&tenant(), &ada(), &session.handle, session.version, too_large).await;
+    let refused =
+        fresh.stores.protocol_sessions.save(&tenant(), &ada(), &session.handle, session.version, too_large).await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     assert_eq!(load(fresh, &session.handle).await.as_ref(), Some(&session));
     assert!(matches!(save(fresh, &session, vec![1; LARGEST]).await, Saved::As(_)));
 }
 
-/// At most [`MOST`]; when one more is created, the one that is idle longest goes.
+/// At most [`SessionRoom::of_owner`]; when one more is created, the one that is idle longest goes.
 pub async fn an_owner_has_few_sessions(fresh: &Fresh) {
     let bob = Principal::from("bob");
-    let bobs = fresh.stores.sessions.create(&tenant(), &bob, "bob's".into(), MINUTE * 60).await;
+    let bobs = fresh.stores.protocol_sessions.create(&tenant(), &bob, "bob's".into(), MINUTE * 60).await;
     let bobs = bobs.expect("a session is created").handle;
     let mut own = Vec::new();
-    for n in 0..MOST {
+    for n in 0..ROOM.of_owner {
         own.push(create_for(fresh, n.to_string(), MINUTE * 60).await.handle);
         if n < 3 {
             fresh.pass(SECOND);
@@ -225,19 +232,89 @@ pub async fn an_owner_has_few_sessions(fresh: &Fresh) {
     }
     // The first is used again, so that the second is idle longest, and then the third.
     assert!(load(fresh, &own[0]).await.is_some());
-    assert_eq!(list(fresh).await.len(), usize::from(MOST));
+    assert_eq!(list(fresh).await.len(), ROOM.of_owner as usize);
     for idle_longest in [1, 2] {
         fresh.pass(SECOND);
         own.push(create_for(fresh, "one more", MINUTE * 60).await.handle);
         let kept: BTreeSet<_> = handles(fresh).await.into_iter().collect();
-        assert_eq!(kept.len(), usize::from(MOST));
+        assert_eq!(kept.len(), ROOM.of_owner as usize);
         for (n, handle) in own.iter().enumerate() {
             assert_eq!(kept.contains(handle), !(1..=idle_longest).contains(&n), "session {n}");
         }
     }
     assert_eq!(load(fresh, &own[1]).await, None);
-    let still = fresh.stores.sessions.load(&tenant(), &bob, &bobs).await.expect("sessions can be read");
+    let still = fresh.stores.protocol_sessions.load(&tenant(), &bob, &bobs).await.expect("sessions can be read");
     assert!(still.is_some(), "another owner's are not counted");
+}
+
+/// At most [`SessionRoom::in_all`]; when one more is created, the one that is idle longest goes, whosever it is.
+pub async fn there_are_few_sessions_in_all(fresh: &Fresh) {
+    let sessions = &fresh.stores.protocol_sessions;
+    // As many owners in two tenants as none of them comes near to what one may have.
+    let begin = async |n: u32| {
+        let (tenant, owner) = (Tenant::from(["one", "two"][n as usize % 2]), Principal::from((n / 4).to_string()));
+        let created = sessions.create(&tenant, &owner, "own".into(), MINUTE * 60).await.expect("a session is created");
+        (tenant, owner, created.handle)
+    };
+    let mut all = Vec::new();
+    for n in 0..ROOM.in_all {
+        all.push(begin(n).await);
+        if n < 3 {
+            fresh.pass(SECOND);
+        }
+    }
+    // The first is used again, so that the second is idle longest, and then the third.
+    let (tenant, owner, handle) = &all[0];
+    assert!(sessions.load(tenant, owner, handle).await.expect("sessions can be read").is_some());
+    for idle_longest in [1, 2] {
+        fresh.pass(SECOND);
+        all.push(begin(ROOM.in_all - 1 + idle_longest).await);
+        let mut kept = BTreeSet::new();
+        for owner in all.iter().map(|(tenant, owner, _)| (tenant, owner)).collect::<BTreeSet<_>>() {
+            let listed = sessions.list(owner.0, owner.1).await.expect("sessions can be listed");
+            kept.extend(listed.into_iter().map(|info| info.handle));
+        }
+        assert_eq!(kept.len(), ROOM.in_all as usize);
+        for (n, (_, _, handle)) in (0..).zip(&all) {
+            assert_eq!(kept.contains(handle), !(1..=idle_longest).contains(&n), "session {n}");
+        }
+    }
+    let (tenant, owner, handle) = &all[1];
+    assert_eq!(sessions.load(tenant, owner, handle).await.expect("sessions can be read"), None);
+}
+
+/// A session is neither found nor listed in another room, and pushes none out of it.
+pub async fn rooms_are_apart(fresh: &Fresh) {
+    let (application, protocol) = (&*fresh.stores.sessions, &*fresh.stores.protocol_sessions);
+    let begin = async |room: &dyn Sessions| {
+        let begun = room.create(&tenant(), &ada(), "own".into(), MINUTE).await;
+        begun.expect("a session is created")
+    };
+    let listed = async |room: &dyn Sessions| {
+        let listed = room.list(&tenant(), &ada()).await.expect("sessions can be listed");
+        listed.into_iter().map(|info| info.handle).collect::<Vec<_>>()
+    };
+    let rooms = [application, protocol];
+    let own = [begin(application).await, begin(protocol).await];
+    for (room, [mine, other]) in rooms.into_iter().zip([[&own[0], &own[1]], [&own[1], &own[0]]]) {
+        assert_eq!(listed(room).await, [&*mine.handle]);
+        let found = room.load(&tenant(), &ada(), &other.handle).await;
+        assert_eq!(found.expect("sessions can be read"), None);
+        let saved = room.save(&tenant(), &ada(), &other.handle, other.version, "theirs".into()).await;
+        assert_eq!(saved.expect("it can be tried"), Saved::Gone);
+        assert!(!room.remove(&tenant(), &ada(), &other.handle).await.expect("it can be tried"));
+        assert_eq!(listed(room).await, [&*mine.handle]);
+    }
+    // One room is more than full, and the other keeps what it has.
+    for _ in 0..=ROOM.in_all {
+        begin(protocol).await;
+    }
+    assert_eq!(listed(application).await, [&*own[0].handle]);
+    let mine = listed(protocol).await;
+    for _ in 0..=ROOM.in_all {
+        begin(application).await;
+    }
+    assert_eq!(listed(protocol).await, mine);
 }
 
 /// And all of them, with what is known of them.

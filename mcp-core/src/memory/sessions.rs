@@ -12,20 +12,22 @@ use crate::caller::{Principal, Tenant};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StoreError;
 use crate::store::sessions::{
-    LONGEST_IDLE, MOST, Saved, SessionInfo, Sessions, StoredSession, check_size, new_handle, new_version,
+    LONGEST_IDLE, Saved, SessionInfo, SessionRoom, Sessions, StoredSession, check_size, new_handle, new_version,
 };
 
-/// [`Sessions`] in memory: at most [`MemorySessions::CAPACITY`] of [`MemorySessions::BYTES`] together; the one that is idle longest
-/// goes first.
+/// [`Sessions`] in memory: as many as there may be in their room, but at most [`MemorySessions::CAPACITY`] of
+/// [`MemorySessions::BYTES`] together; the one that is idle longest goes first.
 pub struct MemorySessions {
     clock: Arc<dyn Clock>,
-    room: Mutex<Room>,
+    room: SessionRoom,
+    held: Mutex<Held>,
 }
 
 /// The sessions of all owners. Each use has a number, which grows, and each session that of its last use.
 #[derive(Default)]
-struct Room {
+struct Held {
     by_owner: HashMap<Owner, BTreeMap<u64, Kept>>,
+    by_handle: HashMap<String, u64>,
     by_use: BTreeMap<u64, Owner>,
     by_end: BTreeSet<(Duration, u64)>,
     last_use: u64,
@@ -43,11 +45,12 @@ struct Kept {
     end: Duration,
 }
 
-impl Room {
+impl Held {
     /// Puts a session behind all others, as the one that was used last.
     fn put(&mut self, owner: &Owner, kept: Kept) {
         self.last_use += 1;
         self.bytes += kept.session.value.len();
+        self.by_handle.insert(kept.session.handle.clone(), self.last_use);
         self.by_use.insert(self.last_use, owner.clone());
         self.by_end.insert((kept.end, self.last_use));
         self.by_owner.entry(owner.clone()).or_default().insert(self.last_use, kept);
@@ -60,6 +63,7 @@ impl Room {
         if own.is_empty() {
             self.by_owner.remove(&owner);
         }
+        self.by_handle.remove(&kept.session.handle);
         self.by_end.remove(&(kept.end, last_use));
         self.bytes -= kept.session.value.len();
         Some(kept)
@@ -67,9 +71,9 @@ impl Room {
 
     /// The number of a session that has not ended, and the session.
     fn find(&self, owner: &Owner, handle: &str, now: Duration) -> Option<(u64, &Kept)> {
-        let own = self.by_owner.get(owner)?;
-        let found = own.iter().find(|(_, kept)| kept.session.handle == handle && now < kept.end);
-        found.map(|(last_use, kept)| (*last_use, kept))
+        let last_use = *self.by_handle.get(handle)?;
+        let kept = self.by_owner.get(owner)?.get(&last_use)?;
+        (now < kept.end).then_some((last_use, kept))
     }
 
     fn remove_ended(&mut self, now: Duration) {
@@ -80,12 +84,14 @@ impl Room {
         }
     }
 
-    fn remove_what_is_too_much(&mut self, owner: &Owner) {
-        let own = self.by_owner.get(owner).filter(|own| own.len() > usize::from(MOST));
+    fn remove_what_is_too_much(&mut self, owner: &Owner, room: SessionRoom) {
+        let most = |most: u32| usize::try_from(most.max(1)).unwrap_or(usize::MAX);
+        let own = self.by_owner.get(owner).filter(|own| own.len() > most(room.of_owner));
         if let Some(last_use) = own.and_then(|own| own.keys().next().copied()) {
             self.take(last_use);
         }
-        while self.by_use.len() > MemorySessions::CAPACITY || self.bytes > MemorySessions::BYTES {
+        let in_all = most(room.in_all).min(MemorySessions::CAPACITY);
+        while self.by_use.len() > in_all || self.bytes > MemorySessions::BYTES {
             let Some(last_use) = self.by_use.keys().next().copied() else { break };
             self.take(last_use);
         }
@@ -99,9 +105,15 @@ impl MemorySessions {
     /// How many bytes their values have together at the most.
     pub const BYTES: usize = 64 * 1024 * 1024;
 
-    /// No sessions yet.
+    /// No sessions yet, in the room of [`SessionRoom::APPLICATION`].
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, room: Mutex::default() }
+        Self { clock, room: SessionRoom::APPLICATION, held: Mutex::default() }
+    }
+
+    /// The same, in another room.
+    #[must_use]
+    pub fn of(self, room: SessionRoom) -> Self {
+        Self { room, ..self }
     }
 
     /// Uses a session: takes it out, lets `change` see it, and puts it back as the one that was used last.
@@ -113,13 +125,13 @@ impl MemorySessions {
         change: impl FnOnce(&mut StoredSession) -> T,
     ) -> Option<T> {
         let (owner, now) = ((tenant.clone(), owner.clone()), self.clock.monotonic());
-        let mut room = lock(&self.room);
-        let (last_use, _) = room.find(&owner, handle, now)?;
-        let mut kept = room.take(last_use)?;
+        let mut held = lock(&self.held);
+        let (last_use, _) = held.find(&owner, handle, now)?;
+        let mut kept = held.take(last_use)?;
         let changed = change(&mut kept.session);
         (kept.used, kept.end) = (self.clock.now(), now.saturating_add(kept.idle));
-        room.put(&owner, kept);
-        room.remove_what_is_too_much(&owner);
+        held.put(&owner, kept);
+        held.remove_what_is_too_much(&owner, self.room);
         Some(changed)
     }
 }
@@ -140,10 +152,10 @@ impl Sessions for MemorySessions {
         let (owner, idle) = ((tenant.clone(), owner.clone()), idle.min(LONGEST_IDLE));
         let (now, created) = (self.clock.monotonic(), self.clock.now());
         let end = now.saturating_add(idle);
-        let mut room = lock(&self.room);
-        room.remove_ended(now);
-        room.put(&owner, Kept { session: session.clone(), created, used: created, idle, end });
-        room.remove_what_is_too_much(&owner);
+        let mut held = lock(&self.held);
+        held.remove_ended(now);
+        held.put(&owner, Kept { session: session.clone(), created, used: created, idle, end });
+        held.remove_what_is_too_much(&owner, self.room);
         Ok(session)
     }
 
@@ -178,15 +190,15 @@ impl Sessions for MemorySessions {
 
     async fn remove(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Result<bool, StoreError> {
         let (owner, now) = ((tenant.clone(), owner.clone()), self.clock.monotonic());
-        let mut room = lock(&self.room);
-        let found = room.find(&owner, handle, now).map(|(last_use, _)| last_use);
-        Ok(found.and_then(|last_use| room.take(last_use)).is_some())
+        let mut held = lock(&self.held);
+        let found = held.find(&owner, handle, now).map(|(last_use, _)| last_use);
+        Ok(found.and_then(|last_use| held.take(last_use)).is_some())
     }
 
     async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
         let (owner, now) = ((tenant.clone(), owner.clone()), self.clock.monotonic());
-        let room = lock(&self.room);
-        let own = room.by_owner.get(&owner).into_iter().flat_map(|own| own.values().rev());
+        let held = lock(&self.held);
+        let own = held.by_owner.get(&owner).into_iter().flat_map(|own| own.values().rev());
         let info = |kept: &Kept| SessionInfo {
             handle: kept.session.handle.clone(),
             created: kept.created,

@@ -42,6 +42,15 @@ async fn fresh_files() -> Fresh {
     Fresh::new(stores, clock)
 }
 
+/// In the room that the suite of sessions asks for.
+async fn fresh_sessions() -> Fresh {
+    let clock = SimulatedClock::new();
+    let mut stores = Stores::in_memory(Arc::new(clock.clone()));
+    let sessions = MemorySessions::new(Arc::new(clock.clone())).of(crate::contract::sessions::ROOM);
+    stores.protocol_sessions = Arc::new(sessions);
+    Fresh::new(stores, clock)
+}
+
 crate::ledger_contract!(fresh);
 crate::history_contract!(fresh);
 crate::audit_contract!(fresh);
@@ -57,7 +66,7 @@ crate::leases_contract!(fresh);
 crate::replicas_contract!(fresh);
 crate::settings_contract!(fresh);
 crate::limits_contract!(fresh);
-crate::sessions_contract!(fresh);
+crate::sessions_contract!(fresh_sessions);
 crate::runs_contract!(fresh);
 crate::blobs_contract!(fresh);
 crate::files_contract!(fresh_files);

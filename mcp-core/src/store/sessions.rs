@@ -23,7 +23,10 @@ use crate::clock::Timestamp;
 /// - **a removed session is gone**: and its owner's others stay.
 /// - **a handle cannot be guessed**: it has at least 128 random bits, in letters, digits, `-` and `_`.
 /// - **a session is small**: a value of more than [`LARGEST`] bytes is refused, and changes nothing.
-/// - **an owner has few sessions**: at most [`MOST`]; when one more is created, the one that is idle longest goes.
+/// - **an owner has few sessions**: at most [`SessionRoom::of_owner`]; when one more is created, the one that is idle longest goes.
+/// - **there are few sessions in all**: at most [`SessionRoom::in_all`]; when one more is created, the one that is idle longest goes,
+///   whosever it is. A large room may be counted now and then alone, and then holds up to a hundredth more.
+/// - **rooms are apart**: a session is neither found nor listed in another room, and pushes none out of it.
 /// - **a list shows the last used first**: and all of them; to be listed is no use.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
@@ -85,11 +88,27 @@ pub trait Sessions: Send + Sync + 'static {
 /// How many bytes a value has at the most.
 pub const LARGEST: usize = 64 * 1024;
 
-/// How many sessions an owner has at the most.
-pub const MOST: u16 = 100;
-
 /// How long a session may be idle at the most, whatever was asked for.
 pub const LONGEST_IDLE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Sessions that are kept apart from all others, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionRoom {
+    /// What they are called; no other room that is kept in the same place has the same name.
+    pub name: &'static str,
+    /// How many an owner has at the most, and never fewer than one.
+    pub of_owner: u32,
+    /// How many there are at the most, and never fewer than one.
+    pub in_all: u32,
+}
+
+impl SessionRoom {
+    /// What tools keep for their callers: 100 of an owner, and 1,000,000 in all.
+    pub const APPLICATION: Self = Self { name: "sessions", of_owner: 100, in_all: 1_000_000 };
+
+    /// What clients of the older era open: 1,000 of an owner, and 10,000 in all.
+    pub const PROTOCOL: Self = Self { name: "protocol_sessions", of_owner: 1_000, in_all: 10_000 };
+}
 
 /// A session as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

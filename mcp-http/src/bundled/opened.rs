@@ -64,6 +64,8 @@ pub(crate) fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
     store.files_url.clone_from(&config.files_url);
     store.aws = config.aws.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
     store.file_caps = Caps { file: config.max_file, owner: config.files_quota };
+    store.protocol_sessions.in_all = config.protocol_sessions;
+    store.protocol_sessions.of_owner = config.protocol_sessions_per_caller;
     Ok(store)
 }
 

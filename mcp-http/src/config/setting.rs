@@ -57,6 +57,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("MAX_BODY", "4MiB", "the largest request body"),
     setting("MAX_FILE", "64MiB", "the largest file"),
     setting("FILES_QUOTA", "1GiB", "how much all files of one caller take"),
+    setting(
+        "PROTOCOL_SESSIONS",
+        "10000",
+        "how many sessions clients of the older era have; of more, the one that is idle longest ends",
+    ),
+    setting("PROTOCOL_SESSIONS_PER_CALLER", "1000", "how many of them one caller has"),
     setting("BODY_TIMEOUT", "30s", "how long a request body may take to come"),
     setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
     setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),

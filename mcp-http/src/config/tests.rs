@@ -60,6 +60,8 @@ fn a_bad_value_names_the_key_its_origin_and_the_mend() {
     refused(None, &[("LOG_LEVEL", "loud")], &["LOG_LEVEL", "debug"]);
     refused(None, &[("CALL_TIMEOUT", "0")], &["CALL_TIMEOUT", "10s"]);
     refused(None, &[("MAX_BODY", "4 parsecs")], &["MAX_BODY", "4MiB"]);
+    refused(None, &[("PROTOCOL_SESSIONS", "0")], &["PROTOCOL_SESSIONS", "at least 1"]);
+    refused(None, &[("PROTOCOL_SESSIONS_PER_CALLER", "-1")], &["PROTOCOL_SESSIONS_PER_CALLER", "\"-1\""]);
     refused(None, &[("HOST", "example.com:80")], &["HOST", "127.0.0.1"]);
     refused(None, &[("ALLOWED_ORIGINS", "app.example.com")], &["ALLOWED_ORIGINS", "https://app.example.com"]);
 }
@@ -112,6 +114,16 @@ fn times_and_sizes_have_units() {
     let config = load(None, &[("CALL_TIMEOUT", "250ms"), ("STOP_TIMEOUT", "5"), ("MAX_BODY", "2KiB")]).unwrap();
     assert_eq!((config.call_timeout, config.stop_timeout), (Duration::from_millis(250), Duration::from_secs(5)));
     assert_eq!(config.max_body, 2048);
+}
+
+#[test]
+fn the_sessions_of_the_protocol_have_two_caps() {
+    let caps = |environment| {
+        let config = load(None, environment).unwrap();
+        (config.protocol_sessions, config.protocol_sessions_per_caller)
+    };
+    assert_eq!(caps(&[]), (10_000, 1_000));
+    assert_eq!(caps(&[("PROTOCOL_SESSIONS", "20"), ("PROTOCOL_SESSIONS_PER_CALLER", "5")]), (20, 5));
 }
 
 #[test]

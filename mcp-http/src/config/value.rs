@@ -40,6 +40,14 @@ pub(super) fn number<T: FromStr>(text: Option<&str>) -> Parsed<T> {
     text.parse().map_err(|_| format!("expected a whole number in range, got {text:?}"))
 }
 
+/// One at least.
+pub(super) fn count(text: Option<&str>) -> Parsed<u32> {
+    match number(text)? {
+        0 => Err("expected a whole number of at least 1, got 0".to_owned()),
+        count => Ok(count),
+    }
+}
+
 pub(super) fn workers(text: Option<&str>) -> Parsed<usize> {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     number(text).map(|workers| if workers == 0 { processors() } else { workers })

@@ -38,19 +38,23 @@ pub(super) fn limit(tenant: &Tenant, name: &str) -> String {
     of("mcp:limit", tenant, name)
 }
 
-/// What the keys of an owner's sessions begin with; each ends with a handle.
-pub(super) fn sessions(tenant: &Tenant, owner: &Principal) -> String {
-    let owner = owner.as_str();
-    of("mcp:session:value", tenant, &format!("{}:{owner}:", owner.len()))
+/// What all keys of a room of sessions begin with: those of `value:` with an owner and a handle, those of `list:` with an owner, and `all`.
+pub(super) fn sessions(room: &str) -> String {
+    format!("mcp:{}:", room.strip_suffix('s').unwrap_or(room))
 }
 
-/// The key of the list of an owner's sessions.
-pub(super) fn session_list(tenant: &Tenant, owner: &Principal) -> String {
-    of("mcp:session:list", tenant, owner.as_str())
+/// An owner of sessions, as a part of their keys.
+pub(super) fn session_owner(tenant: &Tenant, owner: &Principal) -> String {
+    let owner = owner.as_str();
+    owned(tenant, &format!("{}:{owner}:", owner.len()))
+}
+
+fn of(kind: &str, tenant: &Tenant, name: &str) -> String {
+    format!("{kind}:{}", owned(tenant, name))
 }
 
 /// The length tells where the tenant ends, whatever is in its name.
-fn of(kind: &str, tenant: &Tenant, name: &str) -> String {
+fn owned(tenant: &Tenant, name: &str) -> String {
     let tenant = tenant.as_str();
-    format!("{kind}:{}:{tenant}:{name}", tenant.len())
+    format!("{}:{tenant}:{name}", tenant.len())
 }

@@ -13,6 +13,7 @@ mod notes;
 mod principals;
 mod replicas;
 mod runs;
+mod session_rooms;
 mod sessions;
 mod settings;
 mod threads;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(replicas::Replicas),
             Box::new(links::Links),
             Box::new(runs::Runs),
+            Box::new(session_rooms::SessionRooms),
         ]
     }
 

@@ -1,6 +1,7 @@
 //! Sessions in SQL.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,9 +10,10 @@ use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::store::StoreError;
 use mcp_core::store::sessions::{
-    LONGEST_IDLE, MOST, Saved, SessionInfo, Sessions, StoredSession, check_size, new_handle, new_version,
+    LONGEST_IDLE, Saved, SessionInfo, SessionRoom, Sessions, StoredSession, check_size, new_handle, new_version,
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use tokio::sync::Mutex;
 
 use super::Database;
 use super::error::store_error;
@@ -21,21 +23,37 @@ use super::text::stored;
 ///
 /// The same statements do for both databases. Each stands alone, and may be run twice, since a connection that was closed may
 /// have carried it: a handle and a version are drawn before the statement that writes them, which finds its own work done.
+///
+/// Each room has a table of its own. Those of an owner are counted whenever one more is created, along an index; all are counted once
+/// in so many times as are a hundredth of the cap, so that counting costs each creation a hundred steps along another.
 pub(crate) struct SqlSessions {
     database: Database,
     clock: Arc<dyn Clock>,
+    room: SessionRoom,
+    table: String,
+    created: AtomicU32,
+    /// Of several that remove what is too much in all, each finds what the one before has left.
+    removing: Mutex<()>,
 }
 
 const STORE: &str = "store of sessions";
+
+/// The table that the statements name, in place of which that of the room stands.
+const TABLE: &str = "mcp_sessions";
 
 /// A second time, the handle is there.
 const INSERT: &str = "INSERT INTO mcp_sessions (tenant, owner, handle, version, value, created, used, idle, ends) \
                       VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8) ON CONFLICT DO NOTHING";
 
-/// All but the new one, where it is still there, and those that were used last. A second time, there is nothing more to remove.
+/// All but the new one, and those that were used last. A second time, there is nothing more to remove.
 const REMOVE_SURPLUS: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle IN \
-     (SELECT handle FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND ends > $4 \
-      ORDER BY handle = $3 DESC, used DESC, handle DESC LIMIT 1000 OFFSET $5)";
+     (SELECT handle FROM mcp_sessions WHERE tenant = $1 AND owner = $2 AND handle <> $3 AND ends > $4 \
+      ORDER BY used DESC, handle DESC LIMIT 1000 OFFSET $5)";
+
+/// The same of all, whosever they are.
+const REMOVE_SURPLUS_IN_ALL: &str = "DELETE FROM mcp_sessions WHERE (used, handle) IN \
+     (SELECT used, handle FROM mcp_sessions WHERE handle <> $1 AND ends > $2 \
+      ORDER BY used DESC, handle DESC LIMIT 1000 OFFSET $3)";
 
 /// Some of those that have ended, whosever they are. A second time, some more.
 const REMOVE_ENDED: &str = "DELETE FROM mcp_sessions WHERE ends <= $1 AND (tenant, owner, handle) IN \
@@ -62,12 +80,18 @@ const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_session
      WHERE tenant = $1 AND owner = $2 AND ends > $3 ORDER BY used DESC, handle DESC LIMIT $4";
 
 impl SqlSessions {
-    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, room: SessionRoom) -> Self {
+        let (table, created, removing) = (format!("mcp_{}", room.name), AtomicU32::new(0), Mutex::new(()));
+        Self { database, clock, room, table, created, removing }
+    }
+
+    /// Which they are.
+    pub(super) fn name(&self) -> &'static str {
+        self.room.name
     }
 
     fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-        Statement::from_sql_and_values(self.database.backend(), sql, values)
+        Statement::from_sql_and_values(self.database.backend(), sql.replace(TABLE, &self.table), values)
     }
 
     /// Runs a statement that writes, and tells how many rows that concerned.
@@ -88,6 +112,27 @@ impl SqlSessions {
             _ => ")",
         };
         self.write(&format!("{REMOVE_ENDED}{lock}"), [self.now().into(), i64::from(most).into()]).await
+    }
+
+    /// Removes what is too much now that there is one more, but never that one.
+    async fn remove_surplus(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        handle: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let others = |most: u32| i64::from(most.max(1)) - 1;
+        let mut own = one(tenant, owner, handle, now);
+        own.push(others(self.room.of_owner).into());
+        self.write(REMOVE_SURPLUS, own).await?;
+        let created = self.created.fetch_add(1, Ordering::Relaxed);
+        if created.is_multiple_of((self.room.in_all / 100).max(1)) {
+            let _alone = self.removing.lock().await;
+            let all = [handle.into(), now.into(), others(self.room.in_all).into()];
+            self.write(REMOVE_SURPLUS_IN_ALL, all).await?;
+        }
+        Ok(())
     }
 
     /// Removes some of an owner's, and tells how many.
@@ -130,9 +175,7 @@ impl Sessions for SqlSessions {
         ];
         self.write(INSERT, key(tenant, owner).into_iter().chain(row)).await?;
         // After it is there: of several that are created at once, the last sees all.
-        let mut surplus = one(tenant, owner, &session.handle, now.as_micros());
-        surplus.push(i64::from(MOST).into());
-        self.write(REMOVE_SURPLUS, surplus).await?;
+        self.remove_surplus(tenant, owner, &session.handle, now.as_micros()).await?;
         Ok(session)
     }
 
@@ -171,7 +214,7 @@ impl Sessions for SqlSessions {
     }
 
     async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
-        let bounds = [self.now().into(), i64::from(MOST).into()];
+        let bounds = [self.now().into(), i64::from(self.room.of_owner.max(1)).into()];
         let list = self.statement(LIST, key(tenant, owner).into_iter().chain(bounds));
         let rows = self.database.readers().query_all_raw(list).await.map_err(store_error(STORE))?;
         rows.iter().map(info).collect::<Result<_, _>>().map_err(store_error(STORE))

@@ -97,9 +97,12 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     for (name, _) in &made {
         assert!(name.starts_with("mcp_"), "{name}");
     }
-    // By these the house finds what has ended, what is due, what is referred to, and the tenant of a key.
+    // By these the house finds what has ended, what is idle longest, what is due, what is referred to, and the tenant of a key.
     let of_the_house = [
         "mcp_sessions_ends",
+        "mcp_sessions_used",
+        "mcp_protocol_sessions_ends",
+        "mcp_protocol_sessions_used",
         "mcp_claims_at",
         "mcp_contents_blob",
         "mcp_api_keys_hash",
@@ -117,6 +120,7 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         ("mcp_contents", r#"("tenant", "hash")"#),
         ("mcp_file_rooms", r#"("tenant", "owner")"#),
         ("mcp_inputs", r#"("tenant", "run", "number")"#),
+        ("mcp_protocol_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_runs", r#"("tenant", "id")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_settings", r#"("tenant", "name")"#),
@@ -249,7 +253,7 @@ async fn no_page_of_threads_walks_over_others_or_sorts() {
     }
 }
 
-async fn plan(database: &Database, mut statement: Statement) -> Vec<String> {
+pub(crate) async fn plan(database: &Database, mut statement: Statement) -> Vec<String> {
     statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
     let rows = database.readers().query_all_raw(statement).await.unwrap();
     rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()

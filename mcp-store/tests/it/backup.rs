@@ -58,7 +58,9 @@ impl Filled {
         let (tenant, owner, hour) = (Tenant::from("a"), Principal::from("ada"), Duration::from_secs(60 * 60));
         stores.ledger.commit(calls(1)).await.unwrap();
         stores.notes.write(&tenant, &owner, "list", "apples and \u{1f34e}").await.unwrap();
-        stores.sessions.create(&tenant, &owner, Bytes::from_static(b"\0state"), hour).await.unwrap();
+        for sessions in [&stores.sessions, &stores.protocol_sessions] {
+            sessions.create(&tenant, &owner, Bytes::from_static(b"\0state"), hour).await.unwrap();
+        }
         stores.settings.store(&Key::of(&tenant, "colour"), Bytes::from_static(b"red"), None).await.unwrap();
         stores.leases.acquire("work", hour).await.unwrap().unwrap();
         write(&stores, "greeting", b"hello").await;

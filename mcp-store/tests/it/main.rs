@@ -32,6 +32,7 @@ async fn fresh() -> Fresh {
     config.cache_bytes = 1024 * 1024;
     config.secret_keys = vec![[1; 32]];
     config.file_caps = mcp_core::contract::files::CAPS;
+    config.protocol_sessions = mcp_core::contract::sessions::ROOM;
     let stores = mcp_store::open(&config).await.unwrap();
     Fresh::new(stores, clock).keeping(folder)
 }

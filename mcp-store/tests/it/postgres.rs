@@ -25,6 +25,7 @@ async fn fresh() -> Fresh {
     config.secret_keys = vec![[1; 32]];
     config.files_url = Some(format!("file:{}/files", folder.path().display()));
     config.file_caps = mcp_core::contract::files::CAPS;
+    config.protocol_sessions = mcp_core::contract::sessions::ROOM;
     let database = url.rsplit('/').next().unwrap().to_owned();
     let age = move |time: Duration| {
         let moments = [("mcp_leases", "until"), ("mcp_replicas", "until"), ("mcp_claims", "at"), ("mcp_runs", "due")];

@@ -53,6 +53,7 @@ impl Replica {
         config.cache_bytes = 256 * 1024;
         config.redis_url = Some(redis.to_owned());
         config.redis_deadline = deadline;
+        config.protocol_sessions = mcp_core::contract::sessions::ROOM;
         let stores = mcp_store::open(&config).await.unwrap();
         Self { stores, clock, folder }
     }

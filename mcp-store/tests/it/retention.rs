@@ -72,7 +72,9 @@ impl House {
             assert!(stores.threads.append(&tenant(), &owner, thread, &message).await.unwrap());
             stores.notes.write(&tenant(), &owner, &n.to_string(), "written").await.unwrap();
         }
-        stores.sessions.create(&tenant(), &owner, "{}".into(), Duration::from_secs(60)).await.unwrap();
+        for sessions in [&stores.sessions, &stores.protocol_sessions] {
+            sessions.create(&tenant(), &owner, "{}".into(), Duration::from_secs(60)).await.unwrap();
+        }
     }
 
     async fn count(&self, sql: &str) -> i64 {
@@ -130,11 +132,12 @@ async fn somebody_is_forgotten_and_the_audit_chain_proves_it() {
         let many = u64::from(MANY);
         // A thread with its messages.
         let some: Vec<_> = forgotten.into_iter().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(some, [("calls", many), ("messages", many + 1), ("notes", many), ("sessions", 1)]);
+        let sessions = [("sessions", 1), ("protocol_sessions", 1)];
+        assert_eq!(some, [&[("calls", many), ("messages", many + 1), ("notes", many)][..], &sessions].concat());
         assert_eq!(house.whole("ada").await, [0; 3]);
         assert_eq!(house.whole("bob").await, [MANY as usize; 3]);
         assert_eq!(house.verify().await, (many, many));
-        for table in ["mcp_threads", "mcp_sessions"] {
+        for table in ["mcp_threads", "mcp_sessions", "mcp_protocol_sessions"] {
             assert_eq!(house.count(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
         }
         let again = forget(&house.stores, &tenant(), &Principal::from("ada")).await.unwrap();
@@ -187,14 +190,20 @@ async fn a_session_that_has_ended_goes_and_others_stay() {
         house.clock.advance(Duration::from_secs(60));
         house.fill("bob").await;
         // Whoever begins one removes a few that have ended.
-        let ended = house.count("SELECT count(*) FROM mcp_sessions").await;
-        assert_eq!(ended, 1);
+        let rooms = ["sessions", "protocol_sessions"];
+        let count = async |room: &str| house.count(&format!("SELECT count(*) FROM mcp_{room}")).await;
+        let expire = async |room: &str| {
+            let sessions = house.stores.records.iter().find(|records| records.kind() == room).unwrap();
+            sessions.expire(Keep::default(), 500).await.unwrap()
+        };
         house.clock.advance(Duration::from_secs(59));
-        let sessions = house.stores.records.iter().find(|records| records.kind() == "sessions").unwrap();
-        assert_eq!(sessions.expire(Keep::default(), 500).await.unwrap(), 0);
+        for room in rooms {
+            assert_eq!((count(room).await, expire(room).await), (1, 0), "{room}");
+        }
         house.clock.advance(Duration::from_secs(1));
-        assert_eq!(sessions.expire(Keep::default(), 500).await.unwrap(), 1);
-        assert_eq!(house.count("SELECT count(*) FROM mcp_sessions").await, 0);
+        for room in rooms {
+            assert_eq!((expire(room).await, count(room).await), (1, 0), "{room}");
+        }
     })
     .await;
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use mcp_core::Stores;
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::simulated::SimulatedClock;
-use mcp_core::store::sessions::MOST;
+use mcp_core::store::sessions::SessionRoom;
 use mcp_store::StoreConfig;
 use mcp_store::test_servers::PostgresServer;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::url;
 
+const MOST: u32 = SessionRoom::APPLICATION.of_owner;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Stores, their clock, and a way past them.
@@ -74,7 +75,7 @@ async fn of_many_that_one_owner_creates_at_once_no_more_stay_than_may() {
         let created = join_all((0..MANY).map(|_| opened.create("ada"))).await;
         assert_eq!(created.len(), MANY);
         // Two that are created at the same moment may each put out the other, so that there is room for one more.
-        let (tenant, most) = (Tenant::from("a"), usize::from(MOST));
+        let (tenant, most) = (Tenant::from("a"), MOST as usize);
         let of = async |owner: &str| opened.stores.sessions.list(&tenant, &Principal::from(owner)).await.unwrap().len();
         let (adas, bobs, rows) = (of("ada").await, of("bob").await, opened.rows().await);
         assert_eq!((bobs, rows), (1, i64::try_from(adas).unwrap() + 1), "{url}");

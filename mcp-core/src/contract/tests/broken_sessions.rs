@@ -10,8 +10,9 @@ use crate::caller::{Principal, Tenant};
 use crate::clock::simulated::SimulatedClock;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::Fresh;
+use crate::contract::sessions::ROOM;
 use crate::memory::lock;
-use crate::store::sessions::{MOST, Saved, SessionInfo, Sessions, StoredSession, check_size, new_handle, new_version};
+use crate::store::sessions::{Saved, SessionInfo, Sessions, StoredSession, check_size, new_handle, new_version};
 use crate::store::{StoreError, Stores};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +44,11 @@ enum Flaw {
     HasNoBound,
     OldestGoes,
     BoundsAllTogether,
+    HasNoBoundInAll,
+    OldestOfAllGoes,
+    OwnersOwnGoes,
+    BoundsEachTenant,
+    OneRoom,
     CreatedFirst,
     UsedLastLast,
     CountsNoBytes,
@@ -67,7 +73,10 @@ struct Kept {
 fn broken(flaw: Flaw) -> Fresh {
     let clock = SimulatedClock::new();
     let mut stores = Stores::in_memory(Arc::new(clock.clone()));
-    stores.sessions = Arc::new(Broken { flaw, clock: clock.clone(), kept: Mutex::default() });
+    stores.protocol_sessions = Arc::new(Broken { flaw, clock: clock.clone(), kept: Mutex::default() });
+    if flaw == Flaw::OneRoom {
+        stores.sessions = stores.protocol_sessions.clone();
+    }
     Fresh::new(stores, clock)
 }
 
@@ -108,6 +117,24 @@ impl Broken {
     }
 }
 
+/// Of more than `most` that count, removes the one that is idle longest, or the oldest, of those that may go.
+fn remove_surplus(
+    all: &mut Vec<Kept>,
+    most: u32,
+    oldest: bool,
+    counts: impl Fn(&Kept) -> bool,
+    may_go: impl Fn(&Kept) -> bool,
+) {
+    if all.iter().filter(|kept| counts(kept)).count() <= most as usize {
+        return;
+    }
+    let goes = all.iter().enumerate().filter(|(_, kept)| may_go(kept));
+    let goes = goes.min_by_key(|(place, kept)| if oldest { kept.number } else { *place });
+    if let Some((place, _)) = goes {
+        all.remove(place);
+    }
+}
+
 #[async_trait]
 impl Sessions for Broken {
     async fn create(
@@ -132,16 +159,16 @@ impl Sessions for Broken {
         }
         let idle = if self.is(Flaw::OneIdleLifetime) { Duration::from_secs(60) } else { idle };
         all.push(Kept { owner: owner.clone(), session: stored, created: now, used: now, idle, number });
-        let counts = |kept: &Kept| kept.owner == owner || self.is(Flaw::BoundsAllTogether);
-        if all.iter().filter(|kept| counts(kept)).count() > usize::from(MOST) && !self.is(Flaw::HasNoBound) {
-            let own = all.iter().enumerate().filter(|(_, kept)| counts(kept));
-            let goes = match self.flaw {
-                Flaw::OldestGoes => own.min_by_key(|(_, kept)| kept.number),
-                _ => own.min_by_key(|(place, _)| *place),
-            };
-            if let Some((place, _)) = goes {
-                all.remove(place);
-            }
+        let is_own = |kept: &Kept| kept.owner == owner;
+        if !self.is(Flaw::HasNoBound) {
+            let counts = |kept: &Kept| is_own(kept) || self.is(Flaw::BoundsAllTogether);
+            remove_surplus(&mut all, ROOM.of_owner, self.is(Flaw::OldestGoes), counts, counts);
+        }
+        if !self.is(Flaw::HasNoBoundInAll) {
+            let tenant = |owner: &str| owner.split(' ').next().map(str::to_owned);
+            let counts = |kept: &Kept| !self.is(Flaw::BoundsEachTenant) || tenant(&kept.owner) == tenant(&owner);
+            let may_go = |kept: &Kept| counts(kept) && (!self.is(Flaw::OwnersOwnGoes) || is_own(kept));
+            remove_surplus(&mut all, ROOM.in_all, self.is(Flaw::OldestOfAllGoes), counts, may_go);
         }
         Ok(session)
     }
@@ -255,5 +282,12 @@ super::each_case_fails! {
     a_handle_cannot_be_guessed: [Flaw::CountsHandles, Flaw::ShortHandles],
     a_session_is_small: [Flaw::TakesAnySize, Flaw::RefusedYetSaved],
     an_owner_has_few_sessions: [Flaw::HasNoBound, Flaw::OldestGoes, Flaw::BoundsAllTogether],
+    there_are_few_sessions_in_all: [
+        Flaw::HasNoBoundInAll,
+        Flaw::OldestOfAllGoes,
+        Flaw::OwnersOwnGoes,
+        Flaw::BoundsEachTenant,
+    ],
+    rooms_are_apart: [Flaw::OneRoom],
     a_list_shows_the_last_used_first: [Flaw::UsedLastLast, Flaw::CreatedFirst, Flaw::CountsNoBytes],
 }

@@ -12,10 +12,10 @@ async fn what_is_run_twice_does_no_harm() {
     let clock = Arc::new(SimulatedClock::new());
     let redis =
         Redis::open(Address::parse(&server.url(), None).unwrap(), Duration::from_secs(5), clock.clone()).await.unwrap();
-    let sessions = RedisSessions::new(redis, clock);
+    let sessions = RedisSessions::new(redis, clock, SessionRoom::PROTOCOL);
     let (tenant, owner, idle) = (Tenant::from("a"), Principal::from("p"), 60_000_u64);
     for _ in 0..2 {
-        sessions.run::<()>(CREATE, &tenant, &owner, "handle", (&b"old"[..], 1, idle, MOST)).await.unwrap();
+        sessions.run::<()>(CREATE, &tenant, &owner, "handle", (&b"old"[..], 1, idle, 10, 10)).await.unwrap();
     }
     assert_eq!(sessions.list(&tenant, &owner).await.unwrap().len(), 1);
     let save = async |new: u64, value: &[u8]| {

@@ -10,7 +10,7 @@ use crate::sql::sessions::SqlSessions;
 #[async_trait]
 impl Records for SqlSessions {
     fn kind(&self) -> &'static str {
-        "sessions"
+        self.name()
     }
 
     async fn expire(&self, _: Keep, batch: u16) -> Result<u64, StoreError> {

@@ -24,8 +24,13 @@ async fn what_was_there_is_there_again() {
         assert_eq!(calls, filled.stores.history.calls(&tenant, &CallQuery::default()).await.unwrap());
         assert_eq!(calls.len(), 2);
         assert_eq!(stores.notes.search(&tenant, &owner, "APPLES", 10).await.unwrap().len(), 1, "words are found again");
-        let sessions = stores.sessions.list(&tenant, &owner).await.unwrap();
-        assert_eq!(sessions, filled.stores.sessions.list(&tenant, &owner).await.unwrap());
+        for (restored, before) in
+            [(&stores.sessions, &filled.stores.sessions), (&stores.protocol_sessions, &filled.stores.protocol_sessions)]
+        {
+            let sessions = restored.list(&tenant, &owner).await.unwrap();
+            assert_eq!(sessions, before.list(&tenant, &owner).await.unwrap());
+            assert_eq!(sessions.len(), 1);
+        }
         let setting = stores.settings.load(&Key::of(&tenant, "colour")).await.unwrap().unwrap();
         assert_eq!(&*setting.value, b"red");
         let file = stores.files.as_ref().unwrap().read(&tenant, &owner, "greeting", None).await.unwrap().unwrap();

@@ -111,7 +111,7 @@ async fn a_list_that_was_put_out_is_made_again_as_its_sessions_are_used() {
     let replica = Replica::on(&server).await;
     let (one, other) = (replica.create(LONG).await, replica.create(LONG).await);
     let mut past = commands(&server.url());
-    let deleted: usize = redis::cmd("DEL").arg("mcp:session:list:1:a:ada").query(&mut past).unwrap();
+    let deleted: usize = redis::cmd("DEL").arg("mcp:session:list:1:a:3:ada:").query(&mut past).unwrap();
     assert_eq!(deleted, 1);
     assert_eq!(replica.handles().await.unwrap(), [""; 0]);
     assert!(replica.load(&one.handle).await.unwrap().is_some());
@@ -127,7 +127,7 @@ async fn no_session_is_idle_for_ever() {
     let replica = Replica::on(&server).await;
     let session = replica.create(Duration::MAX).await;
     let mut past = commands(&server.url());
-    for key in [format!("mcp:session:value:1:a:3:ada:{}", session.handle), "mcp:session:list:1:a:ada".to_owned()] {
+    for key in [format!("mcp:session:value:1:a:3:ada:{}", session.handle), "mcp:session:list:1:a:3:ada:".to_owned()] {
         let seconds: i64 = redis::cmd("TTL").arg(&key).query(&mut past).unwrap();
         assert!((364 * 24 * 60 * 60..=365 * 24 * 60 * 60).contains(&seconds), "{key}: {seconds}");
     }
