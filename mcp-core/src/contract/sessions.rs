@@ -1,4 +1,4 @@
-//! What [`Sessions`](crate::store::sessions::Sessions) promises.
+//! What [`Sessions`] promises.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
