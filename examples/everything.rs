@@ -1,9 +1,11 @@
 //! A server that has one of everything: what the official conformance suite calls, and by what names, written against the public
 //! API alone. `scripts/conformance` runs it.
 //!
-//! `SERVED_BY` chooses what it is served by: `actix` (if nothing is said) or `axum`.
+//! `SERVED_BY` chooses what it is served by: `actix` (if nothing is said), `axum`, or `bundled`, the bundled server with its
+//! configuration and storage.
 
 mod everything {
+    pub mod asking;
     pub mod contents;
     pub mod prompts;
     pub mod resources;
@@ -15,25 +17,31 @@ mod everything {
 mod host_axum;
 
 use actix_web::{App, HttpServer, web};
-use everything::{contents, prompts, resources, schemas, speaking};
-use mcp_core::{BuildError, Endpoint, Server, ServerBuilder};
+use everything::{asking, contents, prompts, resources, schemas, speaking};
+use mcp_core::{Endpoint, Server, ServerBuilder};
+use mcp_http::Config;
 use tokio::net::TcpListener;
 
 /// A picture of one pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
 
-fn server() -> Result<Server, BuildError> {
-    let builder = Server::builder("everything", "1.0.0").instructions("Has one of everything.");
-    let parts: [fn(ServerBuilder) -> ServerBuilder; 5] =
-        [contents::add, speaking::add, schemas::add, resources::add, prompts::add];
-    parts.into_iter().fold(builder, |builder, add| add(builder)).build()
+fn add(builder: ServerBuilder) -> ServerBuilder {
+    let builder = builder.instructions("Has one of everything.");
+    let parts: [fn(ServerBuilder) -> ServerBuilder; 6] =
+        [contents::add, speaking::add, schemas::add, asking::add, resources::add, prompts::add];
+    parts.into_iter().fold(builder, |builder, add| add(builder))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let endpoint = Endpoint::new(server()?);
+    let served_by = std::env::var("SERVED_BY").unwrap_or_default();
+    if served_by == "bundled" {
+        mcp_http::bundled(Config::load()?).await?.server(add).run().await?;
+        return Ok(());
+    }
+    let endpoint = Endpoint::new(add(Server::builder("everything", "1.0.0")).build()?);
     let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
-    if std::env::var("SERVED_BY").is_ok_and(|shell| shell == "axum") {
+    if served_by == "axum" {
         host_axum::serve(TcpListener::bind(("127.0.0.1", port)).await?, endpoint).await?;
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_core::{Context, LogLevel, NoInput, Progress, ServerBuilder, ToolError, tool_fn};
+use mcp_core::{Change, Context, LogLevel, NoInput, Progress, ServerBuilder, ToolError, tool_fn};
 
 async fn with_logging(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
     cx.log(LogLevel::Info, "Tool execution started");
@@ -26,9 +26,21 @@ async fn with_progress(_: NoInput, cx: Context) -> Result<&'static str, ToolErro
     Ok("Tool with progress executed successfully")
 }
 
+async fn trigger_tool_change(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.announce(&Change::Tools).await?;
+    Ok("The list of tools may have changed")
+}
+
+async fn trigger_prompt_change(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.announce(&Change::Prompts).await?;
+    Ok("The list of prompts may have changed")
+}
+
 pub fn add(builder: ServerBuilder) -> ServerBuilder {
     builder
         .tool(tool_fn("test_tool_with_logging", "Logs three lines.", with_logging).read_only())
         .tool(tool_fn("test_logging_tool", "Logs a line.", logging).read_only())
         .tool(tool_fn("test_tool_with_progress", "Tells how far it has come.", with_progress).read_only())
+        .tool(tool_fn("test_trigger_tool_change", "Tells that the tools have changed.", trigger_tool_change))
+        .tool(tool_fn("test_trigger_prompt_change", "Tells that the prompts have changed.", trigger_prompt_change))
 }

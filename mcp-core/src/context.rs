@@ -6,11 +6,15 @@ pub(crate) mod outbox;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ask::dialogue::{Dialogue, Partner};
 use crate::caller::Caller;
+use crate::changes::Change;
 use crate::clock::Clock;
 use crate::server::{CallError, Server};
 use crate::store::ledger::CallId;
@@ -27,7 +31,11 @@ pub use session::Session;
 
 /// What one call may know and do. Cheap to clone; it may outlive the call, which it then no longer reaches.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context {
+    inner: Arc<Inner>,
+    /// What the keys of questions begin with.
+    prefix: Option<Arc<str>>,
+}
 
 pub(crate) struct Inner {
     pub(crate) server: Server,
@@ -36,6 +44,12 @@ pub(crate) struct Inner {
     /// The call in which this one was made.
     pub(crate) parent: Option<Context>,
     pub(crate) cancellation: Cancellation,
+    /// How many calls were made within it.
+    made: AtomicU32,
+    /// Whether other calls may be given its result.
+    is_cached: bool,
+    /// Only where the client can be asked something.
+    pub(crate) dialogue: Option<Dialogue>,
     /// Only where it was sent under one.
     pub(crate) key: Option<Box<Key>>,
     /// Only where the client listens.
@@ -46,19 +60,66 @@ pub(crate) struct Inner {
 const MAX_DEPTH: usize = 16;
 
 impl Context {
-    pub(crate) fn new(server: Server, caller: Caller, key: Option<Box<Key>>, outbox: Option<Arc<Outbox>>) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        caller: Caller,
+        key: Option<Box<Key>>,
+        outbox: Option<Arc<Outbox>>,
+        dialogue: Option<Dialogue>,
+    ) -> Self {
         let id = server.new_call_id();
-        Self(Arc::new(Inner { server, caller, id, parent: None, cancellation: Cancellation::default(), key, outbox }))
+        let cancellation = Cancellation::default();
+        let made = AtomicU32::new(0);
+        let inner =
+            Inner { server, caller, id, parent: None, cancellation, made, is_cached: false, dialogue, key, outbox };
+        Self { inner: Arc::new(inner), prefix: None }
+    }
+
+    /// Runs the call itself: it ends with its questions where nobody has answered them. One within another goes no further either, and
+    /// leaves that to the outer one.
+    pub(crate) async fn drive<T>(&self, call: impl Future<Output = Result<T, ToolError>>) -> Result<T, ToolError> {
+        match &self.inner.dialogue {
+            Some(dialogue) => dialogue.drive(self, call).await,
+            None => call.await,
+        }
+    }
+
+    /// The one who can be asked in this call.
+    pub(crate) fn dialogue(&self) -> Option<Partner<'_>> {
+        let mut root = self;
+        while let Some(outer) = &root.inner.parent {
+            // Results that are kept for other calls hold for them all, whatever their clients would answer.
+            if root.inner.is_cached {
+                return None;
+            }
+            root = outer;
+        }
+        root.inner.dialogue.as_ref().map(|dialogue| dialogue.partner(root))
+    }
+
+    /// For how long the call has waited for answers, whose time is not its own.
+    pub(crate) fn paused(&self) -> Duration {
+        let outer = self.inner.parent.as_ref().map_or(Duration::ZERO, Self::paused);
+        outer + self.inner.dialogue.as_ref().map_or(Duration::ZERO, Dialogue::paused)
+    }
+
+    pub(crate) fn key_prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or_default()
+    }
+
+    /// The same call, with keys that begin with one more word.
+    pub(crate) fn within(&self, word: &str) -> Self {
+        Self { inner: self.inner.clone(), prefix: Some(format!("{}{word}", self.key_prefix()).into()) }
     }
 
     /// Who calls.
     pub fn caller(&self) -> &Caller {
-        &self.0.caller
+        &self.inner.caller
     }
 
     /// The id under which the call is recorded and logged.
     pub fn call_id(&self) -> CallId {
-        self.0.id
+        self.inner.id
     }
 
     /// What names the effect of this call, and of no other call, tool or caller: at most 43 characters. It is the same in each attempt
@@ -66,26 +127,26 @@ impl Context {
     /// call makes. A tool that writes its effect under this name, so that a second attempt finds it written, has the effect exactly
     /// once. Where no key was sent, each call has a name of its own.
     pub fn key(&self) -> String {
-        match &self.0.key {
+        match &self.inner.key {
             Some(key) => key.effect().to_owned(),
-            None => self.0.id.to_string(),
+            None => self.inner.id.to_string(),
         }
     }
 
     /// The key by which the call's result is kept.
     pub(crate) fn kept_key(&self) -> Option<&Key> {
-        self.0.key.as_deref().filter(|key| key.is_kept)
+        self.inner.key.as_deref().filter(|key| key.is_kept)
     }
 
     /// The server's clock.
     pub fn clock(&self) -> &dyn Clock {
-        self.0.server.clock()
+        self.inner.server.clock()
     }
 
     /// Tells the client how far the call has come, if it asked to be told. It never waits: where the client reads more slowly
     /// than this is called, it is told the latest. What does not go forward is not sent (basic/utilities/progress).
     pub fn progress(&self, progress: Progress) {
-        if let Some(outbox) = &self.0.outbox {
+        if let Some(outbox) = &self.inner.outbox {
             outbox.progress(progress);
         }
     }
@@ -93,21 +154,32 @@ impl Context {
     /// Sends the client a line of log, if it asked for lines of this level. It never waits: of a client that reads too slowly,
     /// the oldest lines are dropped (server/utilities/logging).
     pub fn log(&self, level: LogLevel, data: impl serde::Serialize) {
-        if let Some(outbox) = self.0.outbox.as_ref().filter(|outbox| outbox.wants(level)) {
+        if let Some(outbox) = self.inner.outbox.as_ref().filter(|outbox| outbox.wants(level)) {
             outbox.log(level, &data);
         }
     }
 
+    /// Tells the clients of this caller's tenant that listen for it, on every replica, that something has changed.
+    ///
+    /// Cancel safe: a dropped future has told all of them or nobody.
+    ///
+    /// # Errors
+    /// [`ToolError::Unavailable`]: some may not have been told. A tool that has done its work may well ignore it: it is a hint.
+    pub async fn announce(&self, change: &Change) -> Result<(), ToolError> {
+        let told = self.inner.server.changes().tell(Some(self.caller().tenant()), change).await;
+        told.map_err(|error| ToolError::Unavailable(Box::new(error)))
+    }
+
     /// Whether the call should end: its client left, or its time is over.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancellation.is_set() || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+        self.inner.cancellation.is_set() || self.inner.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// Completes when the call should end; the future of a tool that is not read-only goes on for a grace, and is dropped then.
     ///
     /// Cancel safe.
     pub async fn cancelled(&self) {
-        self.0.cancellation.cancelled().await;
+        self.inner.cancellation.cancelled().await;
     }
 
     /// Calls another tool for the same caller, within this call's time. It is checked and recorded as every call is; under a key, where
@@ -118,26 +190,37 @@ impl Context {
     /// # Errors
     /// Those of the other tool; [`ToolError::Failed`] where there is no such tool, or 16 calls are inside of one another.
     pub async fn call(&self, tool: &str, arguments: Arguments) -> Result<ToolOutput, ToolError> {
-        let ancestors = std::iter::successors(Some(self), |cx| cx.0.parent.as_ref()).count();
+        let ancestors = std::iter::successors(Some(self), |cx| cx.inner.parent.as_ref()).count();
         if ancestors >= MAX_DEPTH {
             return Err(ToolError::failed(format!(
                 "{MAX_DEPTH} calls are inside of one another; {tool} is not called"
             )));
         }
-        let Inner { server, caller, outbox, .. } = &*self.0;
+        let Inner { server, caller, outbox, made, .. } = &*self.inner;
         let offered = server.find_tool(tool).map_err(|unknown: CallError| ToolError::failed(unknown.to_string()))?;
         let is_kept = offered.spec().policy.deduplicated;
-        let key =
-            self.0.key.as_ref().map(|key| key.inner(caller, tool, &arguments, is_kept).map(Box::new)).transpose()?;
-        let cx = Self(Arc::new(Inner {
+        let key = self
+            .inner
+            .key
+            .as_ref()
+            .map(|key| key.inner(caller, tool, &arguments, is_kept).map(Box::new))
+            .transpose()?;
+        let nth = made.fetch_add(1, Ordering::Relaxed);
+        let inner = Inner {
             server: server.clone(),
             caller: caller.clone(),
             id: server.new_call_id(),
             parent: Some(self.clone()),
             cancellation: Cancellation::default(),
+            made: AtomicU32::new(0),
+            is_cached: offered.cache().is_some(),
+            dialogue: None,
             key,
             outbox: outbox.clone(),
-        }));
+        };
+        // The same in each run, as long as the tool calls the same.
+        let prefix = format!("{}{tool}.{nth}/", self.key_prefix());
+        let cx = Self { inner: Arc::new(inner), prefix: Some(prefix.into()) };
         pipeline::run(offered, arguments, cx).await.map_err(|failure| failure.error)
     }
 
@@ -158,6 +241,6 @@ impl Context {
     }
 
     pub(crate) fn inner(&self) -> &Inner {
-        &self.0
+        &self.inner
     }
 }

@@ -4,13 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::ask::dialogue::Dialogue;
+use crate::ask::in_place::{Answers, InPlace};
+use crate::ask::rounds::InRounds;
 use crate::call::Call;
 use crate::caller::Caller;
-use crate::context::Outbox;
+use crate::capability::ClientCapabilities;
+use crate::context::key::Key;
+use crate::context::{Context, LogLevel, Outbox};
 use crate::endpoint::head::Head;
-use crate::jsonrpc::{self, Request};
+use crate::jsonrpc::reader::Raw;
+use crate::jsonrpc::{self, Params, Request};
 use crate::protocol::encoding::{Encoded, Encoding};
-use crate::protocol::errors::RpcError;
+use crate::protocol::errors::{RpcError, invalid};
+use crate::protocol::listen::Filter;
 use crate::protocol::{completion, discover, list, prompts, resources, tools};
 use crate::server::Server;
 use crate::tool::pipeline::Finished;
@@ -25,29 +32,98 @@ pub(crate) enum Reply {
     Refused(Option<String>, RpcError),
     /// A call of a tool that can begin.
     Call(String, Call<Finished>, Option<Arc<Outbox>>),
+    /// A client that listens.
+    Listen(String, Caller, Filter),
     /// What else may take its time: it only reads.
     Read(String, Call<Encoded>, Option<Arc<Outbox>>),
 }
+
+/// A request on its way to its method.
+pub(crate) struct Exchange<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) caller: Caller,
+    pub(crate) encoding: Encoding,
+    /// What came before the body, where it came by HTTP.
+    pub(crate) head: Option<&'a dyn Head>,
+    pub(crate) body: &'a Bytes,
+    /// How a client of the older era is spoken to, of which more is known than its request says.
+    pub(crate) speech: Option<Speech>,
+}
+
+/// How a client of the older era is spoken to while its request is answered.
+pub(crate) struct Speech {
+    pub(crate) client: ClientCapabilities,
+    pub(crate) level: Option<LogLevel>,
+    pub(crate) answers: Arc<Answers>,
+}
+
+impl Exchange<'_> {
+    /// Where a request speaks before it ends: only where its client listens.
+    pub(crate) fn outbox(&self, params: &Params<'_>) -> Result<Option<Arc<Outbox>>, RpcError> {
+        let meta = params.meta.as_ref();
+        let token = match meta.and_then(|meta| meta.progress_token) {
+            None => None,
+            Some(raw) if jsonrpc::is_id(raw) => Some(raw.get().to_owned()),
+            Some(_) => return Err(invalid("`params._meta.progressToken` must be a string or an integer")),
+        };
+        let level = match (self.encoding, meta.and_then(|meta| meta.log_level)) {
+            (Encoding::Modern, Some(raw)) => Some(log_level(raw).ok_or_else(|| {
+                invalid(format!("`params._meta[\"io.modelcontextprotocol/logLevel\"]` must be {LEVELS}"))
+            })?),
+            (Encoding::Modern, None) => None,
+            (Encoding::Legacy, _) => self.speech.as_ref().and_then(|speech| speech.level),
+        };
+        let listens = token.is_some() || level.is_some() || self.speech.is_some();
+        Ok(listens.then(|| Arc::new(Outbox::new(token, level))))
+    }
+
+    /// What the call of this request may know and do.
+    pub(crate) fn context(
+        self,
+        params: &Params<'_>,
+        key: Option<Box<Key>>,
+        outbox: Option<Arc<Outbox>>,
+        may_ask: bool,
+    ) -> Result<Context, RpcError> {
+        let dialogue = match (self.encoding, self.speech, &outbox) {
+            _ if !may_ask => None,
+            (Encoding::Modern, _, _) => Some(Dialogue::Rounds(InRounds::new(params, self.body)?)),
+            (Encoding::Legacy, Some(speech), Some(outbox)) => Some(Dialogue::InPlace(InPlace::new(
+                speech.client,
+                outbox.clone(),
+                speech.answers,
+                self.server.shared_clock(),
+            ))),
+            (Encoding::Legacy, ..) => None,
+        };
+        let cx = Context::new(self.server.clone(), self.caller, key, outbox, dialogue);
+        if let Some(Dialogue::Rounds(rounds)) = &cx.inner().dialogue {
+            rounds.open(params, &cx)?;
+        }
+        Ok(cx)
+    }
+}
+
+/// The level of that name.
+pub(crate) fn log_level(raw: Raw<'_>) -> Option<LogLevel> {
+    raw.string().as_deref().and_then(LogLevel::from_name)
+}
+
+/// What a level may be.
+pub(crate) const LEVELS: &str = "one of debug, info, notice, warning, error, critical, alert, emergency";
 
 /// An error, and the id of the request that it answers.
 pub(crate) type Refused = (Option<String>, RpcError);
 
 /// Does what a request asks for.
-pub(crate) fn dispatch(
-    server: &Server,
-    request: Request<'_>,
-    caller: Caller,
-    encoding: Encoding,
-    head: &dyn Head,
-    body: &Bytes,
-) -> Result<Reply, Refused> {
+pub(crate) fn dispatch(request: Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
+    let (server, encoding) = (exchange.server, exchange.encoding);
     let (id, params) = (request.id.as_json(), &request.params);
     let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);
     let reply = match &*request.method {
         "server/discover" => Ok(Reply::Message(discover::discover(server, encoding, id))),
         "tools/list" => list::list(server, server.tools(), "tools", encoding, id, params).map(Reply::Message),
-        "tools/call" => tools::call(server, params, caller, encoding, head, body)
-            .map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox)),
+        "tools/call" => tools::call(exchange, params).map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox)),
         "resources/list" if server.has_resources() => {
             list::list(server, server.resources(), "resources", encoding, id, params).map(Reply::Message)
         }
@@ -55,13 +131,16 @@ pub(crate) fn dispatch(
             let templates = server.resource_templates();
             list::list(server, templates, "resourceTemplates", encoding, id, params).map(Reply::Message)
         }
-        "resources/read" if server.has_resources() => resources::read(server, params, caller, encoding, id).map(read),
+        "resources/read" if server.has_resources() => resources::read(exchange, params, id).map(read),
         "prompts/list" if server.has_prompts() => {
             list::list(server, server.prompts(), "prompts", encoding, id, params).map(Reply::Message)
         }
-        "prompts/get" if server.has_prompts() => prompts::get(server, params, caller, encoding, id).map(read),
+        "prompts/get" if server.has_prompts() => prompts::get(exchange, params, id).map(read),
         "completion/complete" if server.has_prompts() || server.has_resources() => {
-            completion::complete(server, params, caller, encoding, id).map(|complete| read((complete, None)))
+            completion::complete(exchange, params, id).map(|complete| read((complete, None)))
+        }
+        "subscriptions/listen" if encoding == Encoding::Modern => {
+            Filter::read(params, server).map(|filter| Reply::Listen(id.to_owned(), exchange.caller, filter))
         }
         method => Err(unknown_method(method, encoding)),
     };

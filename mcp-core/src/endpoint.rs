@@ -14,11 +14,12 @@ use bytes::Bytes;
 
 use crate::caller::{Authenticate, Caller, KeyOrLoopback};
 use crate::context::Outbox;
-use crate::dispatch::{self, Reply};
+use crate::dispatch::{self, Exchange, Reply};
 use crate::jsonrpc::{self, Message};
 use crate::legacy;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
+use crate::protocol::listen::Subscription;
 use crate::protocol::version::Era;
 use crate::server::Server;
 use answer::{Answer, Refusal};
@@ -163,6 +164,12 @@ impl Endpoint {
             Reply::Message(json) => Answer::json(200, json),
             Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
             Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox).answer(call).await,
+            Reply::Listen(id, caller, filter) => {
+                match Subscription::open(self.server.clone(), &caller, id.clone(), filter).await {
+                    Ok(subscription) => stream::listen(subscription, self.pacing.keep_alive),
+                    Err(error) => Answer::error(Some(&id), &error),
+                }
+            }
             Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox).answer(read).await,
         }
     }
@@ -197,7 +204,10 @@ impl Endpoint {
         let reply = match (era, message) {
             (Era::Modern, Message::Notification(_)) => Ok(Reply::Accepted),
             (Era::Modern, Message::Request(request)) => match rules::check(head, version, &request) {
-                Ok(()) => dispatch::dispatch(&self.server, request, caller, encoding, head, body),
+                Ok(()) => {
+                    let (server, head) = (&self.server, Some(head));
+                    dispatch::dispatch(request, Exchange { server, caller, encoding, head, body, speech: None })
+                }
                 Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
             },
             (Era::Legacy, message) => legacy::reply(&self.server, version, message, caller, head, body),

@@ -70,6 +70,12 @@ pub(crate) struct Params<'a> {
     pub(crate) reference: Option<Raw<'a>>,
     pub(crate) argument: Option<Raw<'a>>,
     pub(crate) context: Option<Raw<'a>>,
+    pub(crate) input_responses: Option<Raw<'a>>,
+    pub(crate) request_state: Option<Raw<'a>>,
+    pub(crate) notifications: Option<Raw<'a>>,
+    pub(crate) capabilities: Option<Raw<'a>>,
+    pub(crate) level: Option<Raw<'a>>,
+    pub(crate) request_id: Option<Raw<'a>>,
     pub(crate) protocol_version: Option<Raw<'a>>,
 }
 
@@ -125,6 +131,12 @@ impl<'a> Params<'a> {
                 "ref" => params.reference = Some(reader.value()?),
                 "argument" => params.argument = Some(reader.value()?),
                 "context" => params.context = Some(reader.value()?),
+                "inputResponses" => params.input_responses = Some(reader.value()?),
+                "requestState" => params.request_state = Some(reader.value()?),
+                "notifications" => params.notifications = Some(reader.value()?),
+                "capabilities" => params.capabilities = Some(reader.value()?),
+                "level" => params.level = Some(reader.value()?),
+                "requestId" => params.request_id = Some(reader.value()?),
                 "protocolVersion" => params.protocol_version = Some(reader.value()?),
                 _ => drop(reader.value()?),
             }
@@ -161,6 +173,8 @@ impl<'a> Meta<'a> {
 /// Why a body is no message; always HTTP 400.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault<'a> {
+    /// Whether it is a response, which a server that has asked takes.
+    pub(crate) is_response: bool,
     pub(crate) id: Option<Id<'a>>,
     pub(crate) code: i32,
     pub(crate) message: String,
@@ -174,7 +188,7 @@ pub(crate) const INTERNAL_ERROR: i32 = -32603;
 
 impl From<ReadError> for Fault<'_> {
     fn from(error: ReadError) -> Self {
-        Self { id: None, code: PARSE_ERROR, message: error.to_string() }
+        Self { is_response: false, id: None, code: PARSE_ERROR, message: error.to_string() }
     }
 }
 
@@ -186,7 +200,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
     reader.end()?;
     let id = envelope.id.map(Id::new);
     if let Some((code, message)) = wrong {
-        return Err(Fault { id: id.flatten(), code, message: message.to_owned() });
+        return Err(Fault { is_response: false, id: id.flatten(), code, message: message.to_owned() });
     }
     if id == Some(None) {
         return Err(invalid(None, "`id` must be a string or an integer; leave it out to send a notification"));
@@ -197,7 +211,13 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
     }
     let Some(method) = envelope.method else {
         return Err(if envelope.is_response {
-            invalid(id, "this is a JSON-RPC response; the server has asked nothing, send a request or a notification")
+            Fault {
+                is_response: true,
+                ..invalid(
+                    id,
+                    "this is a JSON-RPC response; the server has asked nothing, send a request or a notification",
+                )
+            }
         } else {
             invalid(id, "`method` is missing; name the method to call, such as \"tools/list\"")
         });
@@ -220,5 +240,5 @@ pub(crate) fn is_id(raw: Raw<'_>) -> bool {
 }
 
 fn invalid<'a>(id: Option<Id<'a>>, message: &str) -> Fault<'a> {
-    Fault { id, code: INVALID_REQUEST, message: message.to_owned() }
+    Fault { is_response: false, id, code: INVALID_REQUEST, message: message.to_owned() }
 }

@@ -1,10 +1,12 @@
 //! What only the older era has: the handshake of 2025-11-25 and before (2025-11-25, basic/lifecycle), without sessions. Every
 //! other method goes on to the same dispatch as the modern era's, with another encoding.
 
+pub(crate) mod peer;
+
 use bytes::Bytes;
 
 use crate::caller::Caller;
-use crate::dispatch::{self, Refused, Reply};
+use crate::dispatch::{self, Exchange, Refused, Reply};
 use crate::endpoint::head::{Head, Header};
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Message, Params};
@@ -36,16 +38,17 @@ pub(crate) fn reply(
     check_version(version).map_err(|error| (Some(id.to_owned()), error))?;
     match &*request.method {
         "ping" => Ok(Reply::Message(Encoding::Legacy.result(server, id, 0, |_| {}))),
-        _ => dispatch::dispatch(server, request, caller, Encoding::Legacy, head, body),
+        _ => {
+            let (encoding, head) = (Encoding::Legacy, Some(head));
+            dispatch::dispatch(request, Exchange { server, caller, encoding, head, body, speech: None })
+        }
     }
 }
 
 /// Agrees on a version: the one that is asked for, or else the newest of this era. No session is opened, so that any replica
 /// can answer what comes next.
-fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
-    let asked = params.protocol_version.and_then(Raw::string);
-    let version =
-        version::LEGACY.into_iter().find(|version| asked.as_deref() == Some(version)).unwrap_or(version::LEGACY[0]);
+pub(super) fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
+    let version = agreed(params);
     Encoding::Legacy.result(server, id, 256, |out| {
         out.extend_from_slice(b"\"protocolVersion\":\"");
         out.extend_from_slice(version.as_bytes());
@@ -55,6 +58,12 @@ fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
         out.extend_from_slice(&server.identity().implementation);
         discover::instructions(server, out);
     })
+}
+
+/// The version that a client asks for, or else the newest.
+fn agreed(params: &Params<'_>) -> &'static str {
+    let asked = params.protocol_version.and_then(Raw::string);
+    version::LEGACY.into_iter().find(|version| asked.as_deref() == Some(version)).unwrap_or(version::LEGACY[0])
 }
 
 /// A header that names no version of this era is refused; none at all means 2025-03-26, which had none.

@@ -26,6 +26,7 @@
 
 // The rooms, in the order in which a request meets them: the way in,
 pub mod caller;
+pub mod connection;
 pub mod endpoint;
 
 // the message and its era,
@@ -37,7 +38,9 @@ mod dispatch;
 pub mod protocol;
 
 // the call, and what outlives it,
+pub mod ask;
 mod call;
+pub mod capability;
 pub mod context;
 pub mod run;
 pub mod server;
@@ -45,6 +48,7 @@ pub mod tool;
 
 // what is offered beside tools, and what all of it is made of,
 pub mod catalog;
+pub mod changes;
 pub mod completion;
 pub mod content;
 pub mod prompt;
@@ -62,6 +66,7 @@ pub mod clock;
 mod json;
 pub mod measure;
 pub mod nearest;
+mod seal;
 pub mod spawn;
 #[cfg(feature = "tokio")]
 pub mod tokio_runtime;
@@ -74,8 +79,12 @@ pub use jsonrpc::judge;
 #[cfg(feature = "test")]
 pub mod test_client;
 
+pub use ask::{Elicited, Question, Root, Sampled, Sampling};
 pub use caller::{Authenticate, Caller, Challenge};
+pub use capability::{ClientCapabilities, ClientCapability};
+pub use changes::Change;
 pub use completion::{Completing, Completion};
+pub use connection::Connection;
 pub use content::{Annotations, Content, ResourceContents, ResourceLink, Role};
 pub use context::{Context, LogLevel, Progress, Session};
 pub use endpoint::Endpoint;

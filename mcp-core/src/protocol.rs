@@ -6,6 +6,7 @@ pub(crate) mod discover;
 pub(crate) mod encoding;
 pub(crate) mod errors;
 pub(crate) mod list;
+pub(crate) mod listen;
 pub(crate) mod prompts;
 pub(crate) mod resources;
 pub(crate) mod tools;

@@ -19,9 +19,10 @@ use tracing::Instrument;
 use crate::call::{Call, OnLeave};
 use crate::caller::Caller;
 use crate::catalog::Catalog;
+use crate::changes::{Change, Changes};
 use crate::clock::Clock;
-use crate::context::Context;
 use crate::context::key::Key;
+use crate::context::{Cancellation, Context};
 use crate::measure::ToolMeasures;
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
@@ -30,6 +31,7 @@ use crate::resource::OfferedResource;
 use crate::resource::template::UriTemplate;
 use crate::run::hints::Hints;
 use crate::run::{RunDesk, Work, Workers, WorkersConfig};
+use crate::seal::Seal;
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
@@ -77,6 +79,10 @@ struct Inner {
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
+    seal: Seal,
+    changes: Changes,
+    listeners: Arc<AtomicUsize>,
+    closing: Cancellation,
     measured: bool,
 }
 
@@ -97,6 +103,7 @@ pub(crate) struct Limits {
     pub(crate) max_output: usize,
     pub(crate) session_idle: Duration,
     pub(crate) page: usize,
+    pub(crate) listeners: usize,
 }
 
 impl Server {
@@ -194,7 +201,7 @@ impl Server {
     ) -> Result<ToolOutput, CallError> {
         let tool = self.find_tool(name)?;
         let key = key.map(|key| Box::new(Key::new(&caller, name, key.as_str())));
-        let cx = Context::new(self.clone(), caller, key, None);
+        let cx = Context::new(self.clone(), caller, key, None, None);
         Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
     }
 
@@ -261,6 +268,22 @@ impl Server {
         }
     }
 
+    /// Tells all clients that listen for it, on every replica, that something has changed. A hint: who listens looks.
+    ///
+    /// Cancel safe: a dropped future has told all of them or nobody.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: some may not have been told; [`StoreError::Refused`]: the URI is too long.
+    pub async fn announce(&self, change: &Change) -> Result<(), StoreError> {
+        self.0.changes.tell(None, change).await
+    }
+
+    /// Ends the streams of clients that listen, each with a result, and refuses new ones. Call it before [`Server::drain`], when the
+    /// server stops.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
     /// Completes when no call is under way, or after `limit`, and when all that ended are recorded, for which it waits as long
     /// again at the most. Then it leaves the replicas. Call it when no new ones come in.
     ///
@@ -320,6 +343,10 @@ impl Server {
         &self.0.keys
     }
 
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
     pub(crate) fn is_measured(&self) -> bool {
         self.0.measured
     }
@@ -350,6 +377,25 @@ impl Server {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.0.changes
+    }
+
+    pub(crate) fn closing(&self) -> &Cancellation {
+        &self.0.closing
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        self.0.clock.clone()
+    }
+
+    /// Counts a client that listens, until the guard is dropped; `None` where there are as many as there may be.
+    pub(crate) fn count_listener(&self) -> Option<ListenerGuard> {
+        let guard = ListenerGuard(self.0.listeners.clone());
+        let others = self.0.listeners.fetch_add(1, Ordering::AcqRel);
+        (others < self.0.limits.listeners).then_some(guard)
     }
 
     pub(crate) fn new_call_id(&self) -> CallId {
@@ -389,6 +435,15 @@ impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::AcqRel);
         self.0.ended.notify_waiters();
+    }
+}
+
+/// Counts one client as listening, as long as it lives.
+pub(crate) struct ListenerGuard(Arc<AtomicUsize>);
+
+impl Drop for ListenerGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

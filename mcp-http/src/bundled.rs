@@ -14,14 +14,14 @@ use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
 use mcp_core::store::audit::keep_anchored;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
-use mcp_core::{Endpoint, Server, ServerBuilder, Stores, Tool, tool};
+use mcp_core::{Caller, Endpoint, Server, ServerBuilder, Stores, Tool, tool};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
-use crate::{Metrics, docs, mount, rest, telemetry};
+use crate::{Metrics, docs, mount, rest, stdio, telemetry};
 
 pub(crate) use opened::{Opened, located, open, pending_migrations};
 
@@ -56,6 +56,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .clock(Arc::new(TokioClock::new()))
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))
         .stores(stores.clone())
+        .secret_keys(secret_keys.subkeys("mcp-core"))
         .measured()
         .timeout(config.call_timeout)
         .tool(tool::time::now())
@@ -157,6 +158,7 @@ impl Bundled {
         tracing::info!("stopping: no new requests; running calls may finish");
         let ended = async {
             // What is released now, other replicas go on with at once.
+            server.close();
             let (released, ()) = tokio::join!(workers.stop(config.stop_timeout), handle.stop(true));
             if released > 0 {
                 tracing::warn!(runs = released, "runs could not be released; they are gone on with after RUN_LEASE");
@@ -177,6 +179,28 @@ impl Bundled {
         // The workers have stopped; what they return has been told by `stop`.
         let _ = tokio::time::timeout(Duration::from_secs(1), running).await;
         Ok(())
+    }
+}
+
+impl Bundled {
+    /// Serves one client over the standard streams, until its end of them is closed, or until SIGTERM or SIGINT. Nothing is listened on, and
+    /// several such processes may share a database. The log must not go to the standard output.
+    ///
+    /// # Errors
+    /// [`StartError`] when a tool cannot be offered, or the streams break.
+    pub async fn run_stdio(self) -> Result<(), StartError> {
+        let Self { config, builder, stores, .. } = self;
+        let server = builder.build()?;
+        let workers = server.start_workers(workers(&config));
+        let served = tokio::select! {
+            served = stdio::serve(server.clone(), Caller::new("default", "local").with_role(Caller::ADMIN)) => served,
+            () = stop_signal() => Ok(()),
+        };
+        server.close();
+        workers.stop(config.stop_timeout).await;
+        server.drain(config.stop_timeout).await;
+        let _ = tokio::time::timeout(LAST_ANCHOR, stores.audit.anchor()).await;
+        Ok(served?)
     }
 }
 
@@ -280,6 +304,9 @@ pub enum StartError {
     /// A tool cannot be offered.
     #[error(transparent)]
     Build(#[from] mcp_core::BuildError),
+    /// The standard streams are broken.
+    #[error("the standard streams cannot be served: {0}")]
+    Streams(#[from] std::io::Error),
     /// A second signal came while running calls were finishing.
     #[error("interrupted before running calls had finished")]
     Interrupted,

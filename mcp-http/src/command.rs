@@ -14,7 +14,7 @@ mod serve;
 mod signature;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -146,11 +146,46 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let config = match &cli.common.config {
+/// The bundled server for one client, over the standard streams.
+#[derive(Parser)]
+#[command(name = "mcp-stdio", version)]
+struct StdioCli {
+    /// Read settings from this JSON file (else ./config.json, if there is one)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command line of `mcp-stdio`, and gives the exit code.
+pub fn run_stdio(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = StdioCli::parse_from(arguments);
+    let serve = || {
+        let config = load(cli.config.as_deref())?;
+        crate::log::init_on_stderr(&config);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let served = runtime.block_on(async { crate::bundled(config).await?.run_stdio().await });
+        // A thread that reads stdin may be left; nobody waits for it.
+        runtime.shutdown_background();
+        Ok(served?)
+    };
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let failure: Failure = failure;
+            failure.tell(false);
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<Config, Failure> {
+    Ok(match file {
         Some(file) => Config::load_file(file)?,
         None => Config::load()?,
-    };
+    })
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let config = load(cli.common.config.as_deref())?;
     let mut output = Output::open(cli.common.json, cli.common.output.as_deref())?;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),

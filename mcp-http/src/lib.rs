@@ -26,6 +26,7 @@ mod exchange;
 mod metrics;
 mod mount;
 mod rest;
+pub mod stdio;
 mod telemetry;
 
 #[cfg(feature = "bundled")]

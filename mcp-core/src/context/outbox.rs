@@ -69,7 +69,7 @@ impl LogLevel {
         Self::ALL.into_iter().find(|(_, own)| *own == name).map(|(level, _)| level)
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 }
@@ -88,6 +88,8 @@ struct Waiting {
     progress: Option<Progress>,
     told: Option<f64>,
     lines: VecDeque<Vec<u8>>,
+    /// What must not be lost: requests to the client. Each waits for its answer, so that they are few.
+    requests: Vec<Vec<u8>>,
     closed: bool,
 }
 
@@ -140,13 +142,24 @@ impl Outbox {
         }
     }
 
-    /// The notifications that wait, each as JSON text; lines before the progress.
+    /// Takes a request to the client.
+    pub(crate) fn send(&self, request: Vec<u8>) {
+        let mut waiting = lock(&self.waiting);
+        if !waiting.closed {
+            waiting.requests.push(request);
+            drop(waiting);
+            self.filled.notify_one();
+        }
+    }
+
+    /// The messages that wait, each as JSON text; lines before the progress.
     pub(crate) fn take(&self) -> Vec<Vec<u8>> {
         let mut waiting = lock(&self.waiting);
         let mut messages: Vec<_> = waiting.lines.drain(..).collect();
-        let progress = waiting.progress.take();
+        let (progress, requests) = (waiting.progress.take(), std::mem::take(&mut waiting.requests));
         drop(waiting);
         messages.extend(progress.map(|progress| self.encode(&progress)));
+        messages.extend(requests);
         messages
     }
 

@@ -18,8 +18,8 @@ use crate::tool::registry::OfferedTool;
 
 pub(super) const VERSION: &str = "mcp-protocol-version";
 
-/// Checks rows 4 to 7 of a request: `_meta`, the version header, the version, the routing headers.
-pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Request<'_>) -> Result<(), RpcError> {
+/// Checks row 4 of a request: what `_meta` must hold. Gives the version.
+fn require_meta<'a>(request: &Request<'a>) -> Result<Cow<'a, str>, RpcError> {
     let missing = |what: &str| {
         RpcError::new(
             400,
@@ -35,8 +35,16 @@ pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Reque
     if meta.and_then(|meta| meta.client_capabilities).is_none_or(|raw| !raw.get().starts_with('{')) {
         return Err(missing("clientCapabilities\"]` must be an object, which may be empty: `{}"));
     }
-    let member = "params._meta[\"io.modelcontextprotocol/protocolVersion\"]";
-    expect(version_header, "MCP-Protocol-Version", &version, member)?;
+    Ok(version)
+}
+
+/// Checks rows 4 and 6 of a request, which are all that there is where no headers are.
+pub(crate) fn check_meta(request: &Request<'_>) -> Result<(), RpcError> {
+    check_version(&require_meta(request)?)
+}
+
+/// Checks row 6: that the version is served.
+fn check_version(version: &str) -> Result<(), RpcError> {
     if version != version::MODERN {
         return Err(RpcError::new(
             400,
@@ -45,6 +53,15 @@ pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Reque
         )
         .with_data(json!({"supported": [version::MODERN], "requested": version})));
     }
+    Ok(())
+}
+
+/// Checks rows 4 to 7 of a request: `_meta`, the version header, the version, the routing headers.
+pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Request<'_>) -> Result<(), RpcError> {
+    let version = require_meta(request)?;
+    let member = "params._meta[\"io.modelcontextprotocol/protocolVersion\"]";
+    expect(version_header, "MCP-Protocol-Version", &version, member)?;
+    check_version(&version)?;
     expect(head.header("mcp-method"), "Mcp-Method", &request.method, "method")?;
     let named = match &*request.method {
         "tools/call" | "prompts/get" => Some((request.params.name, "params.name")),

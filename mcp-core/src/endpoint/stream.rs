@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,6 +14,7 @@ use super::answer::{Answer, Body};
 use crate::call::Call;
 use crate::context::Outbox;
 use crate::protocol::encoding::{self, Encoding, Outcome};
+use crate::protocol::listen::Subscription;
 use crate::server::Server;
 
 /// Speaks for one call to its client.
@@ -56,7 +58,7 @@ impl Speaker {
     }
 
     /// Waits for the next event; one that is not waited for to its end is not lost.
-    async fn next<T: Outcome + Unpin>(&self, call: &mut Call<T>, patience: std::time::Duration) -> Event<T> {
+    async fn next<T: Outcome + Unpin>(&self, call: &mut Call<T>, patience: Duration) -> Event<T> {
         let quiet = pin!(async {
             let spoke = pin!(async {
                 match &self.outbox {
@@ -131,6 +133,30 @@ impl Drop for Speaker {
             outbox.close();
         }
     }
+}
+
+/// The answer to a client that listens: first what it is told of, then what has changed, until it leaves or the server ends.
+pub(super) fn listen(subscription: Subscription, keep_alive: Duration) -> Answer {
+    let mut first = Vec::new();
+    frame(&mut first, &subscription.acknowledgement());
+    let rest = stream::unfold(Some(subscription), move |state| async move {
+        let mut subscription = state?;
+        let (mut frames, clock) = (Vec::new(), subscription.clock());
+        let next = match select(pin!(subscription.next()), clock.sleep(keep_alive)).await {
+            Either::Left((next, _)) => Some(next),
+            Either::Right(_) => None,
+        };
+        let Some(next) = next else { return Some((Bytes::from_static(KEEP_ALIVE), Some(subscription))) };
+        let Some(messages) = next else {
+            frame(&mut frames, &subscription.end());
+            return Some((Bytes::from(frames), None));
+        };
+        for message in messages {
+            frame(&mut frames, &message);
+        }
+        Some((Bytes::from(frames), Some(subscription)))
+    });
+    Answer::events(Body::Stream(stream::once(std::future::ready(Bytes::from(first))).chain(rest).boxed()))
 }
 
 /// A comment, which clients pass over (HTML, "Server-sent events").

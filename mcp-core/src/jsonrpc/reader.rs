@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde::de::DeserializeOwned;
+
 use crate::json;
 
 /// How deep arrays and objects may lie in one another.
@@ -47,6 +49,11 @@ impl<'a> Raw<'a> {
     /// The JSON text.
     pub(crate) fn get(self) -> &'a str {
         self.0
+    }
+
+    /// A type made of an object; nothing else is taken for one.
+    pub(crate) fn object<T: DeserializeOwned>(self) -> Option<T> {
+        if self.0.starts_with('{') { serde_json::from_str(self.0).ok() } else { None }
     }
 
     /// The text of a string, borrowed unless it holds an escape; `None` where the value is something else.

@@ -7,12 +7,12 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use crate::call::Call;
-use crate::caller::Caller;
 use crate::completion::{Completing, Completion};
-use crate::context::Context;
+use crate::dispatch::Exchange;
 use crate::json;
 use crate::jsonrpc::Params;
-use crate::protocol::encoding::{Encoded, Encoding};
+use crate::jsonrpc::reader::Raw;
+use crate::protocol::encoding::Encoded;
 use crate::protocol::errors::{self, RpcError, invalid};
 use crate::protocol::prompts;
 use crate::resource::OfferedResource;
@@ -44,30 +44,26 @@ struct Known {
 }
 
 /// Prepares what completes an argument.
-pub(crate) fn complete(
-    server: &Server,
-    params: &Params<'_>,
-    caller: Caller,
-    encoding: Encoding,
-    id: &str,
-) -> Result<Call<Encoded>, RpcError> {
-    let reference = params.reference.and_then(|raw| serde_json::from_str(raw.get()).ok()).ok_or_else(|| {
+pub(crate) fn complete(exchange: Exchange<'_>, params: &Params<'_>, id: &str) -> Result<Call<Encoded>, RpcError> {
+    let (server, encoding) = (exchange.server, exchange.encoding);
+    let reference = params.reference.and_then(Raw::object).ok_or_else(|| {
         invalid(
             "`params.ref` must be {\"type\": \"ref/prompt\", \"name\": …} or {\"type\": \"ref/resource\", \"uri\": …}",
         )
     })?;
     let argument: Argument = params
         .argument
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .and_then(Raw::object)
         .ok_or_else(|| invalid("`params.argument` must be {\"name\": …, \"value\": …}, both strings"))?;
     let known: Known = match params.context {
         None => Known::default(),
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|_| invalid("`params.context.arguments` must be an object whose values are strings"))?,
+        Some(raw) => raw
+            .object()
+            .ok_or_else(|| invalid("`params.context.arguments` must be an object whose values are strings"))?,
     };
     let asked = Completing { argument: argument.name, value: argument.value, known: known.arguments };
     let unknown = |what: &str| invalid(format!("there is no argument {:?} of {what}", asked.argument));
-    let cx = Context::new(server.clone(), caller, None, None);
+    let cx = exchange.context(params, None, None, false)?;
     let inner = cx.clone();
     let (kind, complete): (_, BoxFuture<'static, _>) = match reference {
         Reference::Prompt { name } => {

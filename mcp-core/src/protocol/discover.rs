@@ -18,15 +18,17 @@ pub(crate) fn discover(server: &Server, encoding: Encoding, id: &str) -> Vec<u8>
 
 /// Writes what the server can do: what it has nothing of, it does not speak of.
 pub(crate) fn capabilities(server: &Server, encoding: Encoding, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"tools\":{}");
+    let told = if encoding == Encoding::Modern { "\"listChanged\":true" } else { "" };
+    out.extend_from_slice(format!("{{\"tools\":{{{told}}}").as_bytes());
     if encoding == Encoding::Modern {
         out.extend_from_slice(b",\"logging\":{}");
     }
     if server.has_prompts() {
-        out.extend_from_slice(b",\"prompts\":{}");
+        out.extend_from_slice(format!(",\"prompts\":{{{told}}}").as_bytes());
     }
     if server.has_resources() {
-        out.extend_from_slice(b",\"resources\":{}");
+        let told = if told.is_empty() { String::new() } else { format!("\"subscribe\":true,{told}") };
+        out.extend_from_slice(format!(",\"resources\":{{{told}}}").as_bytes());
     }
     if server.has_prompts() || server.has_resources() {
         out.extend_from_slice(b",\"completions\":{}");

@@ -1,11 +1,14 @@
 //! How an answer is written down, once, into one buffer.
 
+use crate::ask::InputRequired;
 use crate::context::Context;
 use crate::json;
 use crate::jsonrpc;
 use crate::protocol::caching::Caching;
-use crate::protocol::errors::RpcError;
+use crate::protocol::errors::{self, RpcError};
 use crate::server::Server;
+use crate::tool::error::ToolError;
+use crate::tool::pipeline::Failure;
 
 /// Which members a result has beside those of its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,30 @@ impl Encoding {
                 format!(",\"ttlMs\":{},\"cacheScope\":\"{scope}\"", caching.ttl.as_millis()).as_bytes(),
             );
         }
+    }
+}
+
+/// Writes that a request needs answers before it has a result (schema, `InputRequiredResult`).
+pub(crate) fn input_required(server: &Server, id: &str, required: &InputRequired) -> Vec<u8> {
+    let implementation = &server.identity().implementation;
+    let mut out = Vec::with_capacity(required.requests.len() + required.state.len() + implementation.len() + 192);
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b",\"result\":{\"resultType\":\"input_required\",\"inputRequests\":");
+    out.extend_from_slice(required.requests.as_bytes());
+    out.extend_from_slice(b",\"requestState\":\"");
+    out.extend_from_slice(required.state.as_bytes());
+    out.extend_from_slice(b"\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
+    out.extend_from_slice(implementation);
+    out.extend_from_slice(b"}}}");
+    out
+}
+
+/// What a request comes to of which nothing was read: an error, unless it needs answers first.
+pub(crate) fn unread(server: &Server, id: &str, failure: &Failure) -> Encoded {
+    match &failure.error {
+        ToolError::NeedsInput(required) => Ok(input_required(server, id, required)),
+        _ => Err(errors::of_read(failure)),
     }
 }
 

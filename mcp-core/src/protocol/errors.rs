@@ -1,7 +1,8 @@
 //! Errors on the wire, with the HTTP status that goes with each (basic, "Error Codes").
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::capability::ClientCapability;
 use crate::jsonrpc;
 use crate::server;
 use crate::tool::error::ToolError;
@@ -12,6 +13,8 @@ pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// The revision of the protocol is not served.
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
 
+/// The client lacks a capability that the request needs.
+pub(crate) const MISSING_CAPABILITY: i32 = -32021;
 /// There is no such resource; in the older era alone.
 pub(crate) const RESOURCE_NOT_FOUND: i32 = -32002;
 
@@ -40,11 +43,18 @@ pub(crate) fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
 }
 
+/// The client cannot do what the request needs.
+pub(crate) fn incapable(capability: ClientCapability) -> RpcError {
+    let message = format!("the client must declare the capability {} for this request", capability.name());
+    RpcError::new(400, MISSING_CAPABILITY, message).with_data(json!({"requiredCapabilities": capability.as_required()}))
+}
+
 /// Why nothing was read. There is no result in which a model could be told.
 pub(crate) fn of_read(failure: &Failure) -> RpcError {
     let message = server::told(failure.id, &failure.error);
     match &failure.error {
         ToolError::Arguments(_) => invalid(message),
+        ToolError::Incapable(capability) => incapable(*capability),
         ToolError::Unavailable(_) => RpcError::new(503, jsonrpc::INTERNAL_ERROR, message),
         _ => RpcError::new(200, jsonrpc::INTERNAL_ERROR, message),
     }

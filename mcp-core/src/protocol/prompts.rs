@@ -3,30 +3,27 @@
 use std::sync::Arc;
 
 use crate::call::Call;
-use crate::caller::Caller;
-use crate::context::{Context, Outbox};
+use crate::context::Outbox;
+use crate::dispatch::Exchange;
 use crate::jsonrpc::Params;
 use crate::jsonrpc::reader::Raw;
 use crate::prompt::OfferedPrompt;
-use crate::protocol::encoding::{Encoded, Encoding};
-use crate::protocol::errors::{self, RpcError, invalid};
-use crate::protocol::tools;
+use crate::protocol::encoding::{self, Encoded};
+use crate::protocol::errors::{RpcError, invalid};
 use crate::server::Server;
 use crate::strings::StringArguments;
 use crate::tool::pipeline;
 
 /// Prepares what gives the messages.
 pub(crate) fn get(
-    server: &Server,
+    exchange: Exchange<'_>,
     params: &Params<'_>,
-    caller: Caller,
-    encoding: Encoding,
     id: &str,
 ) -> Result<(Call<Encoded>, Option<Arc<Outbox>>), RpcError> {
     let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a prompt, as `prompts/list` gives it"))?;
-    let outbox = tools::outbox(params, encoding)?;
-    let prompt = find(server, &name)?;
+    let (outbox, encoding) = (exchange.outbox(params)?, exchange.encoding);
+    let prompt = find(exchange.server, &name)?;
     let arguments = arguments(params.arguments)?;
     for argument in prompt.spec().arguments() {
         if argument.is_required() && arguments.get(argument.name()).is_none() {
@@ -34,12 +31,15 @@ pub(crate) fn get(
         }
     }
     let id = id.to_owned();
-    let cx = Context::new(server.clone(), caller, None, outbox.clone());
+    let cx = exchange.context(params, None, outbox.clone(), true)?;
     let inner = cx.clone();
     let get = async move {
         let get = prompt.prompt().get(arguments, inner.clone());
         let output = pipeline::read("prompt", prompt.spec().name(), &inner, get).await;
-        let output = output.map_err(|failure| errors::of_read(&failure))?;
+        let output = match output {
+            Ok(output) => output,
+            Err(failure) => return encoding::unread(&inner.inner().server, &id, &failure),
+        };
         Ok(encoding.result(&inner.inner().server, &id, output.size(), |out| {
             output.encode_members(out, prompt.spec().description());
         }))

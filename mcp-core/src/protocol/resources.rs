@@ -5,37 +5,36 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::caller::Caller;
 use crate::content::ResourceContents;
-use crate::context::{Context, Outbox};
+use crate::context::Outbox;
+use crate::dispatch::Exchange;
 use crate::json;
 use crate::jsonrpc::Params;
 use crate::jsonrpc::reader::Raw;
-use crate::protocol::encoding::{Encoded, Encoding};
+use crate::protocol::encoding::{self, Encoded, Encoding};
 use crate::protocol::errors::{self, RpcError, invalid};
-use crate::protocol::tools;
-use crate::server::Server;
 use crate::tool::pipeline;
 
 /// Prepares a read.
 pub(crate) fn read(
-    server: &Server,
+    exchange: Exchange<'_>,
     params: &Params<'_>,
-    caller: Caller,
-    encoding: Encoding,
     id: &str,
 ) -> Result<(Call<Encoded>, Option<Arc<Outbox>>), RpcError> {
     let uri = params.uri.and_then(Raw::string);
     let uri = uri.ok_or_else(|| invalid("`params.uri` must be the URI of a resource, as `resources/list` gives it"))?;
-    let outbox = tools::outbox(params, encoding)?;
-    let (resource, variables) = server.find_resource(&uri).ok_or_else(|| not_found(&uri, encoding))?;
+    let (outbox, encoding) = (exchange.outbox(params)?, exchange.encoding);
+    let (resource, variables) = exchange.server.find_resource(&uri).ok_or_else(|| not_found(&uri, encoding))?;
     let (uri, id) = (uri.into_owned(), id.to_owned());
-    let cx = Context::new(server.clone(), caller, None, outbox.clone());
+    let cx = exchange.context(params, None, outbox.clone(), true)?;
     let inner = cx.clone();
     let read = async move {
         let read = resource.resource().read(&uri, variables, inner.clone());
         let contents = pipeline::read("resource", resource.spec().key(), &inner, read).await;
-        let contents = contents.map_err(|failure| errors::of_read(&failure))?.filter(|contents| !contents.is_empty());
+        let contents = match contents {
+            Ok(contents) => contents.filter(|contents| !contents.is_empty()),
+            Err(failure) => return encoding::unread(&inner.inner().server, &id, &failure),
+        };
         let contents = contents.ok_or_else(|| not_found(&uri, encoding))?;
         let contents: Vec<_> =
             contents.into_iter().map(|contents| contents.of_type(resource.spec().media_type())).collect();

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::call::{Call, OnLeave};
-use crate::caller::Caller;
 use crate::context::key::Key;
-use crate::context::{Context, LogLevel, Outbox};
-use crate::endpoint::head::{Head, Header};
+use crate::context::{Context, Outbox};
+use crate::dispatch::Exchange;
+use crate::endpoint::head::Header;
 use crate::endpoint::rules;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
-use crate::protocol::encoding::{Encoded, Encoding, Outcome};
-use crate::protocol::errors::{RpcError, invalid};
+use crate::protocol::encoding::{self, Encoded, Encoding, Outcome};
+use crate::protocol::errors::{self, RpcError, invalid};
 use crate::server::{self, Server};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
@@ -21,32 +19,37 @@ use crate::tool::key::{BadKey, IdempotencyKey};
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::{Failure, Finished};
 
-/// Prepares a call. Its outbox is made only for a client that listens.
+/// Prepares a call.
 pub(crate) fn call(
-    server: &Server,
+    exchange: Exchange<'_>,
     params: &Params<'_>,
-    caller: Caller,
-    encoding: Encoding,
-    head: &dyn Head,
-    body: &Bytes,
 ) -> Result<(Call<Finished>, Option<Arc<Outbox>>), RpcError> {
     let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a tool, as `tools/list` gives it"))?;
     let arguments = match params.arguments {
         None => Arguments::none(),
-        Some(raw) if raw.get().starts_with('{') => Arguments::from_checked(body.slice_ref(raw.get().as_bytes())),
+        Some(raw) if raw.get().starts_with('{') => {
+            Arguments::from_checked(exchange.body.slice_ref(raw.get().as_bytes()))
+        }
         Some(_) => {
             return Err(invalid("`params.arguments` must be an object; leave it out for a tool that takes none"));
         }
     };
-    let outbox = outbox(params, encoding)?;
-    let key = key(params, head.header(IdempotencyKey::HEADER))?;
-    let tool = server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
-    if encoding == Encoding::Modern {
+    let outbox = exchange.outbox(params)?;
+    let header = exchange.head.map_or(Header::Absent, |head| head.header(IdempotencyKey::HEADER));
+    let key = key(params, header)?;
+    let encoding = exchange.encoding;
+    let tool = exchange.server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
+    if let Some(head) = exchange.head.filter(|_| encoding == Encoding::Modern) {
         rules::check_arguments(head, &tool, &arguments)?;
     }
-    let key = key.map(|key| Box::new(Key::new(&caller, &name, key.as_str())));
-    let cx = Context::new(server.clone(), caller, key, outbox.clone());
+    let key = key.map(|key| Box::new(Key::new(&exchange.caller, &name, key.as_str())));
+    // Results that are kept for other calls hold for them all, whatever their clients would answer.
+    let cx = exchange.context(params, key, outbox.clone(), tool.cache().is_none())?;
+    let lacking = tool.spec().policy.asks.iter().find(|asked| !cx.client_can(**asked));
+    if let Some(lacking) = lacking.filter(|_| encoding == Encoding::Modern) {
+        return Err(errors::incapable(*lacking));
+    }
     let on_leave = if encoding == Encoding::Modern { OnLeave::Cancel } else { OnLeave::Finish };
     Ok((Call::new(tool, arguments, cx, on_leave), outbox))
 }
@@ -67,27 +70,6 @@ fn key(params: &Params<'_>, header: Header<'_>) -> Result<Option<IdempotencyKey>
     }
 }
 
-pub(super) fn outbox(params: &Params<'_>, encoding: Encoding) -> Result<Option<Arc<Outbox>>, RpcError> {
-    let Some(meta) = &params.meta else { return Ok(None) };
-    let token = match meta.progress_token {
-        None => None,
-        Some(raw) if jsonrpc::is_id(raw) => Some(raw.get().to_owned()),
-        Some(_) => return Err(invalid("`params._meta.progressToken` must be a string or an integer")),
-    };
-    let level = match meta.log_level.filter(|_| encoding == Encoding::Modern) {
-        None => None,
-        Some(raw) => match raw.string().as_deref().and_then(LogLevel::from_name) {
-            None => {
-                return Err(invalid(
-                    "`params._meta[\"io.modelcontextprotocol/logLevel\"]` must be one of debug, info, notice, warning, error, critical, alert, emergency",
-                ));
-            }
-            level => level,
-        },
-    };
-    Ok((token.is_some() || level.is_some()).then(|| Arc::new(Outbox::new(token, level))))
-}
-
 impl Outcome for Finished {
     fn cancelled(cx: &Context) -> Self {
         Err(Failure { id: cx.call_id(), error: ToolError::Cancelled, replayed: false })
@@ -102,6 +84,12 @@ impl Outcome for Finished {
                 ..
             }) => {
                 return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()));
+            }
+            Err(Failure { error: ToolError::NeedsInput(required), .. }) => {
+                return Ok(encoding::input_required(server, id, &required));
+            }
+            Err(Failure { error: ToolError::Incapable(capability), .. }) if encoding == Encoding::Modern => {
+                return Err(errors::incapable(capability));
             }
             Err(Failure { error: error @ ToolError::Key(KeyError::Reused), .. }) => {
                 return Err(invalid(error.to_string()));

@@ -1,7 +1,7 @@
 //! Revisions of the protocol, and the era that a message belongs to (basic/versioning).
 
 use crate::endpoint::head::Header;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Message, Request};
 
 /// The revision of the modern era.
 pub(crate) const MODERN: &str = "2026-07-28";
@@ -19,6 +19,12 @@ pub(crate) enum Era {
 }
 
 impl Era {
+    /// The era of a request that has no header, by what it says of itself.
+    pub(crate) fn of_request(request: &Request<'_>) -> Self {
+        let says_so = request.params.meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
+        if says_so || request.method == "server/discover" { Self::Modern } else { Self::Legacy }
+    }
+
     /// The era of a message, by what it says of itself first and by the header after that.
     pub(crate) fn of(header: Header<'_>, message: &Message<'_>) -> Self {
         let (method, params) = match message {

@@ -9,13 +9,16 @@ use serde::Serialize;
 use super::ids::CallIds;
 use super::{Identity, Inner, Limits, Running, Server};
 use crate::catalog::{Catalog, Offered, Source};
+use crate::changes::Changes;
 use crate::clock::Clock;
+use crate::context::Cancellation;
 use crate::memory::{MemoryCache, MemorySessions};
 use crate::prompt::{BadPrompt, OfferedPrompt, Prompt};
 use crate::protocol::caching::Caching;
 use crate::resource::{BadResource, OfferedResource, Resource};
 use crate::run::Work;
 use crate::run::hints::Hints;
+use crate::seal::Seal;
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::tool::Tool;
@@ -41,6 +44,7 @@ pub struct ServerBuilder {
     clock: Option<Arc<dyn Clock>>,
     spawner: Option<Arc<dyn Spawner>>,
     limits: Limits,
+    secret_keys: Vec<[u8; 32]>,
     measured: bool,
 }
 
@@ -81,7 +85,9 @@ impl ServerBuilder {
                 max_output: 1024 * 1024,
                 session_idle: Duration::from_secs(24 * 60 * 60),
                 page: 100,
+                listeners: 16 * 1024,
             },
+            secret_keys: Vec::new(),
             measured: false,
         }
     }
@@ -212,6 +218,13 @@ impl ServerBuilder {
         self
     }
 
+    /// The keys under which is sealed what clients carry from one round of questions to the next, the newest first: the first seals, all
+    /// of them open. Replicas have the same. Without any, the server seals by a key of its own, which ends with it.
+    pub fn secret_keys(mut self, keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        self.secret_keys = keys.into_iter().collect();
+        self
+    }
+
     /// Counts calls, how they end and how long they take; [`Server::measures`] tells. Without it nothing is counted.
     pub fn measured(mut self) -> Self {
         self.measured = true;
@@ -221,6 +234,12 @@ impl ServerBuilder {
     /// How many tools a page of `tools/list` has (100).
     pub fn page_size(mut self, tools: usize) -> Self {
         self.limits.page = tools.max(1);
+        self
+    }
+
+    /// How many clients may listen to changes at once (16,384); more are answered 503.
+    pub fn listeners(mut self, most: usize) -> Self {
+        self.limits.listeners = most;
         self
     }
 
@@ -292,10 +311,14 @@ impl ServerBuilder {
             work: self.work,
             run_ledger: books.ledger,
             runs: books.runs,
+            changes: Changes::new(books.events.clone()),
+            listeners: Arc::default(),
+            closing: Cancellation::default(),
             hints: Hints::new(books.events),
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),
+            seal: Seal::new(&self.secret_keys),
             measured: self.measured,
         })))
     }

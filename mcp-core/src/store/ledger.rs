@@ -144,6 +144,8 @@ pub enum Outcome {
     Invalid,
     /// It took longer than it may.
     TimedOut,
+    /// It ended with questions, to be sent again with answers.
+    InputRequired,
     /// The client left, or the server stopped.
     Cancelled,
     /// Something broke inside; the log has the cause under the call's id.
@@ -154,8 +156,16 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Error, Self::Invalid, Self::TimedOut, Self::Cancelled, Self::Internal, Self::OutcomeUnknown];
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Error,
+        Self::Invalid,
+        Self::TimedOut,
+        Self::InputRequired,
+        Self::Cancelled,
+        Self::Internal,
+        Self::OutcomeUnknown,
+    ];
 
     /// The word by which it is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -164,6 +174,7 @@ impl Outcome {
             Self::Error => "error",
             Self::Invalid => "invalid",
             Self::TimedOut => "timed_out",
+            Self::InputRequired => "input_required",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -181,7 +192,7 @@ impl FromStr for Outcome {
 
 /// A word that names no [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of ok, error, invalid, timed_out, cancelled, internal, outcome_unknown")]
+#[error("expected one of ok, error, invalid, timed_out, input_required, cancelled, internal, outcome_unknown")]
 pub struct UnknownOutcome;
 
 id! {

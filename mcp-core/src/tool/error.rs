@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::ask::InputRequired;
+use crate::capability::ClientCapability;
+
 /// Why a call has no result. `?` makes an [`ToolError::Internal`] of any other error, so it does not implement
 /// [`std::error::Error`] itself.
 #[derive(Debug)]
@@ -25,6 +28,10 @@ pub enum ToolError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// The client cannot be asked what the tool must know. MCP answers it with an error of the protocol.
+    Incapable(ClientCapability),
+    /// The call ends with questions, and is sent again with the answers: [`Context::ask`](crate::Context::ask) makes it.
+    NeedsInput(Box<InputRequired>),
     /// Something that the call needs is gone at the moment. REST answers 503.
     Unavailable(Cause),
     /// Something broke. The cause goes to the log under the call's id; the client sees the id alone.
@@ -124,6 +131,10 @@ impl fmt::Display for ToolError {
             Self::TooLarge { size, limit } => {
                 write!(f, "the output has {size} bytes, more than the {limit} allowed; ask for less at a time")
             }
+            Self::Incapable(capability) => {
+                write!(f, "the client cannot be asked: it does not declare the capability {}", capability.name())
+            }
+            Self::NeedsInput(_) => f.write_str("the call waits for answers of its client"),
             Self::Unavailable(_) => f.write_str("a service that this call needs is unavailable; try again later"),
             Self::Internal(_) => f.write_str("the tool failed inside"),
         }

@@ -84,7 +84,7 @@ pub(crate) async fn read<T>(
     cx: &Context,
     read: impl Future<Output = Result<T, ToolError>>,
 ) -> Result<T, Failure> {
-    let guarded = invoke::guard(read);
+    let guarded = cx.drive(invoke::guard(read));
     let result = limit::hold(cx.inner().server.limits().timeout, true, cx, guarded).await;
     result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, kind, name, cx), replayed: false })
 }

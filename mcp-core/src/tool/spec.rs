@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::schema;
+use crate::capability::ClientCapability;
 
 /// The description of a tool, and the stages that its calls go through.
 #[derive(Clone, Debug)]
@@ -96,6 +97,7 @@ pub(crate) struct Policy {
     pub(crate) max_output: Option<usize>,
     pub(crate) cache: Option<CachePolicy>,
     pub(crate) invalidates: Vec<&'static str>,
+    pub(crate) asks: Vec<ClientCapability>,
 }
 
 impl Policy {
@@ -228,6 +230,14 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn open_world(mut self, open_world: bool) -> Self {
                 self$(.$spec)?.wire.annotations.open_world_hint = Some(open_world);
+                self
+            }
+
+            /// It may ask its client this: one that cannot be asked is refused before the tool runs. (A tool that asks without having
+            /// said so fails where it asks.)
+            #[must_use]
+            pub fn asks(mut self, capability: $crate::capability::ClientCapability) -> Self {
+                self$(.$spec)?.policy.asks.push(capability);
                 self
             }
 

@@ -35,7 +35,7 @@ async fn text(request: Request) -> String {
 async fn discover_says_what_is_served() {
     assert_eq!(
         text(Request::modern("server/discover", json!({}))).await,
-        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"logging":{}},"instructions":"Ask first.","ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"house","version":"1.0.0","title":"The House"}}}}"#
+        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"logging":{}},"instructions":"Ask first.","ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"house","version":"1.0.0","title":"The House"}}}}"#
     );
 }
 

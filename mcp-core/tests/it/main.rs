@@ -1,7 +1,9 @@
 //! The engine from the outside: literal bytes in, literal bytes out, on one thread and simulated time.
 
 mod arguments;
+mod asking;
 mod caching;
+mod connecting;
 mod ending;
 mod eras;
 mod errors;
@@ -17,6 +19,7 @@ mod rejections;
 mod runs;
 mod sessions;
 mod speaking;
+mod subscribing;
 mod support;
 mod time;
 mod two_servers;

@@ -97,7 +97,10 @@ async fn what_is_offered_is_listed_and_told_of() {
     let told = house.send(&Request::modern("server/discover", json!({}))).await.result();
     assert_eq!(
         told["capabilities"],
-        json!({"tools": {}, "logging": {}, "prompts": {}, "resources": {}, "completions": {}})
+        json!({
+            "tools": {"listChanged": true}, "logging": {}, "prompts": {"listChanged": true},
+            "resources": {"subscribe": true, "listChanged": true}, "completions": {},
+        })
     );
     let listed = house.send(&Request::modern("resources/list", json!({}))).await.result();
     assert_eq!(
@@ -133,7 +136,7 @@ async fn a_server_without_them_does_not_speak_of_them() {
         assert_eq!((status, code), (404, -32601), "{method}");
     }
     let told = house.send(&Request::modern("server/discover", json!({}))).await.result();
-    assert_eq!(told["capabilities"], json!({"tools": {}, "logging": {}}));
+    assert_eq!(told["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
 }
 
 #[tokio::test]

@@ -76,6 +76,7 @@ impl From<StartError> for Failure {
         let kind = match error {
             StartError::Config(_) | StartError::Build(_) => Kind::Configuration,
             StartError::Interrupted => Kind::Interrupted,
+            StartError::Streams(_) => Kind::Failed,
         };
         Self::new(kind, error.to_string())
     }

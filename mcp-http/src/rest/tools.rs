@@ -90,7 +90,13 @@ pub(super) async fn call(
 
 /// Whether the client, and its model, are to see an error as a result.
 fn is_said_by_the_tool(error: &ToolError) -> bool {
-    matches!(error, ToolError::Failed(_) | ToolError::TooLarge { .. } | ToolError::Key(KeyError::OutcomeUnknown))
+    matches!(
+        error,
+        ToolError::Failed(_)
+            | ToolError::TooLarge { .. }
+            | ToolError::Incapable(_)
+            | ToolError::Key(KeyError::OutcomeUnknown)
+    )
 }
 
 fn result(output: &ToolOutput, replayed: bool) -> HttpResponse {

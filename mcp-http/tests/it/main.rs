@@ -26,6 +26,7 @@ mod runs;
 mod second;
 mod served;
 mod sessions;
+mod stdio;
 mod stop;
 mod telemetry;
 mod wire;

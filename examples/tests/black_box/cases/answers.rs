@@ -24,7 +24,7 @@ cases! {
 async fn discover_says_what_is_served(server: &Served) {
     server.send(discover()).await.expect_json(concat!(
         r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"#,
-        r#""capabilities":{"tools":{},"logging":{}},"ttlMs":0,"cacheScope":"private","#,
+        r#""capabilities":{"tools":{"listChanged":true},"logging":{}},"ttlMs":0,"cacheScope":"private","#,
         r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"black-box","version":"1.0.0"}}}}"#
     ));
 }

@@ -129,6 +129,8 @@ fn share(error: &ToolError) -> ToolError {
         ToolError::Cancelled => ToolError::Cancelled,
         ToolError::Key(error) => ToolError::Key(*error),
         ToolError::TooLarge { size, limit } => ToolError::TooLarge { size: *size, limit: *limit },
+        ToolError::Incapable(capability) => ToolError::Incapable(*capability),
+        ToolError::NeedsInput(required) => ToolError::NeedsInput(required.clone()),
         ToolError::Unavailable(cause) => ToolError::Unavailable(cause.to_string().into()),
         ToolError::Internal(cause) => ToolError::Internal(cause.to_string().into()),
     }

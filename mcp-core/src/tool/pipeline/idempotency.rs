@@ -169,7 +169,7 @@ impl Attempt<'_> {
         let result = super::stages(self.tool, self.arguments.clone(), self.cx).await;
         match &result {
             // Nothing was done.
-            Err(ToolError::Arguments(_)) => held.begun = false,
+            Err(ToolError::Arguments(_) | ToolError::NeedsInput(_)) => held.begun = false,
             Err(ToolError::Unavailable(_) | ToolError::Cancelled) => {}
             _ => return self.commit(record, result, held, seat).await,
         }

@@ -13,7 +13,8 @@ use crate::tool::registry::OfferedTool;
 
 pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
     // A tool by hand may panic before it has a future, so that is made inside.
-    let output = guard(async { tool.tool().call(arguments, cx.clone()).await }).await?;
+    let call = guard(async { tool.tool().call(arguments, cx.clone()).await });
+    let output = cx.drive(call).await?;
     let limit = tool.spec().policy.max_output.unwrap_or(cx.inner().server.limits().max_output);
     match output.size() {
         size if size > limit => Err(ToolError::TooLarge { size, limit }),

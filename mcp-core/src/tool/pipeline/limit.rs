@@ -37,8 +37,22 @@ pub(super) async fn hold<T>(
 async fn must_end(timeout: Duration, cx: &Context) -> ToolError {
     // The one who waits for a call within a call is the outer call.
     let left = pin!(cx.inner().parent.as_ref().unwrap_or(cx).cancelled());
-    match select(left, cx.clock().sleep(timeout)).await {
+    match select(left, pin!(time_is_over(timeout, cx))).await {
         Either::Left(_) => ToolError::Cancelled,
         Either::Right(_) => ToolError::TimedOut(timeout),
+    }
+}
+
+/// Completes when the call has had its time, without that in which it waited for answers.
+async fn time_is_over(timeout: Duration, cx: &Context) {
+    let (mut left, mut paused) = (timeout, cx.paused());
+    loop {
+        cx.clock().sleep(left).await;
+        let since = cx.paused();
+        left = since.saturating_sub(paused);
+        if left.is_zero() {
+            return;
+        }
+        paused = since;
     }
 }

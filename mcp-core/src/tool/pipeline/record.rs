@@ -103,10 +103,11 @@ pub(super) fn outcome_of(result: Result<&ToolOutput, &ToolError>) -> Outcome {
     match result {
         Ok(output) if output.is_error() => Outcome::Error,
         Ok(_) => Outcome::Ok,
-        Err(ToolError::Failed(_) | ToolError::TooLarge { .. }) => Outcome::Error,
+        Err(ToolError::Failed(_) | ToolError::TooLarge { .. } | ToolError::Incapable(_)) => Outcome::Error,
         Err(ToolError::Arguments(_) | ToolError::Key(KeyError::Reused)) => Outcome::Invalid,
         Err(ToolError::Key(KeyError::OutcomeUnknown)) => Outcome::OutcomeUnknown,
         Err(ToolError::TimedOut(_)) => Outcome::TimedOut,
+        Err(ToolError::NeedsInput(_)) => Outcome::InputRequired,
         Err(ToolError::Cancelled) => Outcome::Cancelled,
         Err(ToolError::Unavailable(_) | ToolError::Internal(_) | ToolError::Key(KeyError::StillRunning)) => {
             Outcome::Internal

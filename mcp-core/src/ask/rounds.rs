@@ -1,0 +1,247 @@
+//! Questions that are asked by ending the request (basic/patterns/mrtr).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Mutex, OnceLock};
+use std::task::Poll;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::question::Asked;
+use super::state::{self, State};
+use crate::capability::ClientCapabilities;
+use crate::context::Context;
+use crate::jsonrpc::{self, Message, Params};
+use crate::memory::lock;
+use crate::protocol::errors::{RpcError, invalid};
+use crate::tool::error::ToolError;
+
+/// In how many rounds a call may ask.
+const MOST_ROUNDS: u32 = 32;
+
+/// The questions of a request, which ends with them. It is free until somebody asks, or answers.
+pub(crate) struct InRounds {
+    /// The request, read again where it is needed.
+    body: Bytes,
+    rounds: OnceLock<Box<Rounds>>,
+}
+
+/// What is known of the rounds so far.
+pub(crate) struct Rounds {
+    client: ClientCapabilities,
+    so_far: Mutex<SoFar>,
+}
+
+#[derive(Default)]
+struct SoFar {
+    state: State,
+    /// What came with this request.
+    sent: BTreeMap<String, Value>,
+    /// The keys of this run.
+    used: BTreeSet<String>,
+    open: BTreeMap<String, Asked>,
+    /// How many things are being done that are done once.
+    under_way: usize,
+}
+
+/// What a client is asked before it sends its request again (schema, `InputRequiredResult`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRequired {
+    /// The member `inputRequests`, as JSON.
+    pub(crate) requests: String,
+    /// The member `requestState`.
+    pub(crate) state: String,
+}
+
+impl InRounds {
+    /// The questions of the request in `body`, whose parameters are `params`.
+    ///
+    /// # Errors
+    /// What came as answers is none, or what came as state is not what this server gave to this caller for this request.
+    pub(crate) fn new(params: &Params<'_>, body: &Bytes) -> Result<Self, RpcError> {
+        if params.input_responses.is_some_and(|sent| !sent.get().starts_with('{')) {
+            return Err(invalid("`params.inputResponses` must be an object with an answer for each key"));
+        }
+        Ok(Self { body: body.clone(), rounds: OnceLock::new() })
+    }
+
+    /// Opens the state that came with the request, if any did, before anything is begun.
+    pub(crate) fn open(&self, params: &Params<'_>, cx: &Context) -> Result<(), RpcError> {
+        if params.request_state.is_none() {
+            return Ok(());
+        }
+        let rounds = Rounds::read(params, cx).ok_or_else(|| {
+            invalid(
+                "`params.requestState` is not what this request was answered with, or too old; send the request again without it, and without `inputResponses`",
+            )
+        })?;
+        // Nobody else has the call yet.
+        let _ = self.rounds.set(Box::new(rounds));
+        Ok(())
+    }
+
+    pub(crate) fn rounds(&self, cx: &Context) -> &Rounds {
+        self.rounds.get_or_init(|| {
+            let rounds = match jsonrpc::decode(&self.body) {
+                Ok(Message::Request(request)) => Rounds::read(&request.params, cx),
+                _ => None,
+            };
+            Box::new(
+                rounds.unwrap_or_else(|| Rounds { client: ClientCapabilities::default(), so_far: Mutex::default() }),
+            )
+        })
+    }
+
+    /// Runs a call until it ends, or can go no further without an answer; then it is dropped.
+    pub(crate) async fn drive<T>(
+        &self,
+        cx: &Context,
+        call: impl Future<Output = Result<T, ToolError>>,
+    ) -> Result<T, ToolError> {
+        let mut call = pin!(call);
+        let ended = poll_fn(|task| match call.as_mut().poll(task) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if self.rounds.get().is_some_and(|rounds| rounds.must_stop()) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match ended.await {
+            Some(result) => result,
+            // The questions are alive as long as the call is.
+            None => Err(self.rounds(cx).ask(&self.body, cx)),
+        }
+    }
+}
+
+impl Rounds {
+    /// What the request says; nothing, where its state is not ours.
+    fn read(params: &Params<'_>, cx: &Context) -> Option<Self> {
+        let capabilities = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
+        let client = capabilities.map(|raw| ClientCapabilities::read(raw.get().as_bytes())).unwrap_or_default();
+        let sent = params.input_responses.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let state = match params.request_state {
+            None => State::default(),
+            Some(raw) => State::open(&raw.string()?, params, cx)?,
+        };
+        Some(Self { client, so_far: Mutex::new(SoFar { state, sent, ..SoFar::default() }) })
+    }
+
+    pub(super) fn client(&self) -> &ClientCapabilities {
+        &self.client
+    }
+
+    /// Begins with a question, and gives the answer where there is one.
+    pub(super) fn begin(&self, key: &str, asked: &Asked) -> Result<Option<Value>, ToolError> {
+        let mut so_far = lock(&self.so_far);
+        so_far.take(key)?;
+        let digest = state::digest(asked);
+        let SoFar { state, sent, .. } = &mut *so_far;
+        // Who answers a question that was never asked knows it beforehand; who answers another one does not.
+        let is_same = state.asked.get(key).is_none_or(|before| *before == digest);
+        if let Some(answer) = state.answers.get(key).filter(|_| is_same) {
+            return Ok(Some(answer.clone()));
+        }
+        state.answers.remove(key);
+        let answer = sent.remove(key).filter(|_| is_same);
+        state.asked.insert(key.to_owned(), digest);
+        if let Some(answer) = &answer {
+            state.answers.insert(key.to_owned(), answer.clone());
+        }
+        Ok(answer)
+    }
+
+    /// The answer was none.
+    pub(super) fn unfit(&self, key: &str) {
+        lock(&self.so_far).state.answers.remove(key);
+    }
+
+    /// Waits for an answer, which does not come in this run.
+    pub(super) async fn wait(&self, key: &str, asked: &Asked) -> Result<Value, ToolError> {
+        lock(&self.so_far).open.insert(key.to_owned(), asked.clone());
+        let _open = Open { rounds: self, key };
+        std::future::pending().await
+    }
+
+    /// What was kept under a key that is hereby used.
+    pub(super) fn kept(&self, key: &str) -> Result<Option<Value>, ToolError> {
+        let mut so_far = lock(&self.so_far);
+        so_far.take(key)?;
+        Ok(so_far.state.kept.get(key).cloned())
+    }
+
+    pub(super) fn keep(&self, key: &str, value: Value) {
+        lock(&self.so_far).state.kept.insert(key.to_owned(), value);
+    }
+
+    /// Keeps the call from ending with questions, until it is dropped.
+    pub(super) fn hold(&self) -> UnderWay<'_> {
+        lock(&self.so_far).under_way += 1;
+        UnderWay(self)
+    }
+
+    pub(super) fn must_stop(&self) -> bool {
+        let so_far = lock(&self.so_far);
+        so_far.under_way == 0 && !so_far.open.is_empty()
+    }
+
+    /// Ends the round with what is open.
+    fn ask(&self, body: &[u8], cx: &Context) -> ToolError {
+        let mut so_far = lock(&self.so_far);
+        so_far.state.round += 1;
+        if so_far.state.round > MOST_ROUNDS {
+            return ToolError::failed(format!("this call has asked in {MOST_ROUNDS} rounds, and asks again"));
+        }
+        let requests: BTreeMap<_, _> = so_far
+            .open
+            .iter()
+            .map(|(key, asked)| (key, serde_json::json!({"method": asked.method, "params": asked.params})))
+            .collect();
+        let requests = serde_json::to_string(&requests).unwrap_or_default();
+        let sealed = match jsonrpc::decode(body) {
+            Ok(Message::Request(request)) => so_far.state.seal(&request.params, cx),
+            _ => Err("the request cannot be read again".to_owned()),
+        };
+        match sealed {
+            Ok(state) => ToolError::NeedsInput(Box::new(InputRequired { requests, state })),
+            Err(why) => ToolError::Internal(why.into()),
+        }
+    }
+}
+
+impl SoFar {
+    /// Each key is used once in a run.
+    fn take(&mut self, key: &str) -> Result<(), ToolError> {
+        use_key(&mut self.used, key)
+    }
+}
+
+/// Uses a key, once.
+pub(super) fn use_key(used: &mut BTreeSet<String>, key: &str) -> Result<(), ToolError> {
+    if used.insert(key.to_owned()) {
+        return Ok(());
+    }
+    let message = format!("the key {key:?} was used before in this call; each question has a key of its own");
+    Err(ToolError::Internal(message.into()))
+}
+
+/// A question that is alive.
+struct Open<'a> {
+    rounds: &'a Rounds,
+    key: &'a str,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        lock(&self.rounds.so_far).open.remove(self.key);
+    }
+}
+
+/// Something that is done once, and is not done yet.
+pub(super) struct UnderWay<'a>(&'a Rounds);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.so_far).under_way -= 1;
+    }
+}
