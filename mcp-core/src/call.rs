@@ -52,6 +52,11 @@ impl Call<Finished> {
 }
 
 impl<T: Outcome> Call<T> {
+    /// The context that it runs in.
+    pub(crate) fn context(&self) -> &Context {
+        &self.cx
+    }
+
     /// Prepares what only reads.
     pub(crate) fn read(read: impl Future<Output = T> + Send + 'static, cx: Context) -> Self {
         Self { stage: Stage::Here(read.boxed()), cx, read_only: true, on_leave: OnLeave::Cancel }

@@ -9,8 +9,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::{BoxStream, unfold};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::ask::in_place::Answers;
@@ -159,12 +157,12 @@ impl Connection {
         let exchange = |encoding| Exchange { server, caller, encoding, head: None, body, speech: None };
         let (reply, encoding) = if Era::of_request(&request) == Era::Modern {
             let reply = match rules::check_meta(&request) {
-                Ok(_) => dispatch::dispatch(request, exchange(Encoding::Modern)),
+                Ok(_) => dispatch::dispatch(&request, exchange(Encoding::Modern)),
                 Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
             };
             (reply, Encoding::Modern)
         } else {
-            let reply = lock(&self.0.peer).reply(request, exchange(Encoding::Legacy), &self.0.answers);
+            let reply = lock(&self.0.peer).reply(&request, exchange(Encoding::Legacy), &self.0.answers);
             (reply, Encoding::Legacy)
         };
         (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)
@@ -172,26 +170,10 @@ impl Connection {
 
     /// Gives an answer of the older era to the call that waits for it.
     fn take_answer(&self, message: &[u8]) {
-        #[derive(Deserialize)]
-        struct Response {
-            id: String,
-            #[serde(default)]
-            result: Option<Value>,
-            #[serde(default)]
-            error: Option<Refusal>,
-        }
-        #[derive(Deserialize)]
-        struct Refusal {
-            #[serde(default)]
-            message: String,
-        }
         // What answers no question of ours is nothing.
-        let Ok(response) = serde_json::from_slice::<Response>(message) else { return };
-        let answer = match (response.result, response.error) {
-            (Some(result), _) => Ok(result),
-            (None, error) => Err(error.map(|error| error.message).unwrap_or_default()),
-        };
-        self.0.answers.deliver(&response.id, answer);
+        if let Some((id, answer)) = jsonrpc::read_response(message) {
+            self.0.answers.deliver(&id, answer);
+        }
     }
 
     /// Tells a client of the older era what has changed, from here on.
@@ -268,7 +250,6 @@ struct Answering {
 impl Answering {
     async fn answer(self, reply: Reply) {
         match reply {
-            Reply::Accepted => {}
             Reply::Message(json) => self.send(json).await,
             Reply::Refused(id, error) => self.send(encoding::error(id.as_deref(), &error)).await,
             Reply::Call(_, call, outbox) => self.follow(call, outbox).await,

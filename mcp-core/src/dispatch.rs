@@ -24,8 +24,6 @@ use crate::tool::pipeline::Finished;
 
 /// What is known when a method has been chosen and its parameters have been read. Ids are JSON text.
 pub(crate) enum Reply {
-    /// A notification was taken.
-    Accepted,
     /// The whole answer.
     Message(Vec<u8>),
     /// An error.
@@ -116,7 +114,7 @@ pub(crate) const LEVELS: &str = "one of debug, info, notice, warning, error, cri
 pub(crate) type Refused = (Option<String>, RpcError);
 
 /// Does what a request asks for.
-pub(crate) fn dispatch(request: Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
+pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
     let (server, encoding) = (exchange.server, exchange.encoding);
     let (id, params) = (request.id.as_json(), &request.params);
     let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);

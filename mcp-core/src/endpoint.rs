@@ -5,7 +5,7 @@ pub mod answer;
 mod guard;
 pub mod head;
 pub(crate) mod rules;
-mod stream;
+pub(crate) mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use crate::caller::{Authenticate, Caller, KeyOrLoopback};
 use crate::context::Outbox;
 use crate::dispatch::{self, Exchange, Reply};
 use crate::jsonrpc::{self, Message};
-use crate::legacy;
+use crate::legacy::http::Legacy;
+use crate::legacy::mail::UnderWay;
+use crate::legacy::session;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::listen::Subscription;
@@ -24,7 +26,7 @@ use crate::protocol::version::Era;
 use crate::server::Server;
 use answer::{Answer, Refusal};
 use guard::Guard;
-use head::Head;
+use head::{Head, Header};
 
 /// A [`Server`] behind the Streamable HTTP transport, in every era of the protocol. Cheap to clone.
 ///
@@ -158,60 +160,70 @@ impl Endpoint {
     /// Dropping the future, or the stream of its answer, is what a client does that leaves: a call of the modern era is then
     /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
     pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
-        let (reply, encoding) = self.reply(head, caller, &body);
+        let legacy = |caller| Legacy { endpoint: self, head, caller };
+        let names_session = head.header(session::HEADER) != Header::Absent;
+        match head.verb() {
+            "POST" => {}
+            // Only the older era has sessions, and streams that no request has begun.
+            "GET" if names_session => return legacy(caller).listen().await,
+            "DELETE" if names_session => return legacy(caller).end().await,
+            _ => {
+                let what =
+                    "send messages by POST; a stream to GET, or something to DELETE, there is within a session alone";
+                return Answer::error(None, &RpcError::new(405, jsonrpc::INVALID_REQUEST, what));
+            }
+        }
+        let version = head.header(rules::VERSION);
+        let request = match jsonrpc::decode(&body) {
+            Ok(message) if Era::of(version, &message) == Era::Legacy => {
+                return Box::pin(legacy(caller).message(message, &body)).await;
+            }
+            Ok(Message::Notification(_)) => return Answer::accepted(),
+            Ok(Message::Request(request)) => request,
+            Err(fault) if Era::of_header(version) == Era::Legacy => {
+                return Box::pin(legacy(caller).other(&fault, &body)).await;
+            }
+            Err(fault) => {
+                let id = fault.id.map(|id| id.as_json().to_owned());
+                return Answer::error(id.as_deref(), &RpcError::new(400, fault.code, fault.message));
+            }
+        };
+        let reply =
+            rules::check(head, version, &request).map_err(|error| (Some(request.id.as_json().to_owned()), error));
+        let reply = reply.and_then(|()| {
+            let (server, encoding, head) = (&self.server, Encoding::Modern, Some(head));
+            dispatch::dispatch(&request, Exchange { server, caller, encoding, head, body: &body, speech: None })
+        });
+        self.respond(reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), Encoding::Modern, None).await
+    }
+
+    /// Answers with what a request has come to, once it has.
+    pub(crate) async fn respond(&self, reply: Reply, encoding: Encoding, under_way: Option<UnderWay>) -> Answer {
         match reply {
-            Reply::Accepted => Answer::accepted(),
             Reply::Message(json) => Answer::json(200, json),
             Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
-            Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox).answer(call).await,
+            Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox, under_way).answer(call).await,
             Reply::Listen(id, caller, filter) => {
                 match Subscription::open(self.server.clone(), &caller, id.clone(), filter).await {
                     Ok(subscription) => stream::listen(subscription, self.pacing.keep_alive),
                     Err(error) => Answer::error(Some(&id), &error),
                 }
             }
-            Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox).answer(read).await,
+            Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox, under_way).answer(read).await,
         }
     }
 
-    fn speaker(&self, id: String, encoding: Encoding, outbox: Option<Arc<Outbox>>) -> stream::Speaker {
-        stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing)
+    fn speaker(
+        &self,
+        id: String,
+        encoding: Encoding,
+        outbox: Option<Arc<Outbox>>,
+        under_way: Option<UnderWay>,
+    ) -> stream::Speaker {
+        stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing, under_way)
     }
 
-    /// All that is decided before a call begins.
-    fn reply(&self, head: &dyn Head, caller: Caller, body: &Bytes) -> (Reply, Encoding) {
-        if !head.verb().eq_ignore_ascii_case("POST") {
-            let error = RpcError::new(
-                405,
-                jsonrpc::INVALID_REQUEST,
-                "send messages by POST; there is no stream to GET and no session to DELETE",
-            );
-            return (Reply::Refused(None, error), Encoding::Modern);
-        }
-        let message = match jsonrpc::decode(body) {
-            Ok(message) => message,
-            Err(fault) => {
-                let id = fault.id.map(|id| id.as_json().to_owned());
-                return (Reply::Refused(id, RpcError::new(400, fault.code, fault.message)), Encoding::Modern);
-            }
-        };
-        let version = head.header(rules::VERSION);
-        let era = Era::of(version, &message);
-        let encoding = match era {
-            Era::Modern => Encoding::Modern,
-            Era::Legacy => Encoding::Legacy,
-        };
-        let reply = match (era, message) {
-            (Era::Modern, Message::Notification(_)) => Ok(Reply::Accepted),
-            (Era::Modern, Message::Request(request)) => match rules::check(head, version, &request) {
-                Ok(()) => {
-                    let (server, head) = (&self.server, Some(head));
-                    dispatch::dispatch(request, Exchange { server, caller, encoding, head, body, speech: None })
-                }
-                Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
-            },
-            (Era::Legacy, message) => legacy::reply(&self.server, version, message, caller, head, body),
-        };
-        (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)
+    pub(crate) fn pacing(&self) -> Pacing {
+        self.pacing
     }
 }

@@ -242,3 +242,25 @@ pub(crate) fn is_id(raw: Raw<'_>) -> bool {
 fn invalid<'a>(id: Option<Id<'a>>, message: &str) -> Fault<'a> {
     Fault { is_response: false, id, code: INVALID_REQUEST, message: message.to_owned() }
 }
+
+/// What a client answers, and the id of the question.
+pub(crate) fn read_response(body: &[u8]) -> Option<(String, Result<serde_json::Value, String>)> {
+    #[derive(serde::Deserialize)]
+    struct Response {
+        id: String,
+        #[serde(default)]
+        result: Option<serde_json::Value>,
+        #[serde(default)]
+        error: Option<Refusal>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        #[serde(default)]
+        message: String,
+    }
+    let response: Response = serde_json::from_slice(body).ok()?;
+    Some(match (response.result, response.error) {
+        (Some(result), _) => (response.id, Ok(result)),
+        (None, error) => (response.id, Err(error.map(|error| error.message).unwrap_or_default())),
+    })
+}

@@ -1,59 +1,28 @@
-//! What only the older era has: the handshake of 2025-11-25 and before (2025-11-25, basic/lifecycle), without sessions. Every
-//! other method goes on to the same dispatch as the modern era's, with another encoding.
+//! What only the older era has: the handshake of 2025-11-25 and before (2025-11-25, basic/lifecycle), sessions, and requests to the
+//! client. Every other method goes on to the same dispatch as the modern era's, with another encoding and another dialogue.
 
+pub(crate) mod http;
+pub(crate) mod mail;
 pub(crate) mod peer;
+pub(crate) mod session;
 
-use bytes::Bytes;
-
-use crate::caller::Caller;
-use crate::dispatch::{self, Exchange, Refused, Reply};
-use crate::endpoint::head::{Head, Header};
+use crate::endpoint::head::Header;
 use crate::jsonrpc::reader::Raw;
-use crate::jsonrpc::{self, Message, Params};
+use crate::jsonrpc::{self, Params};
 use crate::protocol::discover;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::version;
 use crate::server::Server;
 
-/// Answers a message of the older era, whose header `MCP-Protocol-Version` is `version`.
-pub(crate) fn reply(
-    server: &Server,
-    version: Header<'_>,
-    message: Message<'_>,
-    caller: Caller,
-    head: &dyn Head,
-    body: &Bytes,
-) -> Result<Reply, Refused> {
-    let request = match message {
-        Message::Request(request) => request,
-        Message::Notification(_) => {
-            return check_version(version).map(|()| Reply::Accepted).map_err(|error| (None, error));
-        }
-    };
-    let id = request.id.as_json();
-    if request.method == "initialize" {
-        return Ok(Reply::Message(initialize(server, id, &request.params)));
-    }
-    check_version(version).map_err(|error| (Some(id.to_owned()), error))?;
-    match &*request.method {
-        "ping" => Ok(Reply::Message(Encoding::Legacy.result(server, id, 0, |_| {}))),
-        _ => {
-            let (encoding, head) = (Encoding::Legacy, Some(head));
-            dispatch::dispatch(request, Exchange { server, caller, encoding, head, body, speech: None })
-        }
-    }
-}
-
-/// Agrees on a version: the one that is asked for, or else the newest of this era. No session is opened, so that any replica
-/// can answer what comes next.
+/// Agrees on a version: the one that is asked for, or else the newest of this era.
 pub(super) fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {
     let version = agreed(params);
     Encoding::Legacy.result(server, id, 256, |out| {
         out.extend_from_slice(b"\"protocolVersion\":\"");
         out.extend_from_slice(version.as_bytes());
         out.extend_from_slice(b"\",\"capabilities\":");
-        discover::capabilities(server, Encoding::Legacy, out);
+        discover::capabilities(server, out);
         out.extend_from_slice(b",\"serverInfo\":");
         out.extend_from_slice(&server.identity().implementation);
         discover::instructions(server, out);

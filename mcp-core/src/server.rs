@@ -23,6 +23,7 @@ use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
+use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
@@ -79,6 +80,8 @@ struct Inner {
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
+    protocol_sessions: Arc<dyn Sessions>,
+    mail: Arc<Mail>,
     seal: Seal,
     changes: Changes,
     listeners: Arc<AtomicUsize>,
@@ -377,6 +380,15 @@ impl Server {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    /// The sessions of clients of the older era.
+    pub(crate) fn protocol_sessions(&self) -> &dyn Sessions {
+        &*self.0.protocol_sessions
+    }
+
+    pub(crate) fn mail(&self) -> &Arc<Mail> {
+        &self.0.mail
     }
 
     pub(crate) fn changes(&self) -> &Changes {

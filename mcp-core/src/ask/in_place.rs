@@ -139,6 +139,11 @@ impl Answers {
         Ok(Waiting { id, receiver, answers: self.clone() })
     }
 
+    /// Whether somebody here waits for this answer.
+    pub(crate) fn is_expected(&self, id: &str) -> bool {
+        lock(&self.0).contains_key(id)
+    }
+
     /// Gives an answer to whoever waits for it, and tells whether that was somebody here.
     pub(crate) fn deliver(&self, id: &str, answer: Answer) -> bool {
         lock(&self.0).remove(id).is_some_and(|waiting| waiting.send(answer).is_ok())

@@ -16,7 +16,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::header;
 use crate::tool::registry::OfferedTool;
 
-pub(super) const VERSION: &str = "mcp-protocol-version";
+pub(crate) const VERSION: &str = "mcp-protocol-version";
 
 /// Checks row 4 of a request: what `_meta` must hold. Gives the version.
 fn require_meta<'a>(request: &Request<'a>) -> Result<Cow<'a, str>, RpcError> {

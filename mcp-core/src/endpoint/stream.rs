@@ -13,6 +13,7 @@ use super::Pacing;
 use super::answer::{Answer, Body};
 use crate::call::Call;
 use crate::context::Outbox;
+use crate::legacy::mail::UnderWay;
 use crate::protocol::encoding::{self, Encoding, Outcome};
 use crate::protocol::listen::Subscription;
 use crate::server::Server;
@@ -25,6 +26,8 @@ pub(super) struct Speaker {
     encoding: Encoding,
     outbox: Option<Arc<Outbox>>,
     pacing: Pacing,
+    /// As long as it lives, an older client can end the call.
+    _under_way: Option<UnderWay>,
 }
 
 /// What happened first.
@@ -41,8 +44,9 @@ impl Speaker {
         encoding: Encoding,
         outbox: Option<Arc<Outbox>>,
         pacing: Pacing,
+        under_way: Option<UnderWay>,
     ) -> Self {
-        Self { server, id, encoding, outbox, pacing }
+        Self { server, id, encoding, outbox, pacing, _under_way: under_way }
     }
 
     /// Waits until it is known whether the answer is an object or a stream.
@@ -160,12 +164,18 @@ pub(super) fn listen(subscription: Subscription, keep_alive: Duration) -> Answer
 }
 
 /// A comment, which clients pass over (HTML, "Server-sent events").
-const KEEP_ALIVE: &[u8] = b":\r\n\r\n";
+pub(crate) const KEEP_ALIVE: &[u8] = b":\r\n\r\n";
 
 /// Writes one message as an event.
-fn frame(out: &mut Vec<u8>, message: &[u8]) {
+pub(crate) fn frame(out: &mut Vec<u8>, message: &[u8]) {
     out.extend_from_slice(b"event: message\ndata: ");
     // JSON has line breaks only between tokens, where a space is as good; here one would end the event's data.
     out.extend(message.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     out.extend_from_slice(b"\n\n");
+}
+
+/// The message of the last event in these frames.
+pub(crate) fn last_data(frames: &[u8]) -> Option<Vec<u8>> {
+    let lines = frames.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| line.strip_prefix(b"data: ")).next_back().map(<[u8]>::to_vec)
 }

@@ -39,7 +39,7 @@ impl Peer {
     /// Answers a request of this client, which may change what is known of it.
     pub(crate) fn reply(
         &mut self,
-        request: Request<'_>,
+        request: &Request<'_>,
         mut exchange: Exchange<'_>,
         answers: &Arc<Answers>,
     ) -> Result<Reply, Refused> {

@@ -32,8 +32,15 @@ impl Era {
             Message::Notification(notification) => (&notification.method, &notification.params),
         };
         let says_so = params.meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
-        let by_header = matches!(header, Header::One(version) if is_date(version) && version >= MODERN);
-        if says_so || by_header || method == "server/discover" { Self::Modern } else { Self::Legacy }
+        if says_so || method == "server/discover" { Self::Modern } else { Self::of_header(header) }
+    }
+
+    /// The era of what says nothing of itself.
+    pub(crate) fn of_header(header: Header<'_>) -> Self {
+        match header {
+            Header::One(version) if is_date(version) && version >= MODERN => Self::Modern,
+            _ => Self::Legacy,
+        }
     }
 }
 

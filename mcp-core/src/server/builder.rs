@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::context::Cancellation;
+use crate::legacy::mail::Mail;
 use crate::memory::{MemoryCache, MemorySessions};
 use crate::prompt::{BadPrompt, OfferedPrompt, Prompt};
 use crate::protocol::caching::Caching;
@@ -311,6 +312,8 @@ impl ServerBuilder {
             work: self.work,
             run_ledger: books.ledger,
             runs: books.runs,
+            protocol_sessions: books.sessions,
+            mail: Arc::new(Mail::new(books.events.clone())),
             changes: Changes::new(books.events.clone()),
             listeners: Arc::default(),
             closing: Cancellation::default(),

@@ -52,7 +52,7 @@ async fn a_modern_call_is_answered_to_the_byte() {
 }
 
 #[tokio::test]
-async fn a_handshake_agrees_on_a_version_and_opens_no_session() {
+async fn a_handshake_agrees_on_a_version() {
     for (asked, agreed) in [
         (json!("2025-11-25"), "2025-11-25"),
         (json!("2025-06-18"), "2025-06-18"),
@@ -67,7 +67,7 @@ async fn a_handshake_agrees_on_a_version_and_opens_no_session() {
         assert_eq!(
             text(Request::post(body)).await,
             format!(
-                r#"{{"jsonrpc":"2.0","id":1,"result":{{"protocolVersion":"{agreed}","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"house","version":"1.0.0","title":"The House"}},"instructions":"Ask first."}}}}"#
+                r#"{{"jsonrpc":"2.0","id":1,"result":{{"protocolVersion":"{agreed}","capabilities":{{"tools":{{"listChanged":true}},"logging":{{}}}},"serverInfo":{{"name":"house","version":"1.0.0","title":"The House"}},"instructions":"Ask first."}}}}"#
             )
         );
     }
@@ -78,7 +78,7 @@ async fn the_older_era_is_answered_to_the_byte() {
     for header in ["2025-11-25", "2025-06-18", "2025-03-26", ""] {
         let post = |method: &str, params: Value| {
             let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-            let request = Request::post(body).with("mcp-session-id", "ignored").with("last-event-id", "ignored");
+            let request = Request::post(body);
             if header.is_empty() { request } else { request.with("mcp-protocol-version", header) }
         };
         assert_eq!(text(post("ping", json!({}))).await, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);

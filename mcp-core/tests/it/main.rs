@@ -9,6 +9,7 @@ mod eras;
 mod errors;
 mod keyed;
 mod leaving;
+mod legacy_sessions;
 mod listing;
 mod measuring;
 mod nesting;

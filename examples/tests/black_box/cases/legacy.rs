@@ -1,4 +1,4 @@
-//! Clients of the older era, which begin with a handshake and are given no session.
+//! Clients of the older era, which begin with a handshake and are given a session.
 
 use serde_json::json;
 
@@ -7,7 +7,9 @@ use crate::host::Served;
 use crate::request::{Request, call, legacy};
 
 cases! {
-    a_handshake_opens_no_session,
+    a_handshake_opens_a_session,
+    a_session_that_has_ended_is_not_found,
+    a_stream_of_a_session_is_opened_by_get,
     the_version_is_agreed_on,
     a_ping_is_answered_with_nothing,
     tools_are_listed,
@@ -25,15 +27,32 @@ fn initialize(version: &str) -> Request {
     .without("MCP-Protocol-Version")
 }
 
-async fn a_handshake_opens_no_session(server: &Served) {
+async fn a_handshake_opens_a_session(server: &Served) {
     let response = server.send(initialize("2025-11-25")).await;
     response.expect_json(concat!(
-        r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"logging":{}},"#,
         r#""serverInfo":{"name":"black-box","version":"1.0.0"}}}"#
     ));
-    assert_eq!(response.head.header("mcp-session-id"), None);
+    let session = response.head.header("mcp-session-id").expect("a session is begun");
+    assert!(session.len() >= 22 && session.bytes().all(|byte| byte.is_ascii_graphic()), "{session}");
     let initialized = server.send(legacy(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)).await;
     assert_eq!((initialized.head.status, initialized.text()), (202, ""));
+}
+
+async fn a_session_that_has_ended_is_not_found(server: &Served) {
+    let response = server.send(initialize("2025-11-25")).await;
+    let session = response.head.header("mcp-session-id").expect("a session is begun").to_owned();
+    let ping = || legacy(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).header("Mcp-Session-Id", &session);
+    assert_eq!(server.send(ping()).await.head.status, 200);
+    let end = format!("DELETE /mcp HTTP/1.1\nHost: 127.0.0.1\nMcp-Session-Id: {session}");
+    assert_eq!(server.send(Request::literal(&end)).await.head.status, 204);
+    server.send(ping()).await.expect_error(404, -32600, Some(1.into()), "no such session");
+    server.send(Request::literal(&end)).await.expect_error(404, -32600, None, "no such session");
+}
+
+async fn a_stream_of_a_session_is_opened_by_get(server: &Served) {
+    let get = "GET /mcp HTTP/1.1\nHost: 127.0.0.1\nAccept: text/event-stream\nMcp-Session-Id: no-such";
+    server.send(Request::literal(get)).await.expect_error(404, -32600, None, "no such session");
 }
 
 async fn the_version_is_agreed_on(server: &Served) {
