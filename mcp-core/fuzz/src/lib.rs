@@ -7,12 +7,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::context::{LogLevel, Progress};
 use mcp_core::endpoint::answer::{Answer, Body};
 use mcp_core::endpoint::head::{Head, Header};
-use mcp_core::{Caller, Context, Endpoint, Server, Stores, ToolError, ToolOutput, tool_fn};
+use mcp_core::{Caller, Context, Endpoint, NoInput, Question, Server, Stores, ToolError, ToolOutput, tool_fn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -115,9 +116,7 @@ impl Reply {
         let body = match body {
             Body::Empty => Bytes::new(),
             Body::Full(bytes) => bytes,
-            Body::Stream(pieces) => {
-                RUNTIME.with(|runtime| runtime.block_on(pieces.map(|piece| piece.to_vec()).concat())).into()
-            }
+            Body::Stream(pieces) => RUNTIME.with(|runtime| runtime.block_on(read(pieces))).into(),
         };
         let text = String::from_utf8(body.to_vec()).expect("an answer is UTF-8");
         let parse = |json: &str| serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
@@ -134,6 +133,18 @@ impl Reply {
         assert_eq!(text.is_empty(), content_type.is_none());
         Self { status, headers, messages }
     }
+}
+
+/// Reads a stream to its end; that of a client that listens has none, and is read no further than what it begins with.
+async fn read(mut pieces: BoxStream<'static, Bytes>) -> Vec<u8> {
+    let mut text = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        text.extend_from_slice(&piece);
+        if String::from_utf8_lossy(&piece).contains("notifications/subscriptions/acknowledged") {
+            break;
+        }
+    }
+    text
 }
 
 thread_local! {
@@ -190,14 +201,23 @@ pub fn endpoint() -> Endpoint {
     async fn fail(echo: Echo) -> Result<(), ToolError> {
         if echo.times == Some(0) { Err(ToolError::failed(echo.message)) } else { Err(std::fmt::Error.into()) }
     }
+    #[derive(Deserialize, JsonSchema)]
+    struct Name {
+        name: String,
+    }
+    async fn ask(_: NoInput, cx: Context) -> Result<String, ToolError> {
+        Ok(cx.ask("who", Question::<Name>::form("Who?")).await?.name)
+    }
     let clock = Arc::new(SimulatedClock::new());
     let server = Server::builder("fuzz", "1")
+        .secret_keys([[1; 32]])
         .clock(clock.clone())
         .stores(Stores::in_memory(clock))
         .tool(tool_fn("echo", "Says what it is told.", echo))
         .tool(tool_fn("kept", "Gives back what it is given.", kept).cached(Duration::from_secs(60), "kept"))
         .tool(tool_fn("speak", "Speaks while it works.", speak))
         .tool(tool_fn("fail", "Cannot do it.", fail))
+        .tool(tool_fn("ask", "Asks who calls.", ask))
         .page_size(3)
         .build();
     Endpoint::new(server.expect("its tools can be offered"))

@@ -63,7 +63,13 @@ fn expected(request: &Request, version: &str, method: &str, name: &str) -> Optio
     if version != SERVED {
         return Some(UNSUPPORTED);
     }
-    if !says("mcp-method", method) || (method == "tools/call" && !names(request, name)) {
+    let named = match method {
+        "tools/call" | "prompts/get" => Some(name),
+        // The body has no URI.
+        "resources/read" => Some(""),
+        _ => None,
+    };
+    if !says("mcp-method", method) || named.is_some_and(|name| !names(request, name)) {
         return Some(MISMATCH);
     }
     None

@@ -125,9 +125,13 @@ impl Legacy<'_> {
 
     /// Takes the answer to a question that a call of this session has asked, on whichever replica.
     async fn response(self, body: &[u8]) -> Result<Answer, RpcError> {
-        check_version(self.head.header(rules::VERSION))?;
         let server = self.endpoint.server();
-        Session::find(server, &self.caller, self.head).await?.ok_or_else(session::missing)?;
+        let alone = || {
+            let message = "this is a JSON-RPC response, which answers what was asked within a session; send its `Mcp-Session-Id`";
+            RpcError::new(400, jsonrpc::INVALID_REQUEST, message)
+        };
+        Session::find(server, &self.caller, self.head).await?.ok_or_else(alone)?;
+        check_version(self.head.header(rules::VERSION))?;
         let invalid = || RpcError::new(400, jsonrpc::INVALID_REQUEST, "the response has no id that the server gave");
         let (id, answer) = jsonrpc::read_response(body).ok_or_else(invalid)?;
         server.mail().deliver(&id, answer).await.map_err(|error| {
@@ -146,7 +150,7 @@ impl Legacy<'_> {
             Header::Refused(why) => Cow::Owned(why.to_owned()),
         };
         if version != BATCHES {
-            return Err(invalid("batches are not part of this revision; send each message by itself"));
+            return Err(invalid("batches are not part of this protocol revision; send each message by itself"));
         }
         // What the one strict reader takes is read again, piece by piece.
         Raw::read(body).map_err(|error| RpcError::new(400, jsonrpc::PARSE_ERROR, error.to_string()))?;

@@ -231,6 +231,10 @@ async fn of_two_rows_the_upper_one_is_answered() {
             let mut draft = Draft::new();
             (lower.apply)(&mut draft);
             (upper.apply)(&mut draft);
+            if (upper.how, lower.how) == ("a batch", "no version header") {
+                // The oldest revision has no such header, and takes batches.
+                continue;
+            }
             expect(&endpoint, draft, upper, &format!(" (and {})", lower.how)).await;
             pairs += 1;
         }
