@@ -161,12 +161,12 @@ impl Endpoint {
     /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
     pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
         let legacy = |caller| Legacy { endpoint: self, head, caller };
-        let names_session = head.header(session::HEADER) != Header::Absent;
+        let names_session = || head.header(session::HEADER) != Header::Absent;
         match head.verb() {
             "POST" => {}
             // Only the older era has sessions, and streams that no request has begun.
-            "GET" if names_session => return legacy(caller).listen().await,
-            "DELETE" if names_session => return legacy(caller).end().await,
+            "GET" if names_session() => return legacy(caller).listen().await,
+            "DELETE" if names_session() => return legacy(caller).end().await,
             _ => {
                 let what =
                     "send messages by POST; a stream to GET, or something to DELETE, there is within a session alone";

@@ -168,7 +168,7 @@ impl Head for ActixHead<'_> {
 }
 
 /// The names that core asks for with each request, as actix keeps them: to read one from its text takes longer than to find it.
-static ASKED_FOR: [HeaderName; 8] = [
+static ASKED_FOR: [HeaderName; 9] = [
     HOST,
     ORIGIN,
     AUTHORIZATION,
@@ -176,5 +176,6 @@ static ASKED_FOR: [HeaderName; 8] = [
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
+    HeaderName::from_static("mcp-session-id"),
     HeaderName::from_static(IdempotencyKey::HEADER),
 ];

@@ -157,7 +157,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.framing = match (head.header("transfer-encoding"), head.header("content-length")) {
             (Some("chunked"), None) => Framing::Chunks,
             (None, Some(length)) => Framing::Length(length.parse().expect("a length is a number")),
-            (None, None) if head.status < 200 => Framing::Length(0),
+            (None, None) if head.status < 200 || head.status == 204 => Framing::Length(0),
             (None, None) => Framing::Connection,
             framing => panic!("nobody knows where this body ends: {framing:?}"),
         };
