@@ -100,7 +100,7 @@ impl Connection {
         let request = match jsonrpc::decode(&message) {
             Ok(Message::Request(request)) => request,
             Ok(Message::Notification(notification)) => {
-                let of = notification.params.request_id.map(Raw::get);
+                let of = notification.params.rare().request_id.map(Raw::get);
                 if notification.method == "notifications/cancelled"
                     && let Some(cancellation) = of.and_then(|id| lock(under_way).get(id).cloned())
                 {

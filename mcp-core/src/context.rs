@@ -5,8 +5,10 @@ pub(crate) mod key;
 pub(crate) mod outbox;
 mod session;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -75,12 +77,20 @@ impl Context {
         Self { inner: Arc::new(inner), prefix: None }
     }
 
-    /// Runs the call itself: it ends with its questions where nobody has answered them. One within another goes no further either, and
-    /// leaves that to the outer one.
-    pub(crate) async fn drive<T>(&self, call: impl Future<Output = Result<T, ToolError>>) -> Result<T, ToolError> {
-        match &self.inner.dialogue {
-            Some(dialogue) => dialogue.drive(self, call).await,
-            None => call.await,
+    /// Polls the call itself: it ends with its questions where it can go no further without answers. One within another goes no further
+    /// either, and leaves that to the outer one.
+    pub(crate) fn poll_call<T>(
+        &self,
+        call: Pin<&mut impl Future<Output = Result<T, ToolError>>>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<Result<T, ToolError>> {
+        match call.poll(task) {
+            Poll::Pending => match self.inner.dialogue.as_ref().and_then(|dialogue| dialogue.questions(self)) {
+                // The questions are alive as long as the call is.
+                Some(questions) => Poll::Ready(Err(questions)),
+                None => Poll::Pending,
+            },
+            ended => ended,
         }
     }
 

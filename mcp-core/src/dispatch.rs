@@ -45,7 +45,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) head: Option<&'a dyn Head>,
     pub(crate) body: &'a Bytes,
     /// How a client of the older era is spoken to, of which more is known than its request says.
-    pub(crate) speech: Option<Speech>,
+    pub(crate) speech: Option<Box<Speech>>,
 }
 
 /// How a client of the older era is spoken to while its request is answered.
@@ -86,12 +86,12 @@ impl Exchange<'_> {
         let dialogue = match (self.encoding, self.speech, &outbox) {
             _ if !may_ask => None,
             (Encoding::Modern, _, _) => Some(Dialogue::Rounds(InRounds::new(params, self.body)?)),
-            (Encoding::Legacy, Some(speech), Some(outbox)) => Some(Dialogue::InPlace(InPlace::new(
+            (Encoding::Legacy, Some(speech), Some(outbox)) => Some(Dialogue::InPlace(Box::new(InPlace::new(
                 speech.client,
                 outbox.clone(),
                 speech.answers,
                 self.server.shared_clock(),
-            ))),
+            )))),
             (Encoding::Legacy, ..) => None,
         };
         let cx = Context::new(self.server.clone(), self.caller, key, outbox, dialogue);

@@ -66,6 +66,12 @@ pub(crate) struct Params<'a> {
     pub(crate) name: Option<Raw<'a>>,
     pub(crate) arguments: Option<Raw<'a>>,
     pub(crate) cursor: Option<Raw<'a>>,
+    rare: Option<Box<Rare<'a>>>,
+}
+
+/// Those that few requests have, apart: what a call of a tool brings stays small.
+#[derive(Debug)]
+pub(crate) struct Rare<'a> {
     pub(crate) uri: Option<Raw<'a>>,
     pub(crate) reference: Option<Raw<'a>>,
     pub(crate) argument: Option<Raw<'a>>,
@@ -127,17 +133,10 @@ impl<'a> Params<'a> {
                 "name" => params.name = Some(reader.value()?),
                 "arguments" => params.arguments = Some(reader.value()?),
                 "cursor" => params.cursor = Some(reader.value()?),
-                "uri" => params.uri = Some(reader.value()?),
-                "ref" => params.reference = Some(reader.value()?),
-                "argument" => params.argument = Some(reader.value()?),
-                "context" => params.context = Some(reader.value()?),
-                "inputResponses" => params.input_responses = Some(reader.value()?),
-                "requestState" => params.request_state = Some(reader.value()?),
-                "notifications" => params.notifications = Some(reader.value()?),
-                "capabilities" => params.capabilities = Some(reader.value()?),
-                "level" => params.level = Some(reader.value()?),
-                "requestId" => params.request_id = Some(reader.value()?),
-                "protocolVersion" => params.protocol_version = Some(reader.value()?),
+                rare if Rare::NAMES.contains(&rare) => {
+                    let value = reader.value()?;
+                    params.rare.get_or_insert_with(|| Box::new(Rare::NONE)).set(rare, value);
+                }
                 _ => drop(reader.value()?),
             }
             Ok(())
@@ -146,6 +145,61 @@ impl<'a> Params<'a> {
             *wrong = Some((INVALID_REQUEST, "`params` must be an object"));
         }
         Ok(params)
+    }
+}
+
+impl<'a> Params<'a> {
+    /// What few requests have.
+    pub(crate) fn rare(&self) -> &Rare<'a> {
+        static NONE: Rare<'static> = Rare::NONE;
+        self.rare.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl<'a> Rare<'a> {
+    const NONE: Self = Self {
+        uri: None,
+        reference: None,
+        argument: None,
+        context: None,
+        input_responses: None,
+        request_state: None,
+        notifications: None,
+        capabilities: None,
+        level: None,
+        request_id: None,
+        protocol_version: None,
+    };
+
+    const NAMES: [&'static str; 11] = [
+        "uri",
+        "ref",
+        "argument",
+        "context",
+        "inputResponses",
+        "requestState",
+        "notifications",
+        "capabilities",
+        "level",
+        "requestId",
+        "protocolVersion",
+    ];
+
+    fn set(&mut self, name: &str, value: Raw<'a>) {
+        let place = match name {
+            "uri" => &mut self.uri,
+            "ref" => &mut self.reference,
+            "argument" => &mut self.argument,
+            "context" => &mut self.context,
+            "inputResponses" => &mut self.input_responses,
+            "requestState" => &mut self.request_state,
+            "notifications" => &mut self.notifications,
+            "capabilities" => &mut self.capabilities,
+            "level" => &mut self.level,
+            "requestId" => &mut self.request_id,
+            _ => &mut self.protocol_version,
+        };
+        *place = Some(value);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<
 
 /// The version that a client asks for, or else the newest.
 fn agreed(params: &Params<'_>) -> &'static str {
-    let asked = params.protocol_version.and_then(Raw::string);
+    let asked = params.rare().protocol_version.and_then(Raw::string);
     version::LEGACY.into_iter().find(|version| asked.as_deref() == Some(version)).unwrap_or(version::LEGACY[0])
 }
 

@@ -14,7 +14,7 @@ pub(crate) enum Dialogue {
     /// By ending the request, which is sent again with answers.
     Rounds(InRounds),
     /// By a request to the client, whose answer is waited for.
-    InPlace(InPlace),
+    InPlace(Box<InPlace>),
 }
 
 /// The one who is asked.
@@ -37,15 +37,12 @@ impl Dialogue {
         }
     }
 
-    /// Runs a call until it ends, or can go no further without an answer that comes with another request; then it is dropped.
-    pub(crate) async fn drive<T>(
-        &self,
-        cx: &Context,
-        call: impl Future<Output = Result<T, ToolError>>,
-    ) -> Result<T, ToolError> {
+    /// The questions with which a call ends that is pending, where it can go no further without an answer that comes with another
+    /// request.
+    pub(crate) fn questions(&self, cx: &Context) -> Option<ToolError> {
         match self {
-            Self::Rounds(rounds) => rounds.drive(cx, call).await,
-            Self::InPlace(_) => call.await,
+            Self::Rounds(rounds) => rounds.questions(cx),
+            Self::InPlace(_) => None,
         }
     }
 

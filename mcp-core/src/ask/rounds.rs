@@ -1,10 +1,7 @@
 //! Questions that are asked by ending the request (basic/patterns/mrtr).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Mutex, OnceLock};
-use std::task::Poll;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -61,7 +58,7 @@ impl InRounds {
     /// # Errors
     /// What came as answers is none, or what came as state is not what this server gave to this caller for this request.
     pub(crate) fn new(params: &Params<'_>, body: &Bytes) -> Result<Self, RpcError> {
-        if params.input_responses.is_some_and(|sent| !sent.get().starts_with('{')) {
+        if params.rare().input_responses.is_some_and(|sent| !sent.get().starts_with('{')) {
             return Err(invalid("`params.inputResponses` must be an object with an answer for each key"));
         }
         Ok(Self { body: body.clone(), rounds: OnceLock::new() })
@@ -69,7 +66,7 @@ impl InRounds {
 
     /// Opens the state that came with the request, if any did, before anything is begun.
     pub(crate) fn open(&self, params: &Params<'_>, cx: &Context) -> Result<(), RpcError> {
-        if params.request_state.is_none() {
+        if params.rare().request_state.is_none() {
             return Ok(());
         }
         let rounds = Rounds::read(params, cx).ok_or_else(|| {
@@ -94,23 +91,10 @@ impl InRounds {
         })
     }
 
-    /// Runs a call until it ends, or can go no further without an answer; then it is dropped.
-    pub(crate) async fn drive<T>(
-        &self,
-        cx: &Context,
-        call: impl Future<Output = Result<T, ToolError>>,
-    ) -> Result<T, ToolError> {
-        let mut call = pin!(call);
-        let ended = poll_fn(|task| match call.as_mut().poll(task) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending if self.rounds.get().is_some_and(|rounds| rounds.must_stop()) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        match ended.await {
-            Some(result) => result,
-            // The questions are alive as long as the call is.
-            None => Err(self.rounds(cx).ask(&self.body, cx)),
-        }
+    /// As [`Dialogue::questions`](super::dialogue::Dialogue::questions).
+    pub(super) fn questions(&self, cx: &Context) -> Option<ToolError> {
+        let rounds = self.rounds.get().filter(|rounds| rounds.must_stop())?;
+        Some(rounds.ask(&self.body, cx))
     }
 }
 
@@ -119,8 +103,9 @@ impl Rounds {
     fn read(params: &Params<'_>, cx: &Context) -> Option<Self> {
         let capabilities = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
         let client = capabilities.map(|raw| ClientCapabilities::read(raw.get().as_bytes())).unwrap_or_default();
-        let sent = params.input_responses.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let state = match params.request_state {
+        let sent =
+            params.rare().input_responses.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let state = match params.rare().request_state {
             None => State::default(),
             Some(raw) => State::open(&raw.string()?, params, cx)?,
         };
@@ -180,7 +165,7 @@ impl Rounds {
         UnderWay(self)
     }
 
-    pub(super) fn must_stop(&self) -> bool {
+    fn must_stop(&self) -> bool {
         let so_far = lock(&self.so_far);
         so_far.under_way == 0 && !so_far.open.is_empty()
     }

@@ -77,7 +77,7 @@ fn bound(params: &Params<'_>, cx: &Context) -> [u8; 32] {
     part(cx.caller().tenant().as_str());
     part(cx.caller().principal().as_str());
     part(&named(params.name));
-    part(&named(params.uri));
+    part(&named(params.rare().uri));
     let arguments = params.arguments.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or(Value::Null);
     absorb(&mut hash, &arguments);
     hash.finalize().into()

@@ -65,7 +65,7 @@ pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Reque
     expect(head.header("mcp-method"), "Mcp-Method", &request.method, "method")?;
     let named = match &*request.method {
         "tools/call" | "prompts/get" => Some((request.params.name, "params.name")),
-        "resources/read" => Some((request.params.uri, "params.uri")),
+        "resources/read" => Some((request.params.rare().uri, "params.uri")),
         _ => None,
     };
     if let Some((name, member)) = named {

@@ -162,7 +162,7 @@ fn seen(message: &Message<'_>) -> Value {
         "name": parse(params.name),
         "arguments": parse(params.arguments),
         "cursor": parse(params.cursor),
-        "protocolVersion": parse(params.protocol_version),
+        "protocolVersion": parse(params.rare().protocol_version),
         "meta": {
             "version": parse(meta.and_then(|meta| meta.protocol_version)),
             "capabilities": parse(meta.and_then(|meta| meta.client_capabilities)),

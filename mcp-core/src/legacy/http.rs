@@ -116,7 +116,7 @@ impl Legacy<'_> {
         let server = self.endpoint.server();
         let session = Session::find(server, &self.caller, self.head).await?;
         if let ("notifications/cancelled", Some(session), Some(request)) =
-            (&*notification.method, session, notification.params.request_id)
+            (&*notification.method, session, notification.params.rare().request_id)
         {
             server.mail().cancel(&session.handle, request.get()).await;
         }
@@ -127,7 +127,8 @@ impl Legacy<'_> {
     async fn response(self, body: &[u8]) -> Result<Answer, RpcError> {
         let server = self.endpoint.server();
         let alone = || {
-            let message = "this is a JSON-RPC response, which answers what was asked within a session; send its `Mcp-Session-Id`";
+            let message =
+                "this is a JSON-RPC response, which answers what was asked within a session; send its `Mcp-Session-Id`";
             RpcError::new(400, jsonrpc::INVALID_REQUEST, message)
         };
         Session::find(server, &self.caller, self.head).await?.ok_or_else(alone)?;

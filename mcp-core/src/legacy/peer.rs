@@ -32,7 +32,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// The client that sends this handshake.
     pub(super) fn new(params: &Params<'_>) -> Self {
-        let client = params.capabilities.map(|raw| ClientCapabilities::read(raw.get().as_bytes()));
+        let client = params.rare().capabilities.map(|raw| ClientCapabilities::read(raw.get().as_bytes()));
         Self { version: super::agreed(params).to_owned(), client: client.unwrap_or_default(), ..Self::default() }
     }
 
@@ -55,7 +55,8 @@ impl Peer {
             "resources/unsubscribe" if server.has_resources() => self.unsubscribe(&request.params),
             _ => {
                 let level = self.level.as_deref().and_then(LogLevel::from_name);
-                exchange.speech = Some(Speech { client: self.client.clone(), level, answers: answers.clone() });
+                let speech = Speech { client: self.client.clone(), level, answers: answers.clone() };
+                exchange.speech = Some(Box::new(speech));
                 return dispatch::dispatch(request, exchange);
             }
         };
@@ -66,7 +67,7 @@ impl Peer {
     }
 
     fn set_level(&mut self, params: &Params<'_>) -> Result<(), RpcError> {
-        let level = params.level.and_then(dispatch::log_level);
+        let level = params.rare().level.and_then(dispatch::log_level);
         let level = level.ok_or_else(|| invalid(format!("`params.level` must be {}", dispatch::LEVELS)))?;
         self.level = Some(level.name().to_owned());
         Ok(())
@@ -107,7 +108,7 @@ impl Peer {
 }
 
 fn uri(params: &Params<'_>) -> Result<String, RpcError> {
-    let uri = params.uri.and_then(Raw::string).filter(|uri| uri.len() <= 2048);
+    let uri = params.rare().uri.and_then(Raw::string).filter(|uri| uri.len() <= 2048);
     let uri = uri.ok_or_else(|| invalid("`params.uri` must be the URI of a resource, with at most 2048 bytes"))?;
     Ok(uri.into_owned())
 }

@@ -46,16 +46,17 @@ struct Known {
 /// Prepares what completes an argument.
 pub(crate) fn complete(exchange: Exchange<'_>, params: &Params<'_>, id: &str) -> Result<Call<Encoded>, RpcError> {
     let (server, encoding) = (exchange.server, exchange.encoding);
-    let reference = params.reference.and_then(Raw::object).ok_or_else(|| {
+    let reference = params.rare().reference.and_then(Raw::object).ok_or_else(|| {
         invalid(
             "`params.ref` must be {\"type\": \"ref/prompt\", \"name\": …} or {\"type\": \"ref/resource\", \"uri\": …}",
         )
     })?;
     let argument: Argument = params
+        .rare()
         .argument
         .and_then(Raw::object)
         .ok_or_else(|| invalid("`params.argument` must be {\"name\": …, \"value\": …}, both strings"))?;
-    let known: Known = match params.context {
+    let known: Known = match params.rare().context {
         None => Known::default(),
         Some(raw) => raw
             .object()

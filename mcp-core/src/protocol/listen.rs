@@ -42,7 +42,7 @@ fn is_false(value: &bool) -> bool {
 impl Filter {
     /// What is asked for, as far as the server has it.
     pub(crate) fn read(params: &Params<'_>, server: &Server) -> Result<Self, RpcError> {
-        let mut filter: Self = params.notifications.and_then(Raw::object).ok_or_else(|| {
+        let mut filter: Self = params.rare().notifications.and_then(Raw::object).ok_or_else(|| {
             invalid(
                 "`params.notifications` must be an object that says what to listen to: toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions",
             )

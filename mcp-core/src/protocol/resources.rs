@@ -21,7 +21,7 @@ pub(crate) fn read(
     params: &Params<'_>,
     id: &str,
 ) -> Result<(Call<Encoded>, Option<Arc<Outbox>>), RpcError> {
-    let uri = params.uri.and_then(Raw::string);
+    let uri = params.rare().uri.and_then(Raw::string);
     let uri = uri.ok_or_else(|| invalid("`params.uri` must be the URI of a resource, as `resources/list` gives it"))?;
     let (outbox, encoding) = (exchange.outbox(params)?, exchange.encoding);
     let (resource, variables) = exchange.server.find_resource(&uri).ok_or_else(|| not_found(&uri, encoding))?;

@@ -8,6 +8,8 @@ mod limit;
 mod measure;
 mod record;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -84,8 +86,9 @@ pub(crate) async fn read<T>(
     cx: &Context,
     read: impl Future<Output = Result<T, ToolError>>,
 ) -> Result<T, Failure> {
-    let guarded = cx.drive(invoke::guard(read));
-    let result = limit::hold(cx.inner().server.limits().timeout, true, cx, guarded).await;
+    let mut guarded = pin!(invoke::guard(read));
+    let call = poll_fn(|task| cx.poll_call(guarded.as_mut(), task));
+    let result = limit::hold(cx.inner().server.limits().timeout, true, cx, call).await;
     result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, kind, name, cx), replayed: false })
 }
 

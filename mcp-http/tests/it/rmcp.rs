@@ -120,12 +120,21 @@ async fn a_client_of_the_modern_era_cancels_by_leaving() {
 }
 
 #[tokio::test]
-async fn a_call_of_the_older_era_runs_to_its_end() {
+async fn a_client_of_the_older_era_cancels_by_a_notification() {
     let mut host = Host::start();
     let mut client = host.connect(Era::Legacy).await;
     let call = client.start("wait").await;
     soon(client.progress.recv()).await.unwrap();
     call.cancel(Some("changed my mind".to_owned())).await.unwrap();
+    assert_eq!(soon(host.ended.recv()).await, Some("cancelled"));
+}
+
+#[tokio::test]
+async fn a_call_of_the_older_era_whose_client_leaves_runs_to_its_end() {
+    let mut host = Host::start();
+    let mut client = host.connect(Era::Legacy).await;
+    let _call = client.start("wait").await;
+    soon(client.progress.recv()).await.unwrap();
     soon(client.service.cancel()).await.unwrap();
     soon(host.connections.wait_for(|open| *open == 0)).await.unwrap();
     host.gate.add_permits(1);

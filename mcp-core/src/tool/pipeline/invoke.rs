@@ -1,7 +1,9 @@
 //! The innermost stage: it calls the tool, and lets out neither a panic nor an output that is too large.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 
 use futures_util::FutureExt;
 
@@ -13,8 +15,8 @@ use crate::tool::registry::OfferedTool;
 
 pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
     // A tool by hand may panic before it has a future, so that is made inside.
-    let call = guard(async { tool.tool().call(arguments, cx.clone()).await });
-    let output = cx.drive(call).await?;
+    let mut call = pin!(guard(async { tool.tool().call(arguments, cx.clone()).await }));
+    let output = poll_fn(|task| cx.poll_call(call.as_mut(), task)).await?;
     let limit = tool.spec().policy.max_output.unwrap_or(cx.inner().server.limits().max_output);
     match output.size() {
         size if size > limit => Err(ToolError::TooLarge { size, limit }),
@@ -23,8 +25,8 @@ pub(super) async fn call(tool: &OfferedTool, arguments: Arguments, cx: &Context)
 }
 
 /// Lets out no panic.
-pub(super) async fn guard<T>(call: impl Future<Output = Result<T, ToolError>>) -> Result<T, ToolError> {
-    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+pub(super) fn guard<T>(call: impl Future<Output = Result<T, ToolError>>) -> impl Future<Output = Result<T, ToolError>> {
+    AssertUnwindSafe(call).catch_unwind().map(|ended| ended.unwrap_or_else(|panic| Err(panicked(&*panic))))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> ToolError {
