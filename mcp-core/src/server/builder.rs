@@ -312,7 +312,7 @@ impl ServerBuilder {
             work: self.work,
             run_ledger: books.ledger,
             runs: books.runs,
-            protocol_sessions: books.sessions,
+            protocol_sessions: books.protocol_sessions,
             mail: Arc::new(Mail::new(books.events.clone())),
             changes: Changes::new(books.events.clone()),
             listeners: Arc::default(),

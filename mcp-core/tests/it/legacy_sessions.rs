@@ -282,7 +282,7 @@ fn away() -> mcp_core::store::StoreError {
 #[tokio::test]
 async fn while_the_store_is_away_no_session_is_said_to_be_gone() {
     let change = |mut stores: mcp_core::Stores| {
-        stores.sessions = Arc::new(Away);
+        stores.protocol_sessions = Arc::new(Away);
         stores
     };
     let house = House::with_stores(change, furnish);
