@@ -16,6 +16,7 @@ use crate::caller::{Authenticate, Caller, KeyOrLoopback};
 use crate::context::Outbox;
 use crate::dispatch::{self, Exchange, Reply};
 use crate::jsonrpc::{self, Message};
+use crate::legacy;
 use crate::legacy::http::Legacy;
 use crate::legacy::mail::UnderWay;
 use crate::legacy::session;
@@ -160,13 +161,13 @@ impl Endpoint {
     /// Dropping the future, or the stream of its answer, is what a client does that leaves: a call of the modern era is then
     /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
     pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
-        let legacy = |caller| Legacy { endpoint: self, head, caller };
+        let within = |caller| Legacy { endpoint: self, head, caller };
         let names_session = || head.header(session::HEADER) != Header::Absent;
         match head.verb() {
             "POST" => {}
             // Only the older era has sessions, and streams that no request has begun.
-            "GET" if names_session() => return legacy(caller).listen().await,
-            "DELETE" if names_session() => return legacy(caller).end().await,
+            "GET" if names_session() => return within(caller).listen().await,
+            "DELETE" if names_session() => return within(caller).end().await,
             _ => {
                 let what =
                     "send messages by POST; a stream to GET, or something to DELETE, there is within a session alone";
@@ -174,27 +175,38 @@ impl Endpoint {
             }
         }
         let version = head.header(rules::VERSION);
-        let request = match jsonrpc::decode(&body) {
-            Ok(message) if Era::of(version, &message) == Era::Legacy => {
-                return Box::pin(legacy(caller).message(message, &body)).await;
-            }
-            Ok(Message::Notification(_)) => return Answer::accepted(),
-            Ok(Message::Request(request)) => request,
+        let exchange = |caller, encoding| Exchange {
+            server: &self.server,
+            caller,
+            encoding,
+            head: Some(head),
+            body: &body,
+            speech: None,
+        };
+        let (reply, encoding) = match jsonrpc::decode(&body) {
+            Ok(message) => match (Era::of(version, &message), message) {
+                (Era::Modern, Message::Notification(_)) => return Answer::accepted(),
+                (Era::Modern, Message::Request(request)) => {
+                    let reply = match rules::check(head, version, &request) {
+                        Ok(()) => dispatch::dispatch(&request, exchange(caller, Encoding::Modern)),
+                        Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
+                    };
+                    (reply, Encoding::Modern)
+                }
+                (Era::Legacy, Message::Request(request)) if !names_session() && request.method != "initialize" => {
+                    (legacy::alone(&request, version, exchange(caller, Encoding::Legacy)), Encoding::Legacy)
+                }
+                (Era::Legacy, message) => return Box::pin(within(caller).message(message, &body)).await,
+            },
             Err(fault) if Era::of_header(version) == Era::Legacy => {
-                return Box::pin(legacy(caller).other(&fault, &body)).await;
+                return Box::pin(within(caller).other(&fault, &body)).await;
             }
             Err(fault) => {
                 let id = fault.id.map(|id| id.as_json().to_owned());
                 return Answer::error(id.as_deref(), &RpcError::new(400, fault.code, fault.message));
             }
         };
-        let reply =
-            rules::check(head, version, &request).map_err(|error| (Some(request.id.as_json().to_owned()), error));
-        let reply = reply.and_then(|()| {
-            let (server, encoding, head) = (&self.server, Encoding::Modern, Some(head));
-            dispatch::dispatch(&request, Exchange { server, caller, encoding, head, body: &body, speech: None })
-        });
-        self.respond(reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), Encoding::Modern, None).await
+        self.respond(reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding, None).await
     }
 
     /// Answers with what a request has come to, once it has.

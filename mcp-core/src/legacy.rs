@@ -6,14 +6,25 @@ pub(crate) mod mail;
 pub(crate) mod peer;
 pub(crate) mod session;
 
+use crate::dispatch::{self, Exchange, Refused, Reply};
 use crate::endpoint::head::Header;
 use crate::jsonrpc::reader::Raw;
-use crate::jsonrpc::{self, Params};
+use crate::jsonrpc::{self, Params, Request};
 use crate::protocol::discover;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::version;
 use crate::server::Server;
+
+/// Answers a request that names no session: what needs none is served.
+pub(crate) fn alone(request: &Request<'_>, version: Header<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
+    let id = request.id.as_json();
+    check_version(version).map_err(|error| (Some(id.to_owned()), error))?;
+    match &*request.method {
+        "ping" => Ok(Reply::Message(Encoding::Legacy.result(exchange.server, id, 0, |_| {}))),
+        _ => dispatch::dispatch(request, exchange),
+    }
+}
 
 /// Agrees on a version: the one that is asked for, or else the newest of this era.
 pub(super) fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<u8> {

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use super::peer::Peer;
 use super::session::{self, Session};
-use super::{check_version, initialize};
+use super::{alone, check_version, initialize};
 use crate::caller::Caller;
 use crate::changes::{Change, Heard};
-use crate::dispatch::{self, Exchange, Reply};
+use crate::dispatch::{Exchange, Reply};
 use crate::endpoint::Endpoint;
 use crate::endpoint::answer::{Answer, Body};
 use crate::endpoint::head::{Head, Header};
@@ -85,13 +85,7 @@ impl Legacy<'_> {
             speech: None,
         };
         let Some(session) = Session::find(server, caller, self.head).await.map_err(refused)? else {
-            // Who has no session is served what needs none.
-            let mut stranger = Peer::default();
-            let reply = match &*request.method {
-                "ping" => stranger.reply(&request, exchange(), &server.mail().answers),
-                _ => dispatch::dispatch(&request, exchange()),
-            };
-            let reply = reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error));
+            let reply = alone(&request, self.head.header(rules::VERSION), exchange())?;
             return Ok(endpoint.respond(reply, Encoding::Legacy, None).await);
         };
         let handle = session.handle.clone();
