@@ -151,7 +151,7 @@ impl Head for ActixHead<'_> {
     }
 
     fn header(&self, name: &str) -> Header<'_> {
-        let values = match ASKED_FOR.iter().find(|known| known.as_str() == name) {
+        let values = match asked_for(name) {
             Some(known) => self.headers.get_all(known),
             None => self.headers.get_all(name),
         };
@@ -167,15 +167,31 @@ impl Head for ActixHead<'_> {
     }
 }
 
-/// The names that core asks for with each request, as actix keeps them: to read one from its text takes longer than to find it.
-static ASKED_FOR: [HeaderName; 9] = [
-    HOST,
-    ORIGIN,
-    AUTHORIZATION,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
-    HeaderName::from_static("mcp-session-id"),
-    HeaderName::from_static(IdempotencyKey::HEADER),
-];
+/// A name that core asks for with each request, as actix keeps it: to read one from its text takes longer than to find it.
+fn asked_for(name: &str) -> Option<&'static HeaderName> {
+    static KEPT: [HeaderName; 9] = [
+        HOST,
+        ORIGIN,
+        AUTHORIZATION,
+        HeaderName::from_static("x-api-key"),
+        HeaderName::from_static("mcp-protocol-version"),
+        HeaderName::from_static("mcp-method"),
+        HeaderName::from_static("mcp-name"),
+        HeaderName::from_static("mcp-session-id"),
+        HeaderName::from_static(IdempotencyKey::HEADER),
+    ];
+    Some(
+        &KEPT[match name {
+            "host" => 0,
+            "origin" => 1,
+            "authorization" => 2,
+            "x-api-key" => 3,
+            "mcp-protocol-version" => 4,
+            "mcp-method" => 5,
+            "mcp-name" => 6,
+            "mcp-session-id" => 7,
+            IdempotencyKey::HEADER => 8,
+            _ => return None,
+        }],
+    )
+}

@@ -83,7 +83,7 @@ impl Head for Request {
     }
 
     fn header(&self, name: &str) -> Header<'_> {
-        Header::from_values(self.values(name))
+        Header::from_values(self.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_slice()))
     }
 
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {

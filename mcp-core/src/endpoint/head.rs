@@ -35,10 +35,46 @@ impl<'a> Header<'a> {
         if values.next().is_some() {
             return Self::Refused("it is there more than once");
         }
-        let visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
         match std::str::from_utf8(value.trim_ascii()) {
-            Ok(text) if value.iter().all(visible) => Self::One(text),
+            Ok(text) if is_visible(value) => Self::One(text),
             _ => Self::Refused("it holds characters other than visible ASCII"),
+        }
+    }
+}
+
+/// Whether all bytes are visible ASCII, spaces and tabs. It looks at eight bytes at once.
+fn is_visible(mut bytes: &[u8]) -> bool {
+    /// A word of this byte alone.
+    const fn word_of(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    let visible = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
+    while let Some((eight, rest)) = bytes.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // Subtracting sets the highest bit of each byte that is below 0x20, or 0x7f; by the carry it may set others as well, and a tab
+        // is among them: then each is looked at.
+        let control = word.wrapping_sub(word_of(0x20));
+        let delete = (word ^ word_of(0x7f)).wrapping_sub(word_of(1));
+        if (word | control | delete) & word_of(0x80) != 0 && !eight.iter().all(visible) {
+            return false;
+        }
+        bytes = rest;
+    }
+    bytes.iter().all(visible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_visible;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_not_visible_is_found_wherever_it_is(
+            bytes in proptest::collection::vec(prop_oneof![20 => b' '..=b'~', 1 => Just(b'\t'), 1 => any::<u8>()], 0..40),
+        ) {
+            let expected = bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+            prop_assert_eq!(is_visible(&bytes), expected);
         }
     }
 }

@@ -60,15 +60,13 @@ async fn recorded(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> 
         // Boxed, so that calls which do without it are not as large.
         return Box::pin(idempotency::call(key, &tool, &arguments, &cx)).await;
     }
-    let result = async {
-        let record = record::begin(&tool, &arguments, &cx)?;
-        let result = stages(&tool, arguments, &cx).await;
-        match record {
-            Some(record) => ended(record, result).await,
-            None => result,
-        }
+    let record = record::begin(&tool, &arguments, &cx).map_err(|error| Failure::of(error, &tool, &cx))?;
+    let result = stages(&tool, arguments, &cx).await;
+    let result = match record {
+        Some(record) => ended(record, result).await,
+        None => result,
     };
-    result.await.map_err(|error| Failure::of(error, &tool, &cx))
+    result.map_err(|error| Failure::of(error, &tool, &cx))
 }
 
 /// Records how a call has ended; one whose record cannot be kept has no result.
@@ -87,7 +85,7 @@ pub(crate) async fn read<T>(
     read: impl Future<Output = Result<T, ToolError>>,
 ) -> Result<T, Failure> {
     let mut guarded = pin!(invoke::guard(read));
-    let call = poll_fn(|task| cx.poll_call(guarded.as_mut(), task));
+    let call = pin!(poll_fn(|task| cx.poll_call(guarded.as_mut(), task)));
     let result = limit::hold(cx.inner().server.limits().timeout, true, cx, call).await;
     result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, kind, name, cx), replayed: false })
 }
@@ -97,14 +95,14 @@ async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> 
     let changes = cache::Changes::by(tool, cx);
     let policy = &tool.spec().policy;
     let timeout = policy.timeout.unwrap_or(cx.inner().server.limits().timeout);
-    let result = limit::hold(timeout, policy.read_only, cx, async {
+    let mut call = pin!(async {
         match tool.cache() {
             None => invoke::call(tool, arguments.clone(), cx).await,
             // Boxed, so that calls which do without it are not as large.
             Some(policy) => Box::pin(cache::call(policy, tool, &arguments, cx)).await,
         }
     });
-    let result = result.await;
+    let result = limit::hold(timeout, policy.read_only, cx, call.as_mut()).await;
     changes.settle().await;
     result.map_err(|error| checks::explain(tool, &arguments, error))
 }

@@ -1,6 +1,6 @@
 //! The stage that sees to it that a call ends.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -14,9 +14,8 @@ pub(super) async fn hold<T>(
     timeout: Duration,
     read_only: bool,
     cx: &Context,
-    call: impl Future<Output = Result<T, ToolError>>,
+    call: Pin<&mut impl Future<Output = Result<T, ToolError>>>,
 ) -> Result<T, ToolError> {
-    let call = pin!(call);
     let end = pin!(must_end(timeout, cx));
     let (why, call) = match select(call, end).await {
         Either::Left((result, _)) => return result,
