@@ -20,6 +20,8 @@ macro_rules! examples {
 
 examples! {
     embed_actix,
+    #[cfg(feature = "bundled")]
+    everything,
     first_tool,
     hello,
     host_axum,
