@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ struct Inner {
     room: Arc<Semaphore>,
     peer: Mutex<Peer>,
     answers: Arc<Answers>,
+    /// Whether an older client is told what has changed: once, however often it says that it is ready.
+    tells_of_changes: AtomicBool,
     closed: Arc<Cancellation>,
 }
 
@@ -85,6 +88,7 @@ impl Connection {
             room: Arc::new(Semaphore::new(MOST_REQUESTS)),
             peer: Mutex::default(),
             answers: Arc::default(),
+            tells_of_changes: AtomicBool::new(false),
             closed: Arc::default(),
         };
         let outgoing =
@@ -178,6 +182,9 @@ impl Connection {
 
     /// Tells a client of the older era what has changed, from here on.
     fn tell_of_changes(&self) {
+        if self.0.tells_of_changes.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (server, caller) = (self.0.server.clone(), self.0.caller.clone());
         let (here, closed) = (Arc::downgrade(&self.0), self.0.closed.clone());
         self.0.server.spawn(async move {

@@ -69,7 +69,6 @@ impl Legacy<'_> {
         let refused = |error| (Some(id.clone()), error);
         if request.method == "initialize" {
             let peer = Peer::new(&request.params);
-            server.mail().listen(server).await;
             let handle = Session::begin(server, caller, &peer).await.map_err(refused)?;
             let mut answer = Answer::json(200, initialize(server, &id, &request.params));
             answer.headers.push((session::HEADER, handle));
@@ -88,6 +87,8 @@ impl Legacy<'_> {
             let reply = alone(&request, self.head.header(rules::VERSION), exchange())?;
             return Ok(endpoint.respond(reply, Encoding::Legacy, None).await);
         };
+        // What this call waits for may arrive at a replica that the client speaks to next.
+        server.mail().listen(server).await;
         let handle = session.handle.clone();
         let mut peer = session.peer.clone();
         let reply = peer.reply(&request, exchange(), &server.mail().answers)?;

@@ -49,7 +49,7 @@ impl Mail {
         Topic::of_the_house("answers")
     }
 
-    /// Hears from here on what arrives at other replicas. Where that cannot be heard, it is tried again with the next session.
+    /// Hears from here on what arrives at other replicas. Where that cannot be heard, it is tried again with the next request.
     pub(super) async fn listen(self: &Arc<Self>, server: &Server) {
         let heard = self.listening.get_or_try_init(async || {
             let mut heard = self.events.subscribe(&Self::topic()).await?;
@@ -78,10 +78,11 @@ impl Mail {
 
     /// Gives an answer to whoever waits for it, here or elsewhere.
     pub(super) async fn deliver(&self, id: &str, answer: Answer) -> Result<(), StoreError> {
-        let encoded = serde_json::to_vec(&answer).unwrap_or_default();
-        if self.answers.deliver(id, answer) {
+        if self.answers.is_expected(id) {
+            self.answers.deliver(id, answer);
             return Ok(());
         }
+        let encoded = serde_json::to_vec(&answer).unwrap_or_default();
         if encoded.len() > MOST {
             return Err(StoreError::Refused { store: "events", source: None });
         }
@@ -125,7 +126,8 @@ impl Mail {
             [b'a', last, rest @ ..] => {
                 let Some(at) = rest.iter().position(|byte| *byte == b'\n') else { return };
                 let Ok(id) = std::str::from_utf8(&rest[..at]) else { return };
-                // What nobody waits for here is not kept.
+                // What nobody waits for here, or no longer, is not kept.
+                parts.retain(|id, _| self.answers.is_expected(id));
                 if !self.answers.is_expected(id) {
                     return;
                 }

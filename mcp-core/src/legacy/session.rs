@@ -44,9 +44,8 @@ impl Session {
             Header::One(handle) => handle,
             Header::Refused(_) => return Err(unknown()),
         };
-        let found = server.protocol_sessions().load(caller.tenant(), caller.principal(), handle).await;
-        let found = found.map_err(|error| unavailable(&error))?.ok_or_else(unknown)?;
-        Self::read(found).map(Some).ok_or_else(unknown)
+        let found = Self::again(server, caller, handle).await.map_err(|error| unavailable(&error))?;
+        found.map(Some).ok_or_else(unknown)
     }
 
     /// The session as it is by now.
@@ -80,8 +79,8 @@ impl Session {
                 Saved::As(_) => return Ok(()),
                 Saved::Gone => return Err(unknown()),
                 Saved::Conflict => {
-                    let again = store.load(tenant, owner, &self.handle).await.map_err(|error| unavailable(&error))?;
-                    self = again.and_then(Self::read).ok_or_else(unknown)?;
+                    let again = Self::again(server, caller, &self.handle).await;
+                    self = again.map_err(|error| unavailable(&error))?.ok_or_else(unknown)?;
                 }
             }
         }

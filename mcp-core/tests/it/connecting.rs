@@ -189,7 +189,9 @@ async fn changes_are_told_in_the_words_of_the_era() {
     let mut client = Client::of(&house);
     client.legacy(0, "initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}})).await;
     client.next().await.unwrap();
-    client.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+    for _ in 0..2 {
+        client.send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+    }
     client.legacy(1, "resources/subscribe", json!({"uri": "docs://a"})).await;
     assert_eq!(client.next().await.unwrap()["result"], json!({}));
     client.modern("s", "subscriptions/listen", json!({"notifications": {"promptsListChanged": true}})).await;

@@ -140,6 +140,21 @@ async fn a_question_goes_with_the_call_and_its_answer_may_arrive_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_replica_that_has_begun_no_session_hears_the_answers_to_its_questions() {
+    let one = House::new(furnish);
+    let other = Server::builder("house", "1.0.0").clock(one.clock.clone()).stores(one.stores.clone());
+    let other = Endpoint::new(furnish(other).build().unwrap());
+    let session = open(&one.endpoint).await;
+    let call = within(&session, "tools/call", json!({"name": "ask"}));
+    let mut stream = Events::of(begin(&other, &call).await);
+    let question = events(&stream.next().await.unwrap()).remove(0);
+    let said = json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "Hi"}});
+    let answer = json!({"jsonrpc": "2.0", "id": question["id"], "result": said});
+    assert_eq!(one.send(&post(&session, &answer)).await.status, 202);
+    assert_eq!(events(&stream.next().await.unwrap())[0]["result"]["content"][0]["text"], "Hi");
+}
+
+#[tokio::test]
 async fn a_call_is_ended_by_its_id_on_every_replica() {
     let (tool, strings) = puppet("puppet");
     let house = House::new(|builder| furnish(builder).tool(tool));
