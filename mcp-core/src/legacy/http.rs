@@ -22,6 +22,7 @@ use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Fault, Message, Notification, Request};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
+use crate::protocol::listen::hear;
 
 /// How many messages a batch has at the most.
 const MOST_IN_A_BATCH: usize = 100;
@@ -184,12 +185,7 @@ impl Legacy<'_> {
         let opened = async {
             check_version(self.head.header(rules::VERSION))?;
             let session = Session::find(server, &self.caller, self.head).await?.ok_or_else(session::missing)?;
-            let busy = |message: &str| RpcError::new(503, jsonrpc::INTERNAL_ERROR, message.to_owned());
-            let counted = server
-                .count_listener()
-                .ok_or_else(|| busy("as many clients listen as this server takes; try again later, or elsewhere"))?;
-            let heard = server.changes().listen(self.caller.tenant()).await;
-            let heard = heard.map_err(|_| busy("changes cannot be listened to at the moment; try again later"))?;
+            let (counted, heard) = hear(server, &self.caller).await?;
             Ok::<_, RpcError>((session, counted, heard))
         };
         let (session, counted, heard) = match opened.await {

@@ -15,9 +15,7 @@ use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{Params, Request};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::{RpcError, invalid};
-
-/// Of how many resources a client is told.
-const MOST_URIS: usize = 256;
+use crate::protocol::listen::MOST_URIS;
 
 /// A client of the older era, from its handshake on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

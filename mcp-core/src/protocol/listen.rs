@@ -17,8 +17,8 @@ use crate::jsonrpc::{self, Params};
 use crate::protocol::errors::{RpcError, invalid};
 use crate::server::{ListenerGuard, Server};
 
-/// Of how many resources one subscription tells.
-const MOST_URIS: usize = 256;
+/// Of how many resources a client is told: in one subscription, or in one session of the older era.
+pub(crate) const MOST_URIS: usize = 256;
 
 /// What a client wants to hear of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,22 @@ const PROMPTS: &str = "notifications/prompts/list_changed";
 const RESOURCES: &str = "notifications/resources/list_changed";
 const UPDATED: &str = "notifications/resources/updated";
 
+/// Counts a client of either era as one that listens, and hears what concerns it from here on.
+pub(crate) async fn hear(
+    server: &Server,
+    caller: &Caller,
+) -> Result<(ListenerGuard, BoxStream<'static, Heard>), RpcError> {
+    let busy = |message: &str| RpcError::new(503, jsonrpc::INTERNAL_ERROR, message);
+    let counted = server
+        .count_listener()
+        .ok_or_else(|| busy("as many clients listen as this server takes; try again later, or elsewhere"))?;
+    let heard = server.changes().listen(caller.tenant()).await.map_err(|error| {
+        tracing::warn!(%error, "nobody can listen to changes");
+        busy("changes cannot be listened to at the moment; try again later")
+    })?;
+    Ok((counted, heard))
+}
+
 /// One client that listens.
 pub(crate) struct Subscription {
     server: Server,
@@ -109,14 +125,7 @@ pub(crate) struct Subscription {
 impl Subscription {
     /// Begins to listen: what is told from here on is heard.
     pub(crate) async fn open(server: Server, caller: &Caller, id: String, filter: Filter) -> Result<Self, RpcError> {
-        let busy = |message: &str| RpcError::new(503, jsonrpc::INTERNAL_ERROR, message);
-        let counted = server
-            .count_listener()
-            .ok_or_else(|| busy("as many clients listen as this server takes; try again later, or elsewhere"))?;
-        let heard = server.changes().listen(caller.tenant()).await.map_err(|error| {
-            tracing::warn!(%error, "nobody can listen to changes");
-            busy("changes cannot be listened to at the moment; try again later")
-        })?;
+        let (counted, heard) = hear(&server, caller).await?;
         Ok(Self { server, id, filter, heard, _counted: counted })
     }
 
