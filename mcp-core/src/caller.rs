@@ -71,6 +71,9 @@ impl Caller {
     /// The role that may see what every caller of its tenant did.
     pub const ADMIN: &'static str = "admin";
 
+    /// The role that may change what the server offers to the callers of every tenant.
+    pub const OPERATOR: &'static str = "operator";
+
     /// A caller with no roles and no scopes.
     pub fn new(tenant: impl Into<Tenant>, principal: impl Into<Principal>) -> Self {
         let (tenant, principal) = (tenant.into(), principal.into());

@@ -1,10 +1,11 @@
 //! What is offered under a name: tools, resources, prompts. It may change while the server serves.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use crate::changes::{Change, Changes};
 use crate::nearest::nearest;
 use crate::protocol::encoding::Encoding;
 
@@ -33,33 +34,38 @@ pub trait Source<T>: Send + Sync + 'static {
 
 /// All that is offered of one kind: what was given one by one, in that order, and behind it what sources have. Where two have the
 /// same key, the first is right.
+///
+/// What is added and removed here is so in this process; what is switched off ([`Server::switch_tool`]) is so on every replica.
+/// Clients that listen are told of both.
+///
+/// [`Server::switch_tool`]: crate::Server::switch_tool
 pub struct Catalog<T> {
     own: RwLock<Own<T>>,
     sources: Vec<Arc<dyn Source<T>>>,
+    changes: Changes,
+    change: Change,
 }
 
 struct Own<T> {
     order: Vec<Arc<T>>,
     by_key: BTreeMap<String, Arc<T>>,
-}
-
-impl<T> Default for Catalog<T> {
-    fn default() -> Self {
-        Self { own: RwLock::new(Own { order: Vec::new(), by_key: BTreeMap::new() }), sources: Vec::new() }
-    }
+    /// The keys, also of sources, that are not offered for now.
+    off: BTreeSet<String>,
 }
 
 impl<T: Offered> Catalog<T> {
-    pub(crate) fn with_sources(sources: Vec<Arc<dyn Source<T>>>) -> Self {
-        Self { sources, ..Self::default() }
+    /// An empty one, whose changes are told as `change`.
+    pub(crate) fn new(sources: Vec<Arc<dyn Source<T>>>, changes: Changes, change: Change) -> Self {
+        let own = Own { order: Vec::new(), by_key: BTreeMap::new(), off: BTreeSet::new() };
+        Self { own: RwLock::new(own), sources, changes, change }
     }
 
-    /// Offers one more.
+    /// Offers one more, before anybody looks.
     ///
     /// # Errors
     /// It is given back where something else has its key.
-    pub(crate) fn add(&self, offered: T) -> Result<(), T> {
-        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn insert(&self, offered: T) -> Result<(), T> {
+        let mut own = self.own_mut();
         if own.by_key.contains_key(offered.key()) {
             return Err(offered);
         }
@@ -69,24 +75,90 @@ impl<T: Offered> Catalog<T> {
         Ok(())
     }
 
+    /// Offers one more from now on, in this process, and tells the clients of every replica that the list has changed.
+    ///
+    /// Cancel safe: it is offered at the first poll; a dropped future may not have told anybody.
+    ///
+    /// # Errors
+    /// It is given back where something else has its key; remove that first.
+    pub async fn add(&self, offered: T) -> Result<(), T> {
+        self.insert(offered)?;
+        self.tell().await;
+        Ok(())
+    }
+
+    /// Offers what has this key no more, in this process, and tells the clients of every replica; calls that have begun go on.
+    /// What a source has stays. `None` where nothing of this key was given by itself.
+    ///
+    /// Cancel safe, as [`Catalog::add`].
+    pub async fn remove(&self, key: &str) -> Option<Arc<T>> {
+        let removed = {
+            let mut own = self.own_mut();
+            let removed = own.by_key.remove(key)?;
+            own.order.retain(|offered| offered.key() != key);
+            removed
+        };
+        self.tell().await;
+        Some(removed)
+    }
+
+    /// Offers all but what has one of these keys.
+    pub(crate) async fn switch_off(&self, off: BTreeSet<String>) {
+        let changed = std::mem::replace(&mut self.own_mut().off, off.clone()) != off;
+        if changed {
+            self.tell().await;
+        }
+    }
+
+    async fn tell(&self) {
+        if let Err(error) = self.changes.tell(None, &self.change).await {
+            tracing::warn!(%error, "clients are not told that a list has changed");
+        }
+    }
+
     fn own(&self) -> RwLockReadGuard<'_, Own<T>> {
         self.own.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn own_mut(&self) -> RwLockWriteGuard<'_, Own<T>> {
+        self.own.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What has this key.
     pub fn find(&self, key: &str) -> Option<Arc<T>> {
-        let found = self.own().by_key.get(key).cloned();
-        found.or_else(|| self.sources.iter().find_map(|source| source.find(key)))
+        let own = self.own();
+        if own.off.contains(key) {
+            return None;
+        }
+        own.by_key.get(key).cloned().or_else(|| Self::find_in(&self.sources, key))
+    }
+
+    fn find_in(sources: &[Arc<dyn Source<T>>], key: &str) -> Option<Arc<T>> {
+        sources.iter().find_map(|source| source.find(key))
     }
 
     /// All of it.
     pub fn list(&self) -> Vec<Arc<T>> {
         let own = self.own();
+        let mut all = self.with_what_is_off(&own);
+        if !own.off.is_empty() {
+            all.retain(|offered| !own.off.contains(offered.key()));
+        }
+        all
+    }
+
+    /// What would be offered, and is switched off.
+    pub fn list_off(&self) -> Vec<Arc<T>> {
+        let own = self.own();
+        let mut all = self.with_what_is_off(&own);
+        all.retain(|offered| own.off.contains(offered.key()));
+        all
+    }
+
+    fn with_what_is_off(&self, own: &Own<T>) -> Vec<Arc<T>> {
         let mut all = own.order.clone();
         for (n, source) in self.sources.iter().enumerate() {
-            let is_taken = |key: &str| {
-                own.by_key.contains_key(key) || self.sources[..n].iter().any(|before| before.find(key).is_some())
-            };
+            let is_taken = |key: &str| own.by_key.contains_key(key) || Self::find_in(&self.sources[..n], key).is_some();
             all.extend(source.list().into_iter().filter(|offered| !is_taken(offered.key())));
         }
         all

@@ -33,6 +33,7 @@ pub(crate) enum Heard {
 }
 
 /// The way on which changes are told.
+#[derive(Clone)]
 pub(crate) struct Changes(Arc<dyn Events>);
 
 impl Changes {

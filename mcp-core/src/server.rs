@@ -3,6 +3,7 @@
 mod builder;
 pub mod files;
 mod ids;
+pub mod switches;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -52,6 +53,7 @@ use crate::tool::registry::OfferedTool;
 pub use builder::{BuildError, ServerBuilder};
 use files::OwnFiles;
 use ids::CallIds;
+use switches::Switches;
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
 #[derive(Clone)]
@@ -84,6 +86,7 @@ struct Inner {
     mail: Arc<Mail>,
     seal: Seal,
     changes: Changes,
+    switches: Switches,
     listeners: Arc<AtomicUsize>,
     closing: Cancellation,
     measured: bool,
@@ -305,8 +308,12 @@ impl Server {
     ///
     /// Tools count by themselves: where a source gives one tool to two servers, both are in it.
     pub fn measures(&self) -> Vec<ToolMeasures> {
-        let tools = if self.0.measured { self.0.tools.list() } else { Vec::new() };
-        tools.iter().map(|tool| tool.measures()).collect()
+        if !self.0.measured {
+            return Vec::new();
+        }
+        // What is off now was called before.
+        let tools = self.0.tools.list().into_iter().chain(self.0.tools.list_off());
+        tools.map(|tool| tool.measures()).collect()
     }
 
     pub(crate) fn identity(&self) -> &Identity {

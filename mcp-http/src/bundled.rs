@@ -108,6 +108,7 @@ impl Bundled {
             ),
             _ => config.error("DATABASE_URL", format!("the replicas cannot be joined: {error}; see that the database takes writes")),
         })?;
+        follow_switches(&config, &server).await?;
         let endpoint = endpoint(&config, server.clone());
         let kept = stores.clone();
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
@@ -191,9 +192,11 @@ impl Bundled {
     pub async fn run_stdio(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
+        follow_switches(&config, &server).await?;
         let workers = server.start_workers(workers(&config));
+        let caller = Caller::new("default", "local").with_role(Caller::ADMIN).with_role(Caller::OPERATOR);
         let served = tokio::select! {
-            served = stdio::serve(server.clone(), Caller::new("default", "local").with_role(Caller::ADMIN)) => served,
+            served = stdio::serve(server.clone(), caller) => served,
             () = stop_signal() => Ok(()),
         };
         server.close();
@@ -202,6 +205,12 @@ impl Bundled {
         let _ = tokio::time::timeout(LAST_ANCHOR, stores.audit.anchor()).await;
         Ok(served?)
     }
+}
+
+async fn follow_switches(config: &Config, server: &Server) -> Result<(), ConfigError> {
+    let failed =
+        |error| config.error("DATABASE_URL", format!("it cannot be read which tools are switched off: {error}"));
+    server.follow_switches().await.map_err(failed)
 }
 
 /// How runs are done here.

@@ -21,6 +21,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use mcp_core::{Caller, Endpoint};
 use schemars::SchemaGenerator;
+use serde::Serialize;
 
 use crate::exchange;
 use problem::Problem;
@@ -33,6 +34,7 @@ use route::{Route, Table};
 /// |---|---|
 /// | `GET tools` | the tools on offer |
 /// | `GET tools/{name}` | one of them |
+/// | `PATCH tools/{name}` | switches it off, or on again |
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `GET calls` | recorded calls, the newest first |
 /// | `GET files` | the caller's files, in the order of their names |
@@ -95,6 +97,18 @@ pub(crate) static TABLE: Table = Table {
             body: None,
             answers: &[(200, SchemaGenerator::subschema_for::<schema::Tool>)],
             problems: &[404],
+        },
+        Route {
+            method: Method::PATCH,
+            path: "/tools/{name}",
+            to: |route| route.to(tools::switch),
+            id: "switchTool",
+            about: "Switches a tool off, or on again, on every replica and for all callers; it takes the role `operator`",
+            segments: &[("name", "The tool's name.")],
+            query: None,
+            body: Some(SchemaGenerator::subschema_for::<tools::Switch>),
+            answers: &[(200, SchemaGenerator::subschema_for::<tools::Switch>)],
+            problems: &[403, 404, 408, 413, 422, 503],
         },
         Route {
             method: Method::POST,
@@ -170,6 +184,10 @@ impl FromRequest for Admitted {
             Ok(Self(exchange::admit(&request, endpoint).await?))
         })
     }
+}
+
+fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
+    Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 
 fn json(body: impl Into<bytes::Bytes>) -> HttpResponse {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ids::CallIds;
+use super::switches::Switches;
 use super::{Identity, Inner, Limits, Running, Server};
 use crate::catalog::{Catalog, Offered, Source};
-use crate::changes::Changes;
+use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::Cancellation;
 use crate::legacy::mail::Mail;
@@ -262,21 +263,25 @@ impl ServerBuilder {
         if let Some(kind) = self.twice {
             return Err(BuildError::WorkTwice(kind));
         }
-        let tools = Catalog::with_sources(self.tool_sources);
+        // Keys and runs are kept also where nothing else is.
+        let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
+        let changes = Changes::new(books.events.clone());
+        let tools = Catalog::new(self.tool_sources, changes.clone(), Change::Tools);
         for tool in self.tools {
             let tool = OfferedTool::new(tool)?;
-            tools.add(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
+            tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
-        let (resources, resource_templates) = (Catalog::with_sources(self.resource_sources), Catalog::default());
+        let resources = Catalog::new(self.resource_sources, changes.clone(), Change::Resources);
+        let resource_templates = Catalog::new(Vec::new(), changes.clone(), Change::Resources);
         for resource in self.resources {
             let resource = OfferedResource::new(resource)?;
             let catalog = if resource.spec().is_template() { &resource_templates } else { &resources };
-            catalog.add(resource).map_err(|resource| BadResource::twice(resource.key().to_owned()))?;
+            catalog.insert(resource).map_err(|resource| BadResource::twice(resource.key().to_owned()))?;
         }
-        let prompts = Catalog::with_sources(self.prompt_sources);
+        let prompts = Catalog::new(self.prompt_sources, changes.clone(), Change::Prompts);
         for prompt in self.prompts {
             let prompt = OfferedPrompt::new(prompt)?;
-            prompts.add(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;
+            prompts.insert(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;
         }
 
         let identity = Identity {
@@ -285,8 +290,6 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
-        // Keys and runs are kept also where nothing else is.
-        let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let keys = Keys::new(&books);
         let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
         let (ledger, history, cache, sessions) = match self.stores {
@@ -314,7 +317,8 @@ impl ServerBuilder {
             runs: books.runs,
             protocol_sessions: books.protocol_sessions,
             mail: Arc::new(Mail::new(books.events.clone())),
-            changes: Changes::new(books.events.clone()),
+            changes,
+            switches: Switches::new(books.settings, books.events.clone()),
             listeners: Arc::default(),
             closing: Cancellation::default(),
             hints: Hints::new(books.events),

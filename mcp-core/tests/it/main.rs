@@ -22,6 +22,7 @@ mod sessions;
 mod speaking;
 mod subscribing;
 mod support;
+mod switching;
 mod time;
 mod two_servers;
 mod ui;

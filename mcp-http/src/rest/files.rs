@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::route::{Route, Table};
-use super::{Admitted, json};
+use super::{Admitted, encoded};
 
 /// The routes.
 pub(crate) static TABLE: Table = Table {
@@ -157,10 +157,6 @@ async fn remove(
     } else {
         Err(no_such_file())
     }
-}
-
-fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
-    Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 
 fn no_such_file() -> Problem {

@@ -6,6 +6,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 use mcp_core::endpoint::answer::Refusal;
+use mcp_core::server::switches::SwitchError;
 use mcp_core::store::StoreError;
 use mcp_core::tool::error::KeyError;
 use mcp_core::{CallError, IdempotencyKey, ToolError};
@@ -115,6 +116,16 @@ impl From<CallError> for Problem {
             _ => 500,
         };
         Self { instance: Some(format!("urn:uuid:{id}")), replayed, ..Self::new(status, detail) }
+    }
+}
+
+impl From<SwitchError> for Problem {
+    fn from(error: SwitchError) -> Self {
+        match error {
+            SwitchError::Unknown(error) => error.into(),
+            SwitchError::Store(error) => error.into(),
+            _ => Self::new(403, error.to_string()),
+        }
     }
 }
 

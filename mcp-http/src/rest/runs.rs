@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use super::route::{Route, Table};
-use super::{Admitted, json};
+use super::{Admitted, encoded};
 use crate::exchange;
 
 /// The routes.
@@ -343,10 +343,6 @@ fn too_large_or(error: mcp_core::store::StoreError) -> Problem {
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<String>) -> Result<Option<T>, Problem> {
     let parsed = text.map(|text| text.parse::<T>()).transpose();
     parsed.map_err(|error| Problem::new(400, format!("`{name}`: {error}")))
-}
-
-fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
-    Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 
 impl From<RunRecord> for Run {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::{Admitted, json};
+use super::{Admitted, encoded};
 
 /// The caller's sessions, the last used first.
 #[derive(Serialize, JsonSchema)]
@@ -56,10 +56,6 @@ pub(super) async fn end(
     } else {
         Err(Problem::new(404, "you have no such session; it may have ended"))
     }
-}
-
-fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
-    Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 
 impl From<SessionInfo> for Session {

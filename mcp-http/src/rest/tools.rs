@@ -7,10 +7,10 @@ use mcp_core::endpoint::head::Head;
 use mcp_core::tool::error::KeyError;
 use mcp_core::{Arguments, CallError, Endpoint, IdempotencyKey, ToolError, ToolOutput};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::{Admitted, json};
+use super::{Admitted, encoded, json};
 use crate::exchange::{self, ActixHead};
 
 /// Which page of a list.
@@ -21,6 +21,21 @@ pub(super) struct Page {
     after: Option<String>,
     /// How many at the most: 1000 unless told otherwise.
     limit: Option<usize>,
+    /// `false`: those that are switched off, all of them at once.
+    #[serde(default = "enabled")]
+    enabled: bool,
+}
+
+fn enabled() -> bool {
+    true
+}
+
+/// Whether a tool is offered.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    /// `false` switches it off: it is neither listed nor found, on any replica, until it is switched on again.
+    enabled: bool,
 }
 
 const MAX_PAGE: usize = 1000;
@@ -32,7 +47,9 @@ pub(super) async fn list(
     page: web::Query<Page>,
 ) -> Result<HttpResponse, Problem> {
     let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let page = endpoint.server().tools().page(page.after.as_deref(), limit);
+    let catalog = endpoint.server().tools();
+    let page =
+        if page.enabled { catalog.page(page.after.as_deref(), limit) } else { Some((catalog.list_off(), false)) };
     let (tools, more) = page.ok_or_else(|| Problem::new(400, "`after` names no tool; leave it out to begin again"))?;
     let mut body = b"{\"tools\":[".to_vec();
     for (n, tool) in tools.iter().enumerate() {
@@ -57,6 +74,21 @@ pub(super) async fn show(
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     Ok(json(endpoint.server().find_tool(&name)?.json().clone()))
+}
+
+/// Switches a tool off, or on again.
+pub(super) async fn switch(
+    Admitted(caller): Admitted,
+    request: HttpRequest,
+    payload: web::Payload,
+    endpoint: web::Data<Endpoint>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let body = exchange::read(&request, payload, &endpoint).await?;
+    let unreadable = |error| Problem::new(422, format!("the body is not {{\"enabled\": true}} or false: {error}"));
+    let switch: Switch = serde_json::from_slice(&body).map_err(unreadable)?;
+    endpoint.server().switch_tool(&caller, &name, switch.enabled).await?;
+    encoded(&switch)
 }
 
 /// Calls a tool; under a key, once, however often it is sent. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.

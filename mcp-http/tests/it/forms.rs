@@ -15,7 +15,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -27,6 +27,12 @@ const CASES: [Case; 13] = [
         path: "/api/v1/tools/{name}",
         good: ("/api/v1/tools/notes.write", ""),
         bad: ("GET", "/api/v1/tools/none", "", 404),
+    },
+    Case {
+        method: "PATCH",
+        path: "/api/v1/tools/{name}",
+        good: ("/api/v1/tools/time.now", r#"{"enabled": true}"#),
+        bad: ("PATCH", "/api/v1/tools/time.now", r#"{"enabled": "no"}"#, 422),
     },
     Case {
         method: "POST",

@@ -55,6 +55,7 @@ impl Document {
         for name in [
             "Tools",
             "Tool",
+            "Switch",
             "CallResult",
             "Calls",
             "Call",
@@ -90,6 +91,7 @@ fn every_operation_is_described_and_no_other() {
     let routes = [
         ("GET", "/api/v1/tools"),
         ("GET", "/api/v1/tools/{name}"),
+        ("PATCH", "/api/v1/tools/{name}"),
         ("POST", "/api/v1/tools/{name}/call"),
         ("GET", "/api/v1/calls"),
         ("GET", "/api/v1/files"),
@@ -146,7 +148,7 @@ fn each_parameter_is_taken_and_no_other() {
     let server = Served::start(&[]);
     let document = Document::of(&server);
     for (path, expected) in [
-        ("/api/v1/tools", vec![("after", "notes.read"), ("limit", "1")]),
+        ("/api/v1/tools", vec![("after", "notes.read"), ("enabled", "false"), ("limit", "1")]),
         (
             "/api/v1/calls",
             vec![

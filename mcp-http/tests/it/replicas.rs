@@ -141,3 +141,31 @@ fn without_redis_calls_go_on_and_no_replica_answers_with_what_another_has_change
     }
     until("all is well", || [&one, &other].iter().all(|server| server.get("/health").body["status"] == "ok"));
 }
+
+/// A switch is the operator's: it holds on every replica, and for those that are started later.
+#[test]
+fn a_tool_is_switched_off_on_each_replica_and_stays_so_after_a_restart() {
+    let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
+    let url = postgres.database();
+    let settings = [("DATABASE_URL", url.as_str()), ("REDIS_URL", &redis.url()), ("SECRET_KEYS", SECRET_KEYS)];
+    let (one, other) = (Served::start(&settings), Served::start(&settings));
+    let call = |server: &Served| server.post("/api/v1/tools/time.now/call", "{}").status;
+    let switch = |server: &Served, enabled: bool| {
+        let reply = server.send("PATCH", "/api/v1/tools/time.now", &[], &json!({"enabled": enabled}).to_string());
+        assert_eq!((reply.status, &reply.body["enabled"]), (200, &json!(enabled)), "{:?}", reply.body);
+    };
+    assert_eq!((call(&one), call(&other)), (200, 200));
+
+    switch(&one, false);
+    assert_eq!(call(&one), 404);
+    until("the other has heard of it", || call(&other) == 404);
+    let off = other.get("/api/v1/tools?enabled=false").body;
+    assert_eq!((off["tools"].as_array().unwrap().len(), &off["tools"][0]["name"]), (1, &json!("time.now")));
+    assert_eq!(one.call_by_mcp("time.now", &json!({})).body["error"]["code"], -32602);
+
+    drop(one);
+    let one = Served::start(&settings);
+    assert_eq!(call(&one), 404, "it was switched off before this one was started");
+    switch(&other, true);
+    until("each has heard of it", || call(&one) == 200 && call(&other) == 200);
+}

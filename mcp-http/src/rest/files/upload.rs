@@ -14,9 +14,9 @@ use mcp_core::store::blobs::ByteStream;
 use mcp_core::store::files::{FileError, LONGEST_NAME, LONGEST_TYPE, check_names};
 use tokio::sync::mpsc;
 
-use super::super::Admitted;
 use super::super::problem::Problem;
-use super::{FileShown, encoded};
+use super::super::{Admitted, encoded};
+use super::FileShown;
 
 /// How many pieces wait between the network and the store.
 const WAITING: usize = 2;

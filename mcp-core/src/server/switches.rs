@@ -1,0 +1,152 @@
+//! What is switched off for now, on every replica.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use serde::{Deserialize, Serialize};
+
+use super::{CallError, Server};
+use crate::caller::Caller;
+use crate::catalog::Offered;
+use crate::store::StoreError;
+use crate::store::events::{Events, Topic};
+use crate::store::settings::{Key, Settings};
+
+/// Where it is kept, and how others are told to look again.
+pub(super) struct Switches {
+    settings: Arc<dyn Settings>,
+    events: Arc<dyn Events>,
+}
+
+/// What is kept. What a later version adds, this one would forget: it leaves alone what it does not know.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// The names of the tools that are off.
+    tools: BTreeSet<String>,
+}
+
+/// How often a change is tried again that others have come before.
+const TRIES: usize = 8;
+
+/// How long a change may go unnoticed by a replica that was not told of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+impl Switches {
+    pub(super) fn new(settings: Arc<dyn Settings>, events: Arc<dyn Events>) -> Self {
+        Self { settings, events }
+    }
+
+    fn key() -> Key {
+        Key::of_the_house("switches")
+    }
+
+    fn topic() -> Topic {
+        Topic::of_the_house("switches")
+    }
+
+    /// The tools that are off, and the version of what says so.
+    async fn load(&self) -> Result<(BTreeSet<String>, Option<u64>), StoreError> {
+        let Some(setting) = self.settings.load(&Self::key()).await? else { return Ok((BTreeSet::new(), None)) };
+        let stored: Stored = serde_json::from_slice(&setting.value)
+            .map_err(|error| StoreError::Refused { store: "settings", source: Some(Arc::new(error)) })?;
+        Ok((stored.tools, Some(setting.version)))
+    }
+}
+
+impl Server {
+    /// Looks which tools are switched off, and from then on follows what [`Server::switch_tool`] does on any replica, as long as the server lives.
+    /// Call it before the server serves.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be known what is switched off.
+    pub async fn follow_switches(&self) -> Result<(), StoreError> {
+        let events = self.0.switches.events.clone();
+        // Whatever is switched from here on is heard.
+        let mut heard = events.subscribe(&Switches::topic()).await.ok();
+        self.look_at_switches().await?;
+        // It ends with the server, which it does not keep alive.
+        let (server, clock) = (Arc::downgrade(&self.0), self.shared_clock());
+        self.spawn(async move {
+            loop {
+                match &mut heard {
+                    Some(listener) => {
+                        let told = select(listener.next(), clock.sleep(LOOK_AGAIN)).await;
+                        if matches!(told, Either::Left((None, _))) {
+                            heard = None;
+                        }
+                    }
+                    None => clock.sleep(LOOK_AGAIN).await,
+                }
+                let Some(server) = server.upgrade().map(Server) else { return };
+                if heard.is_none() {
+                    heard = events.subscribe(&Switches::topic()).await.ok();
+                }
+                if let Err(error) = server.look_at_switches().await {
+                    tracing::warn!(%error, "it is not known whether tools were switched");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn look_at_switches(&self) -> Result<(), StoreError> {
+        let (off, _) = self.0.switches.load().await?;
+        self.0.tools.switch_off(off).await;
+        Ok(())
+    }
+
+    /// Switches a tool off, or on again, on every replica that [follows](Server::follow_switches), also after they were started again. A tool that is
+    /// off is neither listed nor found; calls that have begun go on.
+    ///
+    /// Not cancel safe: a dropped future may or may not have switched.
+    ///
+    /// # Errors
+    /// [`SwitchError`].
+    pub async fn switch_tool(&self, caller: &Caller, name: &str, on: bool) -> Result<(), SwitchError> {
+        if !caller.has_role(Caller::OPERATOR) {
+            return Err(SwitchError::Forbidden);
+        }
+        // One that is off already is none that can be found.
+        if !self.0.tools.list_off().iter().any(|tool| tool.key() == name) {
+            self.find_tool(name)?;
+        }
+        let Switches { settings, events } = &self.0.switches;
+        for _ in 0..TRIES {
+            let (mut tools, version) = self.0.switches.load().await?;
+            let changed = if on { tools.remove(name) } else { tools.insert(name.to_owned()) };
+            if changed {
+                let value = serde_json::to_vec(&Stored { tools: tools.clone() }).unwrap_or_default();
+                match settings.store(&Switches::key(), value.into(), version).await {
+                    Err(StoreError::Conflict { .. }) => continue,
+                    stored => stored?,
+                };
+            }
+            self.0.tools.switch_off(tools).await;
+            if let Err(error) = events.publish(&Switches::topic(), Bytes::new()).await {
+                tracing::warn!(%error, "other replicas find out later that a tool was switched");
+            }
+            return Ok(());
+        }
+        Err(StoreError::Unavailable { store: "settings", source: None }.into())
+    }
+}
+
+/// Why a tool is not switched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// The caller may not.
+    #[error("switching tools takes the role `operator`, which the caller does not have")]
+    Forbidden,
+    /// There is no such tool.
+    #[error(transparent)]
+    Unknown(#[from] CallError),
+    /// It cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
