@@ -26,6 +26,13 @@ async fn with_progress(_: NoInput, cx: Context) -> Result<&'static str, ToolErro
     Ok("Tool with progress executed successfully")
 }
 
+/// The client hangs up, and comes back for the result.
+async fn reconnection(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.release_connection();
+    cx.clock().sleep(Duration::from_millis(200)).await;
+    Ok("Reconnection test completed successfully")
+}
+
 async fn trigger_tool_change(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
     cx.announce(&Change::Tools).await?;
     Ok("The list of tools may have changed")
@@ -41,6 +48,7 @@ pub fn add(builder: ServerBuilder) -> ServerBuilder {
         .tool(tool_fn("test_tool_with_logging", "Logs three lines.", with_logging).read_only())
         .tool(tool_fn("test_logging_tool", "Logs a line.", logging).read_only())
         .tool(tool_fn("test_tool_with_progress", "Tells how far it has come.", with_progress).read_only())
+        .tool(tool_fn("test_reconnection", "Lets its client go, and come back.", reconnection))
         .tool(tool_fn("test_trigger_tool_change", "Tells that the tools have changed.", trigger_tool_change))
         .tool(tool_fn("test_trigger_prompt_change", "Tells that the prompts have changed.", trigger_prompt_change))
 }

@@ -169,6 +169,15 @@ impl Context {
         }
     }
 
+    /// Lets go of the connection on which the client waits, for a call that takes long: a client of 2025-11-25 with a session comes back
+    /// after a second, to any replica, and is told all that the call said meanwhile, and its result (2025-11-25, basic/transports,
+    /// "Sending Messages to the Server"). With every other client nothing happens.
+    pub fn release_connection(&self) {
+        if let Some(outbox) = &self.inner.outbox {
+            outbox.release();
+        }
+    }
+
     /// Tells the clients of this caller's tenant that listen for it, on every replica, that something has changed.
     ///
     /// Cancel safe: a dropped future has told all of them or nobody.

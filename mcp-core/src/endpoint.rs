@@ -18,7 +18,7 @@ use crate::dispatch::{self, Exchange, Reply};
 use crate::jsonrpc::{self, Message};
 use crate::legacy;
 use crate::legacy::http::Legacy;
-use crate::legacy::mail::UnderWay;
+use crate::legacy::kept::InSession;
 use crate::legacy::session;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
@@ -210,18 +210,18 @@ impl Endpoint {
     }
 
     /// Answers with what a request has come to, once it has.
-    pub(crate) async fn respond(&self, reply: Reply, encoding: Encoding, under_way: Option<UnderWay>) -> Answer {
+    pub(crate) async fn respond(&self, reply: Reply, encoding: Encoding, session: Option<Box<InSession>>) -> Answer {
         match reply {
             Reply::Message(json) => Answer::json(200, json),
             Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
-            Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox, under_way).answer(call).await,
+            Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox, session).answer(call).await,
             Reply::Listen(id, caller, filter) => {
                 match Subscription::open(self.server.clone(), &caller, id.clone(), filter).await {
                     Ok(subscription) => stream::listen(subscription, self.pacing.keep_alive),
                     Err(error) => Answer::error(Some(&id), &error),
                 }
             }
-            Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox, under_way).answer(read).await,
+            Reply::Read(id, read, outbox) => self.speaker(id, encoding, outbox, session).answer(read).await,
         }
     }
 
@@ -230,9 +230,9 @@ impl Endpoint {
         id: String,
         encoding: Encoding,
         outbox: Option<Arc<Outbox>>,
-        under_way: Option<UnderWay>,
+        session: Option<Box<InSession>>,
     ) -> stream::Speaker {
-        stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing, under_way)
+        stream::Speaker::new(self.server.clone(), id, encoding, outbox, self.pacing, session)
     }
 
     pub(crate) fn pacing(&self) -> Pacing {

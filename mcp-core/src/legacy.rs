@@ -2,6 +2,7 @@
 //! client. Every other method goes on to the same dispatch as the modern era's, with another encoding and another dialogue.
 
 pub(crate) mod http;
+pub(crate) mod kept;
 pub(crate) mod mail;
 pub(crate) mod peer;
 pub(crate) mod session;

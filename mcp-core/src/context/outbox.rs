@@ -90,6 +90,8 @@ struct Waiting {
     lines: VecDeque<Vec<u8>>,
     /// What must not be lost: requests to the client. Each waits for its answer, so that they are few.
     requests: Vec<Vec<u8>>,
+    /// The client may hang up, and come back for the rest.
+    release: bool,
     closed: bool,
 }
 
@@ -150,6 +152,17 @@ impl Outbox {
             drop(waiting);
             self.filled.notify_one();
         }
+    }
+
+    /// Lets the client's connection go, if it can come back for the rest.
+    pub(super) fn release(&self) {
+        lock(&self.waiting).release = true;
+        self.filled.notify_one();
+    }
+
+    /// Whether the connection is to be let go; once.
+    pub(crate) fn take_release(&self) -> bool {
+        std::mem::take(&mut lock(&self.waiting).release)
     }
 
     /// The messages that wait, each as JSON text; lines before the progress.

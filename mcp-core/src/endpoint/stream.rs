@@ -13,7 +13,7 @@ use super::Pacing;
 use super::answer::{Answer, Body};
 use crate::call::Call;
 use crate::context::Outbox;
-use crate::legacy::mail::UnderWay;
+use crate::legacy::kept::InSession;
 use crate::protocol::encoding::{self, Encoding, Outcome};
 use crate::protocol::listen::Subscription;
 use crate::server::Server;
@@ -26,8 +26,18 @@ pub(super) struct Speaker {
     encoding: Encoding,
     outbox: Option<Arc<Outbox>>,
     pacing: Pacing,
-    /// As long as it lives, an older client can end the call.
-    _under_way: Option<UnderWay>,
+    session: Option<Box<InSession>>,
+}
+
+/// What goes to the client at once.
+#[derive(Default)]
+pub(crate) struct Piece {
+    /// Without any, that the call is alive.
+    pub(crate) messages: Vec<Vec<u8>>,
+    /// Whether the last of them is the answer.
+    pub(crate) is_last: bool,
+    /// Whether the client may hang up, and come back for the rest.
+    pub(crate) release: bool,
 }
 
 /// What happened first.
@@ -44,9 +54,9 @@ impl Speaker {
         encoding: Encoding,
         outbox: Option<Arc<Outbox>>,
         pacing: Pacing,
-        under_way: Option<UnderWay>,
+        session: Option<Box<InSession>>,
     ) -> Self {
-        Self { server, id, encoding, outbox, pacing, _under_way: under_way }
+        Self { server, id, encoding, outbox, pacing, session }
     }
 
     /// Waits until it is known whether the answer is an object or a stream.
@@ -54,10 +64,10 @@ impl Speaker {
         match self.next(&mut call, self.pacing.silence).await {
             Event::Finished(finished) => self.finish(finished),
             Event::Spoke => {
-                let said = self.said();
-                self.stream(call, said)
+                let first = self.said();
+                self.stream(call, first)
             }
-            Event::Silent => self.stream(call, KEEP_ALIVE.to_vec()),
+            Event::Silent => self.stream(call, Piece::default()),
         }
     }
 
@@ -84,8 +94,8 @@ impl Speaker {
     /// The whole answer to a call that ended before anything was sent.
     fn finish(&self, finished: impl Outcome) -> Answer {
         let said = self.said();
-        if !said.is_empty() {
-            return Answer::events(Body::Full(self.end(said, finished)));
+        if !said.messages.is_empty() {
+            return Answer::events(Body::Full(self.end(said, finished).frames()));
         }
         match finished.encode(&self.server, self.encoding, &self.id) {
             Ok(json) => Answer::json(200, json),
@@ -94,40 +104,57 @@ impl Speaker {
     }
 
     /// From here on the call runs by itself: a client that does not read holds up neither the call nor its timeout.
-    fn stream<T: Outcome + Unpin>(self, mut call: Call<T>, first: Vec<u8>) -> Answer {
+    fn stream<T: Outcome + Unpin>(mut self, mut call: Call<T>, first: Piece) -> Answer {
         call.move_out();
+        let (server, session) = (self.server.clone(), self.session.take());
         let rest = stream::unfold(Some((self, call)), async |state| {
             let (speaker, mut call) = state?;
-            let mut frames = speaker.said();
-            if frames.is_empty() {
+            let piece = loop {
+                let said = speaker.said();
+                if !said.messages.is_empty() || said.release {
+                    break said;
+                }
                 match speaker.next(&mut call, speaker.pacing.keep_alive).await {
-                    Event::Silent => frames.extend_from_slice(KEEP_ALIVE),
-                    Event::Spoke => frames = speaker.said(),
+                    Event::Silent => break Piece::default(),
+                    Event::Spoke => {}
                     // What the call said last comes before its result.
                     Event::Finished(finished) => return Some((speaker.end(speaker.said(), finished), None)),
                 }
-            }
-            Some((Bytes::from(frames), Some((speaker, call))))
+            };
+            Some((piece, Some((speaker, call))))
         });
-        let rest = rest.filter(|frames| std::future::ready(!frames.is_empty()));
-        Answer::events(Body::Stream(stream::once(std::future::ready(Bytes::from(first))).chain(rest).boxed()))
+        let pieces = stream::once(std::future::ready(first)).chain(rest);
+        let frames = match session {
+            Some(session) => session.carry(&server, pieces.boxed()),
+            None => pieces.map(|piece| piece.frames()).boxed(),
+        };
+        Answer::events(Body::Stream(frames))
     }
 
-    /// The frames of a stream's end: those given, and the result.
-    fn end(&self, mut frames: Vec<u8>, finished: impl Outcome) -> Bytes {
+    /// The last piece: what was said, and the result.
+    fn end(&self, mut said: Piece, finished: impl Outcome) -> Piece {
         let last = finished.encode(&self.server, self.encoding, &self.id);
-        let last = last.unwrap_or_else(|error| encoding::error(Some(&self.id), &error));
-        frame(&mut frames, &last);
-        frames.into()
+        said.messages.push(last.unwrap_or_else(|error| encoding::error(Some(&self.id), &error)));
+        Piece { is_last: true, ..said }
     }
 
-    /// The frames of all that waits in the outbox.
-    fn said(&self) -> Vec<u8> {
-        let mut frames = Vec::new();
-        for message in self.outbox.iter().flat_map(|outbox| outbox.take()) {
-            frame(&mut frames, &message);
+    /// All that waits in the outbox.
+    fn said(&self) -> Piece {
+        let Some(outbox) = &self.outbox else { return Piece::default() };
+        Piece { messages: outbox.take(), is_last: false, release: outbox.take_release() }
+    }
+}
+
+impl Piece {
+    fn frames(&self) -> Bytes {
+        if self.messages.is_empty() {
+            return Bytes::from_static(KEEP_ALIVE);
         }
-        frames
+        let mut frames = Vec::new();
+        for message in &self.messages {
+            frame(&mut frames, message);
+        }
+        frames.into()
     }
 }
 

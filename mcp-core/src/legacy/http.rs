@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::pin::pin;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::{Either, join_all, select};
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, BoxStream};
 use serde_json::value::RawValue;
 
+use super::kept::{self, InSession, TakenUp};
 use super::peer::Peer;
 use super::session::{self, Session};
 use super::{alone, check_version, initialize};
@@ -90,9 +92,13 @@ impl Legacy<'_> {
         };
         // What this call waits for may arrive at a replica that the client speaks to next.
         server.mail().listen(server).await;
-        let handle = session.handle.clone();
         let mut peer = session.peer.clone();
         let reply = peer.reply(&request, exchange(), &server.mail().answers)?;
+        let within = match &reply {
+            Reply::Call(id, call, _) => Some(InSession::new(server, &session, id, call.context())),
+            Reply::Read(id, read, _) => Some(InSession::new(server, &session, id, read.context())),
+            _ => None,
+        };
         if peer != session.peer {
             // Others may change it at this moment: the change is made again upon what they have saved.
             let answers = server.mail().answers.clone();
@@ -100,11 +106,7 @@ impl Legacy<'_> {
                 |peer: &mut Peer| peer.reply(&request, exchange(), &answers).map(drop).map_err(|(_, error)| error);
             session.change(server, caller, change).await.map_err(refused)?;
         }
-        let under_way = match &reply {
-            Reply::Call(id, call, _) => Some(server.mail().begin(&handle, id, call.context().clone())),
-            _ => None,
-        };
-        Ok(endpoint.respond(reply, Encoding::Legacy, under_way).await)
+        Ok(endpoint.respond(reply, Encoding::Legacy, within.map(Box::new)).await)
     }
 
     async fn notification(self, notification: &Notification<'_>) -> Result<Answer, RpcError> {
@@ -179,21 +181,36 @@ impl Legacy<'_> {
         Ok(Answer::json(200, out))
     }
 
-    /// Tells the client what has changed, until it leaves (2025-11-25, basic/transports, "Listening for Messages from the Server").
+    /// Tells the client what has changed, until it leaves (2025-11-25, basic/transports, "Listening for Messages from the Server"); or
+    /// goes on with the stream of a call.
     pub(crate) async fn listen(self) -> Answer {
+        match self.stream().await {
+            Ok(frames) => Answer::events(Body::Stream(frames)),
+            Err(error) => Answer::error(None, &error),
+        }
+    }
+
+    async fn stream(self) -> Result<BoxStream<'static, Bytes>, RpcError> {
         let server = self.endpoint.server();
-        let opened = async {
-            check_version(self.head.header(rules::VERSION))?;
-            let session = Session::find(server, &self.caller, self.head).await?.ok_or_else(session::missing)?;
-            let (counted, heard) = hear(server, &self.caller).await?;
-            Ok::<_, RpcError>((session, counted, heard))
-        };
-        let (session, counted, heard) = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => return Answer::error(None, &error),
-        };
-        let (server, caller) = (server.clone(), self.caller.clone());
+        check_version(self.head.header(rules::VERSION))?;
+        let session = Session::find(server, &self.caller, self.head).await?.ok_or_else(session::missing)?;
         let keep_alive = self.endpoint.pacing().keep_alive;
+        let taken_up = match self.head.header(kept::HEADER) {
+            Header::One(id) => Some(TakenUp::read(id)?),
+            _ => None,
+        };
+        let before = match taken_up {
+            Some(TakenUp::Call(stream, after)) => {
+                return kept::read_on(server, &self.caller, &session, (stream, after), keep_alive).await;
+            }
+            // Whatever there was in between.
+            Some(TakenUp::Listening) => Some(Heard::Missed),
+            None => None,
+        };
+        let (counted, heard) = hear(server, &self.caller).await?;
+        let heard = stream::iter(before).chain(heard);
+        let first = kept::listening(server, &session.peer);
+        let (server, caller) = (server.clone(), self.caller.clone());
         let state = (server, caller, session, heard, counted);
         let rest = stream::unfold(state, move |(server, caller, mut session, mut heard, counted)| async move {
             let next = {
@@ -217,7 +234,7 @@ impl Legacy<'_> {
             }
             let mut frames = Vec::new();
             for message in next.iter().flat_map(|heard| session.peer.told(heard)) {
-                events::frame(&mut frames, &message);
+                kept::listening_event(&mut frames, &server, &message);
             }
             if next.is_none() {
                 frames.extend_from_slice(events::KEEP_ALIVE);
@@ -225,8 +242,7 @@ impl Legacy<'_> {
             Some((Bytes::from(frames), (server, caller, session, heard, counted)))
         });
         let rest = rest.filter(|frames| std::future::ready(!frames.is_empty()));
-        let first = stream::once(std::future::ready(Bytes::from_static(events::KEEP_ALIVE)));
-        Answer::events(Body::Stream(first.chain(rest).boxed()))
+        Ok(stream::once(std::future::ready(Bytes::from(first))).chain(rest).boxed())
     }
 
     /// Ends the session.

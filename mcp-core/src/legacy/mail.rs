@@ -45,6 +45,11 @@ impl Mail {
         Self { events, answers: Arc::default(), under_way, listening: OnceCell::new(), ended }
     }
 
+    /// How replicas tell each other.
+    pub(super) fn events(&self) -> &dyn Events {
+        &*self.events
+    }
+
     fn topic() -> Topic {
         Topic::of_the_house("answers")
     }

@@ -34,6 +34,11 @@ impl Peer {
         Self { version: super::agreed(params).to_owned(), client: client.unwrap_or_default(), ..Self::default() }
     }
 
+    /// Whether this client knows of streams that end before the answer has come, and of events without data.
+    pub(super) fn polls(&self) -> bool {
+        *self.version >= *"2025-11-25"
+    }
+
     /// Answers a request of this client, which may change what is known of it.
     pub(crate) fn reply(
         &mut self,

@@ -17,6 +17,7 @@ mod outputs;
 mod reading;
 mod recording;
 mod rejections;
+mod resuming;
 mod runs;
 mod sessions;
 mod speaking;

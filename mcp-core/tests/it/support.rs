@@ -152,13 +152,29 @@ impl Reply {
 
 /// The messages in a piece of a stream, which must hold nothing but whole events and comments.
 pub(crate) fn events(text: &str) -> Vec<Value> {
-    let parse = |event: &str| match event.strip_prefix("event: message\ndata: ") {
-        Some(data) if data.contains(['\n', '\r']) => panic!("{data:?} is more than one line"),
-        Some(data) => Some(serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data:?}"))),
-        None if event == ":\r\n\r" => None,
-        None => panic!("{event:?} is neither a message nor a comment"),
+    events_with_ids(text).into_iter().map(|(_, message)| message).filter(|message| !message.is_null()).collect()
+}
+
+/// The same, each with its id; one without data has no message.
+pub(crate) fn events_with_ids(text: &str) -> Vec<(Option<String>, Value)> {
+    let parse = |event: &str| {
+        if event == ":" {
+            return None;
+        }
+        let (id, rest) = match event.strip_prefix("id: ").and_then(|rest| rest.split_once('\n')) {
+            Some((id, rest)) => (Some(id.to_owned()), rest),
+            None => (None, event),
+        };
+        if rest == "retry: 1000\ndata:" {
+            return Some((id, Value::Null));
+        }
+        let data = rest.strip_prefix("event: message\ndata: ");
+        let data = data.unwrap_or_else(|| panic!("{event:?} is neither a message nor a comment"));
+        assert!(!data.contains(['\n', '\r']), "{data:?} is more than one line");
+        Some((id, serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {data:?}"))))
     };
-    let text = text.replace(":\r\n\r\n", ":\r\n\r\n\n");
+    // A comment ends with line breaks of its own.
+    let text = text.replace(":\r\n\r\n", ":\n\n");
     text.split_terminator("\n\n").filter_map(parse).collect()
 }
 
