@@ -113,10 +113,11 @@ impl InSession {
         let (client, mut frames) = mpsc::channel(WAITING);
         let (running, carrying) = (server.count_running(), server.clone());
         server.spawn(async move {
-            let (server, kept) = (carrying, &self.kept);
-            let mut client = Some(client);
-            kept.keep(&server, 0, MORE, self.request.as_bytes()).await;
-            let mut frames = if self.polls { primer(&kept.id, 0) } else { Vec::new() };
+            // All of it: the call is under way as long as it is carried.
+            let Self { _under_way, kept, request, polls } = self;
+            let (server, mut client) = (carrying, Some(client));
+            kept.keep(&server, 0, MORE, request.as_bytes()).await;
+            let mut frames = if polls { primer(&kept.id, 0) } else { Vec::new() };
             let mut latest = 0;
             while let Some(piece) = pieces.next().await {
                 for (n, message) in piece.messages.iter().enumerate() {
@@ -130,7 +131,7 @@ impl InSession {
                 }
                 kept.tell(&server, latest).await;
                 let sent = client.as_ref().map(|client| client.try_send(Bytes::from(std::mem::take(&mut frames))));
-                let leaves = piece.release && self.polls && !piece.is_last;
+                let leaves = piece.release && polls && !piece.is_last;
                 if leaves || !matches!(sent, Some(Ok(()))) {
                     client = None;
                 }

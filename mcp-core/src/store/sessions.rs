@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 ///
 /// # Promises
 /// - **a saved session is loaded**: to the last byte, and with another version each time it was saved.
-/// - **a session that is idle for too long is gone**: to load it and to save it are uses, after which its idle lifetime begins anew.
+/// - **a session that is idle for too long is gone**: to load it and to save it are uses, after which its idle lifetime begins anew;
+///   of uses within a second, or within a quarter of that lifetime, the first may count alone.
 /// - **callers are apart**: another's handle is not found, whoever presents it; neither another principal nor another tenant loads,
 ///   saves, removes or lists a session.
 /// - **a concurrent change is a conflict**: of several that save upon the same version one does, and the others are told.

@@ -165,6 +165,28 @@ async fn a_question_that_was_asked_meanwhile_waits_for_who_comes_back() {
 }
 
 #[tokio::test]
+async fn a_call_that_streams_is_ended_by_its_id_also_when_its_client_has_left() {
+    let (house, other, strings) = two_replicas();
+    for leaves in [false, true] {
+        let session = open(&house.endpoint).await;
+        step(&strings, 1.0);
+        let mut stream = Events::of(begin(&house.endpoint, &call(&session, "puppet")).await);
+        let seen = next(&mut stream).await.pop().unwrap().0;
+        if leaves {
+            drop(stream);
+            stream = take_up(&other, &session, &seen).await;
+        }
+        let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+        assert_eq!(send(&other, &post(&session, &cancel)).await.status, 202);
+        crate::support::settle().await;
+        house.clock.advance(Duration::from_secs(1));
+        let last = next(&mut stream).await;
+        assert_eq!(last[0].1["result"]["content"][0]["text"], "the call was cancelled");
+        assert!(stream.ended().await);
+    }
+}
+
+#[tokio::test]
 async fn a_call_whose_server_died_is_not_waited_for_without_end() {
     let (house, other, strings) = two_replicas();
     let session = open(&house.endpoint).await;

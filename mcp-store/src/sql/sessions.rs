@@ -38,6 +38,9 @@ pub(crate) struct SqlSessions {
 
 const STORE: &str = "store of sessions";
 
+/// In so many microseconds a session is marked as used once at the most.
+const GRAIN: i64 = 1_000_000;
+
 /// The table that the statements name, in place of which that of the room stands.
 const TABLE: &str = "mcp_sessions";
 
@@ -59,8 +62,11 @@ const REMOVE_SURPLUS_IN_ALL: &str = "DELETE FROM mcp_sessions WHERE (used, handl
 const REMOVE_ENDED: &str = "DELETE FROM mcp_sessions WHERE ends <= $1 AND (tenant, owner, handle) IN \
      (SELECT tenant, owner, handle FROM mcp_sessions WHERE ends <= $1 ORDER BY ends LIMIT $2";
 
+const FIND: &str = "SELECT version, value, used, idle FROM mcp_sessions \
+     WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4";
+
 /// A second time, it is used again.
-const LOAD: &str = "UPDATE mcp_sessions SET used = $4, ends = $4 + idle \
+const USE: &str = "UPDATE mcp_sessions SET used = $4, ends = $4 + idle \
      WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4 RETURNING version, value";
 
 /// A second time, the version is the new one, and the same is written again. If somebody else has saved between the two, it is
@@ -185,8 +191,17 @@ impl Sessions for SqlSessions {
         owner: &Principal,
         handle: &str,
     ) -> Result<Option<StoredSession>, StoreError> {
-        let load = self.statement(LOAD, one(tenant, owner, handle, self.now()));
-        let row = self.database.writer().query_one_raw(load).await.map_err(store_error(STORE))?;
+        let one = one(tenant, owner, handle, self.now());
+        let find = self.statement(FIND, one.clone());
+        let found = self.database.readers().query_one_raw(find).await.map_err(store_error(STORE))?;
+        let row = match found {
+            Some(row) if was_used_just_now(&row, self.now()).map_err(store_error(STORE))? => Some(row),
+            Some(_) => {
+                let used = self.database.writer().query_one_raw(self.statement(USE, one)).await;
+                used.map_err(store_error(STORE))?
+            }
+            None => None,
+        };
         row.map(|row| session(handle, &row)).transpose().map_err(store_error(STORE))
     }
 
@@ -219,6 +234,12 @@ impl Sessions for SqlSessions {
         let rows = self.database.readers().query_all_raw(list).await.map_err(store_error(STORE))?;
         rows.iter().map(info).collect::<Result<_, _>>().map_err(store_error(STORE))
     }
+}
+
+/// Whether what was found need not be marked as used again: writing costs more than all else, and some come many times a second.
+fn was_used_just_now(found: &QueryResult, now: i64) -> Result<bool, DbErr> {
+    let (used, idle) = (found.try_get_by_index::<i64>(2)?, found.try_get_by_index::<i64>(3)?);
+    Ok(now - used < GRAIN.min(idle / 4))
 }
 
 fn session(handle: &str, row: &QueryResult) -> Result<StoredSession, DbErr> {

@@ -1,0 +1,51 @@
+//! The bundled server, a process of its own in a folder of its own.
+
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    /// Read no further; while it is there, the server can write.
+    _said: BufReader<ChildStdout>,
+    _folder: TempDir,
+}
+
+impl Server {
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        let folder = TempDir::new()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bundled"));
+        command.current_dir(folder.path()).env_clear().envs(settings.iter().copied()).env("PORT", "0");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the server has no output"))?;
+        let mut said = BufReader::new(stdout);
+        let port = loop {
+            let mut line = String::new();
+            if said.read_line(&mut line)? == 0 {
+                return Err(io::Error::other("the server ended"));
+            }
+            if let Some(port) = line.strip_prefix("listening").and_then(|rest| rest.trim().rsplit(':').next()) {
+                break port.parse().map_err(io::Error::other)?;
+            }
+        };
+        Ok(Self { child, port, _said: said, _folder: folder })
+    }
+
+    /// The memory that is resident, in KiB.
+    pub fn resident_kib(&self) -> io::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kib| kib.parse().ok())
+            .ok_or_else(|| io::Error::other("the kernel does not say what is resident"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
