@@ -3,6 +3,7 @@
 mod builder;
 pub mod files;
 mod ids;
+pub mod open_call;
 pub mod switches;
 
 use std::collections::BTreeMap;
@@ -478,6 +479,9 @@ pub enum CallError {
         /// The name of an offered tool that may have been meant.
         nearest: Option<String>,
     },
+    /// The call cannot be made as it was asked for.
+    #[error("{0}")]
+    Refused(String),
     /// The tool, or a stage on the way to it, gave an error.
     #[error("{}", told(*id, error))]
     Tool {

@@ -34,6 +34,7 @@ pub fn docs(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
 /// The tables of routes that an app may have mounted.
 const TABLES: &[&Table] = &[
     &rest::TABLE,
+    &rest::calling::TABLE,
     &rest::files::TABLE,
     &rest::runs::TABLE,
     #[cfg(feature = "bundled")]
@@ -43,10 +44,12 @@ const TABLES: &[&Table] = &[
 async fn openapi(_: Admitted, request: HttpRequest, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
     let mut mounted = Vec::new();
     for table in TABLES {
-        match request.url_for_static(table.name) {
+        let Some(first) = table.routes.first() else { continue };
+        match request.url_for(table.name, vec!["x"; first.segments.len()]) {
             Ok(url) => {
-                let first = table.routes.first().map_or("", |route| route.path);
-                mounted.push((url.path().strip_suffix(first).unwrap_or_default().to_owned(), *table));
+                let of_x = |path: String, (name, _): &(&str, _)| path.replace(&format!("{{{name}}}"), "x");
+                let path = first.segments.iter().fold(first.template(), of_x);
+                mounted.push((url.path().strip_suffix(&*path).unwrap_or_default().to_owned(), *table));
             }
             Err(UrlGenerationError::ResourceNotFound) => {}
             Err(error) => return Err(Problem::new(400, format!("`Host` is no part of a URL: {error}"))),

@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::rest::route::{Route, SchemaOf, Table};
+use crate::rest::route::{Forms, Route, SchemaOf, Table};
 use dependency::{Condition, Dependencies, Report};
 
 /// What the three routes answer from. Clones are the same.
@@ -60,7 +60,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::health",
     about: "Health",
     open: true,
-    any_form: false,
+    forms: Forms::Two,
     routes: &[
         route(
             "/health",

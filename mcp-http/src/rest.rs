@@ -1,5 +1,6 @@
 //! The same server in the manner of REST, for clients that do not speak MCP.
 
+pub(crate) mod calling;
 mod calls;
 pub(crate) mod files;
 pub(crate) mod problem;
@@ -26,7 +27,7 @@ use serde::Serialize;
 use crate::exchange;
 use problem::Problem;
 use representation::negotiate;
-use route::{Route, Table};
+use route::{Forms, Route, Table};
 
 /// Serves the tools, the recorded calls, the files, the runs and the sessions of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
@@ -36,6 +37,7 @@ use route::{Route, Table};
 /// | `GET tools/{name}` | one of them |
 /// | `PATCH tools/{name}` | switches it off, or on again |
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
+/// | `POST tools/{name}/answer` | goes on with a call that has asked |
 /// | `GET calls` | recorded calls, the newest first |
 /// | `GET files` | the caller's files, in the order of their names |
 /// | `PUT files/{name}` | keeps the body |
@@ -58,21 +60,19 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|error, _| Problem::bad_path(&error).into()));
         TABLE.register(config);
+        calling::TABLE.register(config);
         files::TABLE.register(config);
         runs::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }
 
-/// The operation that calls a tool, of which the OpenAPI document has one for each tool.
-pub(crate) const CALL_TOOL: &str = "callTool";
-
 /// The routes.
 pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest",
     about: "REST",
     open: false,
-    any_form: false,
+    forms: Forms::Two,
     routes: &[
         Route {
             method: Method::GET,
@@ -109,18 +109,6 @@ pub(crate) static TABLE: Table = Table {
             body: Some(SchemaGenerator::subschema_for::<tools::Switch>),
             answers: &[(200, SchemaGenerator::subschema_for::<tools::Switch>)],
             problems: &[403, 404, 408, 413, 422, 503],
-        },
-        Route {
-            method: Method::POST,
-            path: "/tools/{name}/call",
-            to: |route| route.to(tools::call),
-            id: CALL_TOOL,
-            about: "Calls a tool",
-            segments: &[("name", "The tool's name.")],
-            query: None,
-            body: Some(SchemaGenerator::subschema_for::<schema::Arguments>),
-            answers: &[(200, SchemaGenerator::subschema_for::<schema::CallResult>)],
-            problems: &[400, 404, 408, 413, 422, 503, 504],
         },
         Route {
             method: Method::GET,

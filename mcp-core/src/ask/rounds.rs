@@ -52,6 +52,18 @@ pub struct InputRequired {
     pub(crate) state: String,
 }
 
+impl InputRequired {
+    /// The questions, under the keys of their answers, as JSON (schema, `InputRequests`).
+    pub fn requests_json(&self) -> &str {
+        &self.requests
+    }
+
+    /// What is to be sent again with the answers (schema, `requestState`): it says nothing to its reader.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+}
+
 impl InRounds {
     /// The questions of the request in `body`, whose parameters are `params`.
     ///

@@ -66,8 +66,8 @@ impl Answer {
         answer
     }
 
-    pub(crate) fn events(body: Body) -> Self {
-        // Both keep what stands in between from holding events back.
+    /// A stream of events (HTML, "Server-sent events"), which nobody on the way may keep or hold back.
+    pub fn events(body: Body) -> Self {
         let headers = vec![("cache-control", "no-cache".to_owned()), ("x-accel-buffering", "no".to_owned())];
         Self { status: 200, headers, content_type: Some("text/event-stream"), body }
     }

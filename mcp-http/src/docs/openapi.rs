@@ -10,9 +10,9 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::rest::CALL_TOOL;
+use crate::rest::calling::{ANSWER_TOOL, CALL_TOOL};
 use crate::rest::problem::Titled;
-use crate::rest::route::{Route, SchemaOf, Table};
+use crate::rest::route::{Forms, Route, SchemaOf, Table};
 
 const SCHEMAS: &str = "#/components/schemas/";
 const JSON: &str = "application/json";
@@ -105,12 +105,16 @@ impl Document {
             json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
         });
         let mut others = route.query.map(|query| self.query(query)).unwrap_or_default();
-        if route.id == CALL_TOOL {
+        if matches!(route.id, CALL_TOOL | ANSWER_TOOL) {
             others.push(idempotency_key());
         }
         let mut responses = Map::new();
         for (status, schema) in route.answers {
-            responses.insert(status.to_string(), self.response(meaning(*status), &FORMS, *schema));
+            let mut response = self.response(meaning(*status), &FORMS, *schema);
+            if table.forms == Forms::TwoAndEvents {
+                response["content"]["text/event-stream"] = json!({"schema": {"type": "string", "description": EVENTS}});
+            }
+            responses.insert(status.to_string(), response);
         }
         let every: &[u16] = if table.open { &[406] } else { &[401, 403, 406, 500] };
         for status in route.problems.iter().chain(every) {
@@ -209,6 +213,9 @@ impl Document {
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 }
+
+/// What comes in a stream of events.
+const EVENTS: &str = "Events `progress` and `log`, as the tool says them; then `result` or `problem`, and the end.";
 
 /// The header under which a call may be sent again.
 fn idempotency_key() -> Value {

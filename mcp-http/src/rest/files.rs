@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::route::{Route, Table};
+use super::route::{Forms, Route, Table};
 use super::{Admitted, encoded};
 
 /// The routes.
@@ -20,7 +20,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest::files",
     about: "Files",
     open: false,
-    any_form: true,
+    forms: Forms::Any,
     routes: &[
         Route {
             method: Method::GET,

@@ -61,6 +61,12 @@ impl Problem {
         }
     }
 
+    /// As it is sent.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let title = self.status_code().canonical_reason().unwrap_or_default();
+        serde_json::to_vec(&Titled { title, problem: self }).unwrap_or_default()
+    }
+
     pub(super) fn not_allowed(allowed: &str) -> Self {
         let problem = Self::new(405, format!("this route takes {allowed}"));
         Self { extra: Some(("allow", allowed.to_owned().into())), ..problem }
@@ -104,7 +110,11 @@ impl From<StoreError> for Problem {
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let detail = error.to_string();
-        let CallError::Tool { id, error, replayed } = error else { return Self::new(404, detail) };
+        let (id, error, replayed) = match error {
+            CallError::Tool { id, error, replayed } => (id, error, replayed),
+            CallError::Refused(_) => return Self::new(422, detail),
+            _ => return Self::new(404, detail),
+        };
         let status = match error {
             ToolError::Arguments(faults) => {
                 let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, detail: fault.detail });
@@ -148,9 +158,7 @@ impl ResponseError for Problem {
         if self.replayed {
             response.insert_header((IdempotencyKey::REPLAYED_HEADER, "true"));
         }
-        let title = self.status_code().canonical_reason().unwrap_or_default();
-        let body = serde_json::to_vec(&Titled { title, problem: self }).unwrap_or_default();
-        response.content_type("application/problem+json").body(body)
+        response.content_type("application/problem+json").body(self.to_json())
     }
 }
 

@@ -4,7 +4,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError};
+use actix_web::{Error, HttpRequest, ResponseError};
 
 use super::problem::Problem;
 use super::xml::{self, Document};
@@ -15,13 +15,16 @@ enum Form {
     Json,
     /// Under this media type.
     Xml(&'static str),
+    /// What is said as it comes; what goes wrong before that is JSON.
+    Events,
 }
 
 /// The forms that there are. Where a client likes several equally well, it gets the first.
-const OFFERED: [(&str, Form); 3] = [
+const OFFERED: [(&str, Form); 4] = [
     ("application/json", Form::Json),
     ("application/xml", Form::Xml("application/xml")),
     ("text/xml", Form::Xml("text/xml; charset=utf-8")),
+    ("text/event-stream", Form::Events),
 ];
 
 /// Around a route: refuses a request whose answer could not be read before anything is done for it, and gives the answer the
@@ -33,8 +36,22 @@ pub(crate) async fn negotiate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {
+    let form = Form::wanted(request.headers()).filter(|form| *form != Form::Events);
+    answer_in(form, request, next).await
+}
+
+/// The same around a route that may answer by a stream of events; see [`wants_events`].
+pub(crate) async fn negotiate_with_events(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let form = Form::wanted(request.headers());
     answer_in(form, request, next).await
+}
+
+/// Whether the client likes a stream of events best.
+pub(super) fn wants_events(request: &HttpRequest) -> bool {
+    Form::wanted(request.headers()) == Some(Form::Events)
 }
 
 /// The same around a route whose answers may have a form of their own: it refuses nothing, and JSON is for whoever asks for

@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::Admitted;
 use super::problem::Problem;
-use super::representation::{negotiate, negotiate_if_possible};
+use super::representation::{negotiate, negotiate_if_possible, negotiate_with_events};
 
 /// Makes a schema: `SchemaGenerator::subschema_for::<T>`. One with `contentMediaType` is of bytes that are no JSON.
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -23,9 +23,19 @@ pub(crate) struct Table {
     pub(crate) about: &'static str,
     /// Whether everyone may ask, without credentials and from every page.
     pub(crate) open: bool,
-    /// Whether an answer may have a form of its own, so that no `Accept` is refused.
-    pub(crate) any_form: bool,
+    pub(crate) forms: Forms,
     pub(crate) routes: &'static [Route],
+}
+
+/// In which forms a table's routes answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forms {
+    /// JSON or XML.
+    Two,
+    /// These, or a stream of events.
+    TwoAndEvents,
+    /// These, or one of their own, so that no `Accept` is refused.
+    Any,
 }
 
 /// One method of one path.
@@ -78,11 +88,11 @@ impl Table {
                 })
             });
             let resource = resource.default_service(refuse);
-            if self.any_form {
-                config.service(resource.wrap(from_fn(negotiate_if_possible)));
-            } else {
-                config.service(resource.wrap(from_fn(negotiate)));
-            }
+            match self.forms {
+                Forms::Two => config.service(resource.wrap(from_fn(negotiate))),
+                Forms::TwoAndEvents => config.service(resource.wrap(from_fn(negotiate_with_events))),
+                Forms::Any => config.service(resource.wrap(from_fn(negotiate_if_possible))),
+            };
         }
     }
 }

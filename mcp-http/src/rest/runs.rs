@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::problem::Problem;
-use super::route::{Route, Table};
+use super::route::{Forms, Route, Table};
 use super::{Admitted, encoded};
 use crate::exchange;
 
@@ -22,7 +22,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest::runs",
     about: "Runs",
     open: false,
-    any_form: false,
+    forms: Forms::Two,
     routes: &[
         Route {
             method: Method::GET,

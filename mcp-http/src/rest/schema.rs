@@ -98,25 +98,33 @@ impl JsonSchema for CallResult {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "description": "What a tool answers, as MCP shows it.",
+            "description": "What a tool answers, as MCP shows it: `content`; or `inputRequests`, where it asks something first.",
             "properties": {
                 "content": {
                     "type": "array",
                     "items": {
                         "type": "object",
                         "properties": {
-                            "type": {"enum": ["text", "image", "audio"]},
+                            "type": {"enum": ["text", "image", "audio", "resource", "resource_link"]},
                             "text": {"type": "string"},
                             "mimeType": {"type": "string"},
                             "data": {"type": "string", "contentEncoding": "base64"},
+                            "resource": {"type": "object"},
+                            "uri": {"type": "string"},
                         },
                         "required": ["type"],
                     },
                 },
                 "structuredContent": {"description": "The result for a program, by the tool's `outputSchema`."},
                 "isError": {"type": "boolean", "description": "Whether the tool says that it failed."},
+                "resultType": {"const": "input_required"},
+                "inputRequests": {
+                    "type": "object",
+                    "description": "What the tool asks, each under the key of its answer; `answerTool` goes on.",
+                },
+                "requestState": {"type": "string", "description": "To be sent with the answers."},
             },
-            "required": ["content"],
+            "anyOf": [{"required": ["content"]}, {"required": ["resultType", "inputRequests", "requestState"]}],
         })
     }
 }

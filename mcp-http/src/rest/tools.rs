@@ -1,17 +1,14 @@
-//! `/tools`: what is offered, and calling it.
+//! `/tools`: what is offered.
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::Endpoint;
 use mcp_core::catalog::Offered;
-use mcp_core::endpoint::head::Head;
-use mcp_core::tool::error::KeyError;
-use mcp_core::{Arguments, CallError, Endpoint, IdempotencyKey, ToolError, ToolOutput};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::{Admitted, encoded, json};
-use crate::exchange::{self, ActixHead};
+use crate::exchange;
 
 /// Which page of a list.
 #[derive(Deserialize, JsonSchema)]
@@ -89,53 +86,4 @@ pub(super) async fn switch(
     let switch: Switch = serde_json::from_slice(&body).map_err(unreadable)?;
     endpoint.server().switch_tool(&caller, &name, switch.enabled).await?;
     encoded(&switch)
-}
-
-/// Calls a tool; under a key, once, however often it is sent. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.
-pub(super) async fn call(
-    Admitted(caller): Admitted,
-    request: HttpRequest,
-    payload: web::Payload,
-    endpoint: web::Data<Endpoint>,
-    name: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, &endpoint).await?;
-    let arguments = if body.is_empty() {
-        Arguments::none()
-    } else {
-        Arguments::from_json(body).map_err(|error| Problem::new(400, error.to_string()))?
-    };
-    let key = IdempotencyKey::from_header(ActixHead::of(&request).header(IdempotencyKey::HEADER))
-        .map_err(|bad| Problem::new(400, format!("`Idempotency-Key`: {bad}")))?;
-    let called = match key {
-        Some(key) => endpoint.server().call_tool_once(caller, &key, &name, arguments).await,
-        None => endpoint.server().call_tool(caller, &name, arguments).await,
-    };
-    match called {
-        Ok(output) => Ok(result(&output, output.is_replayed())),
-        Err(CallError::Tool { error, replayed, .. }) if is_said_by_the_tool(&error) => {
-            Ok(result(&ToolOutput::text(error.to_string()).as_error(), replayed))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether the client, and its model, are to see an error as a result.
-fn is_said_by_the_tool(error: &ToolError) -> bool {
-    matches!(
-        error,
-        ToolError::Failed(_)
-            | ToolError::TooLarge { .. }
-            | ToolError::Incapable(_)
-            | ToolError::Key(KeyError::OutcomeUnknown)
-    )
-}
-
-fn result(output: &ToolOutput, replayed: bool) -> HttpResponse {
-    let mut response = json(output.to_json());
-    if replayed {
-        let name = HeaderName::from_static(IdempotencyKey::REPLAYED_HEADER);
-        response.headers_mut().insert(name, HeaderValue::from_static("true"));
-    }
-    response
 }

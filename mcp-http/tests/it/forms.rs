@@ -15,7 +15,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -39,6 +39,12 @@ const CASES: [Case; 14] = [
         path: "/api/v1/tools/{name}/call",
         good: ("/api/v1/tools/time.now/call", r#"{"zone": "Europe/Lisbon"}"#),
         bad: ("POST", "/api/v1/tools/notes.write/call", r#"{"name": 5}"#, 422),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/tools/{name}/answer",
+        good: ("/api/v1/tools/time.now/answer", r#"{"arguments": {"zone": "Europe/Lisbon"}, "inputResponses": {}}"#),
+        bad: ("POST", "/api/v1/tools/time.now/answer", r#"{"inputResponses": {}, "requestState": "none"}"#, 422),
     },
     Case {
         method: "GET",

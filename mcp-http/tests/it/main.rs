@@ -21,6 +21,7 @@ mod power_cut;
 mod readme;
 mod replicas;
 mod rest;
+mod rest_calling;
 mod rmcp;
 mod runs;
 mod second;

@@ -93,6 +93,7 @@ fn every_operation_is_described_and_no_other() {
         ("GET", "/api/v1/tools/{name}"),
         ("PATCH", "/api/v1/tools/{name}"),
         ("POST", "/api/v1/tools/{name}/call"),
+        ("POST", "/api/v1/tools/{name}/answer"),
         ("GET", "/api/v1/calls"),
         ("GET", "/api/v1/files"),
         ("PUT", "/api/v1/files/{name}"),
@@ -246,6 +247,10 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
     assert_eq!((&schemes["bearer"]["scheme"], &schemes["key"]["name"]), (&json!("bearer"), &json!("X-API-Key")));
     assert_eq!(document["paths"]["/health"]["get"]["security"], json!([]));
 
+    let is_call = |operation: &Value| {
+        let id = operation["operationId"].as_str().unwrap();
+        id.starts_with("callTool") || id == "answerTool"
+    };
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
     let mut ids = BTreeSet::new();
@@ -261,6 +266,10 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
                 // The bytes of a file.
                 false if forms == ["*/*"] => &["*/*"],
                 true => &["application/problem+json", "application/problem+xml"],
+                // What a call says before it ends.
+                false if is_call(operation) => {
+                    &["application/json", "application/xml", "text/event-stream", "text/xml"]
+                }
                 false => &["application/json", "application/xml", "text/xml"],
             };
             assert_eq!(forms, expected, "{status}");
