@@ -10,16 +10,17 @@ use mcp_core::{
 };
 use serde_json::{Value, json};
 
+use crate::schema;
 use crate::support::{House, MODERN, local, puppet, settle};
 
 /// A client that looks at each message.
-struct Client {
+pub(crate) struct Client {
     connection: Connection,
     outgoing: Outgoing,
 }
 
 impl Client {
-    fn of(house: &House) -> Self {
+    pub(crate) fn of(house: &House) -> Self {
         let (connection, outgoing) = Connection::new(house.server.clone(), local());
         Self { connection, outgoing }
     }
@@ -32,24 +33,32 @@ impl Client {
         self.send(json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params})).await;
     }
 
-    async fn modern(&self, id: impl Into<Value>, method: &str, mut params: Value) {
+    pub(crate) async fn modern(&self, id: impl Into<Value>, method: &str, mut params: Value) {
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
         params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
         self.legacy(id, method, params).await;
     }
 
     /// The next message, once every task has gone as far as it can; `None` where there is none.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         settle().await;
         match poll!(self.outgoing.next()) {
             std::task::Poll::Ready(message) => {
                 let message = message.expect("the connection is there");
                 assert!(!message.contains(&b'\n'), "{message:?}");
-                Some(serde_json::from_slice(&message).expect("a message is JSON"))
+                let message = serde_json::from_slice(&message).expect("a message is JSON");
+                schema::check(revision(&message), None, &message);
+                Some(message)
             }
             std::task::Poll::Pending => None,
         }
     }
+}
+
+/// The revision that a message surely is of: only the modern era says what it answers, and to whom.
+fn revision(message: &Value) -> &'static str {
+    let is_modern = message["result"].get("resultType").is_some() || message["params"]["_meta"].is_object();
+    if is_modern { MODERN } else { "2025-11-25" }
 }
 
 async fn ask(_: NoInput, cx: Context) -> Result<String, ToolError> {

@@ -35,7 +35,11 @@ pub(crate) async fn open(endpoint: &Endpoint) -> String {
 }
 
 pub(crate) async fn open_at(endpoint: &Endpoint, version: &str) -> String {
-    let params = json!({"protocolVersion": version, "capabilities": {"sampling": {}}});
+    open_with(endpoint, version, json!({"sampling": {}})).await
+}
+
+pub(crate) async fn open_with(endpoint: &Endpoint, version: &str, capabilities: Value) -> String {
+    let params = json!({"protocolVersion": version, "capabilities": capabilities});
     let reply = send(endpoint, &Request::legacy("initialize", params)).await;
     reply.header("mcp-session-id").expect("a session is begun").to_owned()
 }

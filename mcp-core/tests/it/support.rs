@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
+use crate::schema;
+
 pub(crate) const MODERN: &str = "2026-07-28";
 
 /// A request as a shell would show it.
@@ -183,12 +185,13 @@ pub(crate) async fn send(endpoint: &Endpoint, request: &Request) -> Reply {
     Reply::of(begin(endpoint, request).await).await
 }
 
-/// Lets a request in and answers it, up to where the answer begins.
+/// Lets a request in and answers it, up to where the answer begins; each message is held against the official schema.
 pub(crate) async fn begin(endpoint: &Endpoint, request: &Request) -> Answer {
-    match endpoint.admit(request).await {
+    let answer = match endpoint.admit(request).await {
         Ok(caller) => endpoint.answer(request, caller, request.body.clone().into()).await,
         Err(refusal) => refusal.into_answer(),
-    }
+    };
+    schema::held(request, answer)
 }
 
 /// A server whose time stands still until the test moves it, and whose records the test can read.
