@@ -7,7 +7,7 @@ mod question;
 mod roots;
 pub(crate) mod rounds;
 mod sampling;
-mod state;
+pub(crate) mod state;
 
 pub use question::{Elicited, Question};
 pub use roots::Root;

@@ -119,7 +119,7 @@ impl Rounds {
             params.rare().input_responses.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let state = match params.rare().request_state {
             None => State::default(),
-            Some(raw) => State::open(&raw.string()?, params, cx)?,
+            Some(_) => State::open(params, &cx.inner().server, cx.caller())?,
         };
         Some(Self { client, so_far: Mutex::new(SoFar { state, sent, ..SoFar::default() }) })
     }

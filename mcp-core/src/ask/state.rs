@@ -10,9 +10,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::question::Asked;
+use crate::caller::Caller;
 use crate::context::Context;
 use crate::jsonrpc::Params;
 use crate::jsonrpc::reader::Raw;
+use crate::server::Server;
 
 /// The state of a request's rounds. Its format has a version, since a replica of the version before may be given it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,10 +27,15 @@ pub(super) struct State {
     /// A digest of each question.
     pub(super) asked: BTreeMap<String, String>,
     pub(super) kept: BTreeMap<String, Value>,
+    /// Under what the result of the call is kept, where its answers are taken once: the same in all of its rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    once: Option<String>,
 }
 
-/// The version that is written, and the only one that is read.
+/// The versions that are written, and the only ones that are read: the second is that of a call whose answers are taken once, which a
+/// replica of the version before must not go on with.
 const VERSION: u8 = 1;
+const VERSION_ONCE: u8 = 2;
 
 /// For how long answers are waited for.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -39,23 +46,35 @@ const LARGEST: usize = 256 * 1024;
 impl State {
     /// Seals it for this caller and this request.
     pub(super) fn seal(&mut self, params: &Params<'_>, cx: &Context) -> Result<String, String> {
-        self.version = VERSION;
+        let server = &cx.inner().server;
+        let tool = params.name.and_then(Raw::string).and_then(|name| server.tools().find(&name));
+        if self.once.is_none() && tool.is_some_and(|tool| tool.spec().policy.answered_once) {
+            self.once = Some(server.new_call_id().to_string());
+        }
+        self.version = if self.once.is_some() { VERSION_ONCE } else { VERSION };
         self.expires = cx.clock().now().after(LIFETIME).as_micros();
         let text = serde_json::to_vec(self).map_err(|error| error.to_string())?;
         if text.len() > LARGEST {
             return Err(format!("the answers so far, and what is to be kept, have more than {LARGEST} bytes"));
         }
-        let sealed = cx.inner().server.seal().seal(&bound(params, cx), text)?;
+        let sealed = server.seal().seal(&bound(params, cx.caller()), text)?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// Opens what was sealed for this caller and this request, and is not too old.
-    pub(super) fn open(sealed: &str, params: &Params<'_>, cx: &Context) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let text = cx.inner().server.seal().open(&bound(params, cx), &sealed)?;
+    pub(super) fn open(params: &Params<'_>, server: &Server, caller: &Caller) -> Option<Self> {
+        let sealed = URL_SAFE_NO_PAD.decode(&*params.rare().request_state?.string()?).ok()?;
+        let text = server.seal().open(&bound(params, caller), &sealed)?;
         let state: Self = serde_json::from_slice(&text).ok()?;
-        (state.version == VERSION && state.expires >= cx.clock().now().as_micros()).then_some(state)
+        let is_known = matches!((state.version, &state.once), (VERSION, None) | (VERSION_ONCE, Some(_)));
+        (is_known && state.expires >= server.clock().now().as_micros()).then_some(state)
     }
+}
+
+/// The key of a request that brings answers which are taken once.
+pub(crate) fn key_of_answers(params: &Params<'_>, server: &Server, caller: &Caller) -> Option<String> {
+    // No client gives a key with a space in it.
+    State::open(params, server, caller)?.once.map(|once| format!(" answers {once}"))
 }
 
 /// A digest of a question.
@@ -67,15 +86,15 @@ pub(super) fn digest(asked: &Asked) -> String {
 }
 
 /// What the state is bound to: who asks, and for what. Arguments are compared by what they say, and not as they are written.
-fn bound(params: &Params<'_>, cx: &Context) -> [u8; 32] {
+fn bound(params: &Params<'_>, caller: &Caller) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut part = |text: &str| {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);
     };
     let named = |raw: Option<Raw<'_>>| raw.and_then(Raw::string).unwrap_or_default().into_owned();
-    part(cx.caller().tenant().as_str());
-    part(cx.caller().principal().as_str());
+    part(caller.tenant().as_str());
+    part(caller.principal().as_str());
     part(&named(params.name));
     part(&named(params.rare().uri));
     let arguments = params.arguments.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or(Value::Null);

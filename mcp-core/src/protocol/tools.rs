@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ask::state;
 use crate::call::{Call, OnLeave};
 use crate::context::key::Key;
 use crate::context::{Context, Outbox};
@@ -43,7 +44,12 @@ pub(crate) fn call(
     if let Some(head) = exchange.head.filter(|_| encoding == Encoding::Modern) {
         rules::check_arguments(head, &tool, &arguments)?;
     }
-    let key = key.map(|key| Box::new(Key::new(&exchange.caller, &name, key.as_str())));
+    let answers = (tool.spec().policy.answered_once && params.rare().request_state.is_some())
+        .then(|| state::key_of_answers(params, exchange.server, &exchange.caller));
+    let key = match answers.flatten() {
+        Some(answers) => Some(Box::new(Key::new(&exchange.caller, &name, &answers))),
+        None => key.map(|key| Box::new(Key::new(&exchange.caller, &name, key.as_str()))),
+    };
     // Results that are kept for other calls hold for them all, whatever their clients would answer.
     let cx = exchange.context(params, key, outbox.clone(), tool.cache().is_none())?;
     let lacking = tool.spec().policy.asks.iter().find(|asked| !cx.client_can(**asked));

@@ -98,6 +98,7 @@ pub(crate) struct Policy {
     pub(crate) cache: Option<CachePolicy>,
     pub(crate) invalidates: Vec<&'static str>,
     pub(crate) asks: Vec<ClientCapability>,
+    pub(crate) answered_once: bool,
 }
 
 impl Policy {
@@ -230,6 +231,14 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn open_world(mut self, open_world: bool) -> Self {
                 self$(.$spec)?.wire.annotations.open_world_hint = Some(open_world);
+                self
+            }
+
+            /// The answers to what it asks are taken once: however often a request is sent again with them, the tool goes on from there
+            /// once, and every time the answer is that of the first (basic/patterns/mrtr, "Security Considerations").
+            #[must_use]
+            pub fn answered_once(mut self) -> Self {
+                self$(.$spec)?.policy.answered_once = true;
                 self
             }
 

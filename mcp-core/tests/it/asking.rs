@@ -152,6 +152,35 @@ async fn state_opens_for_its_caller_its_request_and_its_time_alone() {
     assert_eq!(error(&house.send(&good).await), (200, -32602), "too late");
 }
 
+#[tokio::test]
+async fn answers_that_are_taken_once_are_not_taken_again() {
+    let done = Arc::new(AtomicUsize::new(0));
+    let pay = async |done: Arc<AtomicUsize>, _: NoInput, cx: Context| {
+        let first = cx.ask("first", name("First?")).await?;
+        let second = cx.ask("second", name("Second?")).await?;
+        Ok::<_, ToolError>(format!("{} {} {}", first.name, second.name, done.fetch_add(1, Ordering::Relaxed)))
+    };
+    let house = House::new(|builder| builder.tool(tool_with("pay", "Pays.", done.clone(), pay).answered_once()));
+    let (_, one) = asked(&house.send(&call("pay", json!({}))).await);
+    let first = json!({"inputResponses": {"first": accept(json!({"name": "A"}))}, "requestState": one});
+    // The first round may be sent twice: each asks for the second, and nothing is done.
+    let states =
+        [asked(&house.send(&call("pay", first.clone())).await).1, asked(&house.send(&call("pay", first)).await).1];
+    assert_eq!(done.load(Ordering::Relaxed), 0);
+    for name in ["B", "C", "B"] {
+        for state in &states {
+            let second = json!({"inputResponses": {"second": accept(json!({"name": name}))}, "requestState": state});
+            assert_eq!(text(&house.send(&call("pay", second)).await), "A B 0", "{name}");
+        }
+    }
+    assert_eq!(done.load(Ordering::Relaxed), 1);
+    // A new call is another one.
+    let (_, one) = asked(&house.send(&call("pay", json!({}))).await);
+    let both = json!({"first": accept(json!({"name": "A"})), "second": accept(json!({"name": "D"}))});
+    let again = json!({"inputResponses": both, "requestState": one});
+    assert_eq!(text(&house.send(&call("pay", again)).await), "A D 1");
+}
+
 async fn twice(_: NoInput, cx: Context) -> Result<String, ToolError> {
     let first = cx.ask("first", name("First?")).await?;
     let second = cx.ask("second", name(&format!("And after {}?", first.name))).await?;
