@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::view;
+
 /// Something that a client can do, or cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -21,6 +23,8 @@ pub enum ClientCapability {
     Roots,
     /// Follow a call that goes on without it.
     Tasks,
+    /// Show the [views](crate::view) of tools.
+    Views,
 }
 
 /// The extension of tasks.
@@ -37,6 +41,7 @@ impl ClientCapability {
             Self::SamplingContext => json!({"sampling": {"context": {}}}),
             Self::Roots => json!({"roots": {}}),
             Self::Tasks => json!({"extensions": {TASKS: {}}}),
+            Self::Views => json!({"extensions": {view::EXTENSION: {"mimeTypes": [view::MEDIA_TYPE]}}}),
         }
     }
 
@@ -50,6 +55,7 @@ impl ClientCapability {
             Self::SamplingContext => "sampling with context",
             Self::Roots => "roots",
             Self::Tasks => "the extension io.modelcontextprotocol/tasks",
+            Self::Views => "the extension io.modelcontextprotocol/ui",
         }
     }
 }
@@ -89,6 +95,11 @@ impl ClientCapabilities {
             ClientCapability::SamplingContext => within(&self.sampling, "context"),
             ClientCapability::Roots => self.roots.is_some(),
             ClientCapability::Tasks => self.extensions.contains_key(TASKS),
+            ClientCapability::Views => self.extensions.get(view::EXTENSION).is_some_and(|settings| {
+                settings["mimeTypes"]
+                    .as_array()
+                    .is_some_and(|types| types.iter().any(|known| known == view::MEDIA_TYPE))
+            }),
         }
     }
 

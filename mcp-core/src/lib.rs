@@ -54,6 +54,7 @@ pub mod content;
 pub mod prompt;
 pub mod resource;
 pub mod strings;
+pub mod view;
 
 // what is kept,
 pub mod memory;

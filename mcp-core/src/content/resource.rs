@@ -79,6 +79,11 @@ impl ResourceContents {
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_with(out, None::<&()>);
+    }
+
+    /// The same, with `_meta`.
+    pub(crate) fn encode_with(&self, out: &mut Vec<u8>, meta: Option<&impl Serialize>) {
         out.extend_from_slice(b"{\"uri\":");
         json::write_string(out, &self.uri);
         if let Some(mime_type) = &self.mime_type {
@@ -93,6 +98,10 @@ impl ResourceContents {
         out.extend_from_slice(member.as_bytes());
         out.extend_from_slice(b"\":");
         json::write_string(out, body);
+        if let Some(meta) = meta {
+            out.extend_from_slice(b",\"_meta\":");
+            json::write(out, meta);
+        }
         out.push(b'}');
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn read(
         let size = contents.iter().map(|contents| contents.size() + 64).sum();
         Ok(encoding.result(&inner.inner().server, &id, size, |out| {
             out.extend_from_slice(b"\"contents\":");
-            json::write_list(out, &contents, |out, contents: &ResourceContents| contents.encode(out));
+            let view = resource.spec().view_meta();
+            json::write_list(out, &contents, |out, contents: &ResourceContents| contents.encode_with(out, view));
             encoding.caching(out, resource.spec().caching);
         }))
     };

@@ -6,6 +6,7 @@ use super::template::UriTemplate;
 use crate::content::Annotations;
 use crate::protocol::caching::Caching;
 use crate::tool::spec::Icon;
+use crate::view::{self, Meta, View};
 
 /// Where a resource is, and what it is.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct WireResource {
     pub(super) annotations: Option<Annotations>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) icons: Vec<Icon>,
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    pub(super) meta: Option<Meta<View>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -67,6 +70,7 @@ impl ResourceSpec {
             size: None,
             annotations: None,
             icons: Vec::new(),
+            meta: None,
         };
         Self { wire, template, caching: Caching::default() }
     }
@@ -87,6 +91,11 @@ impl ResourceSpec {
         self.wire.mime_type.as_deref()
     }
 
+    /// What it needs of the client that shows it, where it is a view.
+    pub(crate) fn view_meta(&self) -> Option<&Meta<View>> {
+        self.wire.meta.as_ref()
+    }
+
     /// The template, where it is one.
     pub fn uri_template(&self) -> Option<&UriTemplate> {
         self.template.as_ref().and_then(|template| template.as_ref().ok())
@@ -103,6 +112,9 @@ impl ResourceSpec {
         }
         if let Some(Err(fault)) = &self.template {
             return Err(fault.clone());
+        }
+        if self.wire.meta.is_some() {
+            view::check(self.key())?;
         }
         let scheme = self.key().split_once(':').map_or("", |(scheme, _)| scheme);
         let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -135,6 +147,14 @@ macro_rules! resource_methods {
             #[must_use]
             pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
                 self$(.$spec)?.wire.mime_type = Some(mime_type.into());
+                self
+            }
+
+            /// It is a page that clients show beside what tools answer, of the type [`view::MEDIA_TYPE`](crate::view::MEDIA_TYPE).
+            #[must_use]
+            pub fn view(mut self, view: $crate::view::View) -> Self {
+                self$(.$spec)?.wire.mime_type = Some($crate::view::MEDIA_TYPE.to_owned());
+                self$(.$spec)?.wire.meta = Some($crate::view::Meta { ui: view });
                 self
             }
 

@@ -91,7 +91,8 @@ impl ToolCall {
     /// The same as a request of MCP, of a client that can do what the tool asks for, and fill in forms.
     fn to_json(&self, asks: &[ClientCapability]) -> Result<Vec<u8>, serde_json::Error> {
         let mut client = json!({"elicitation": {"form": {}, "url": {}}});
-        for asked in asks.iter().filter(|asked| **asked != ClientCapability::Tasks) {
+        let is_asked = |asked: &&ClientCapability| !matches!(asked, ClientCapability::Tasks | ClientCapability::Views);
+        for asked in asks.iter().filter(is_asked) {
             merge(&mut client, asked.as_required());
         }
         let mut meta = json!({"io.modelcontextprotocol/clientCapabilities": client});

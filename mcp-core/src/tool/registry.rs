@@ -12,6 +12,7 @@ use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
 use crate::catalog::Offered;
 use crate::measure::ToolMeasures;
+use crate::view;
 
 /// A tool with all that is worked out once, when it is offered.
 pub struct OfferedTool {
@@ -58,6 +59,9 @@ impl OfferedTool {
             true => Check::Never,
             false => Check::Always,
         };
+        if let Some(meta) = &spec.wire.meta {
+            view::check(&meta.ui.resource_uri).map_err(bad)?;
+        }
         if spec.policy.cache.is_some() && !spec.policy.asks.is_empty() {
             return Err(bad("it asks its client, and its results are cached; leave out one of the two".to_owned()));
         }

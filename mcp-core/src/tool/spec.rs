@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::schema;
 use crate::capability::ClientCapability;
+use crate::view::{Meta, ToolView};
 
 /// The description of a tool, and the stages that its calls go through.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct WireTool {
     pub(crate) annotations: Annotations,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) icons: Vec<Icon>,
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<Meta<ToolView>>,
 }
 
 /// What a client may believe of a tool that it trusts (server/tools, "ToolAnnotations").
@@ -128,6 +131,7 @@ impl ToolSpec {
                 output_schema: None,
                 annotations: Annotations::default(),
                 icons: Vec::new(),
+                meta: None,
             },
             policy: Policy::default(),
             typed: false,
@@ -191,6 +195,22 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn icon(mut self, icon: $crate::tool::spec::Icon) -> Self {
                 self$(.$spec)?.wire.icons.push(icon);
+                self
+            }
+
+            /// Its results are shown by the view at this URI; see [`view`](crate::view).
+            #[must_use]
+            pub fn view(mut self, uri: impl Into<String>) -> Self {
+                let ui = $crate::view::ToolView { resource_uri: uri.into(), visibility: None };
+                self$(.$spec)?.wire.meta = Some($crate::view::Meta { ui });
+                self
+            }
+
+            /// The same, for a tool that only the view calls, and no model. That is how clients show it, and keeps nobody from calling it.
+            #[must_use]
+            pub fn of_view(mut self, uri: impl Into<String>) -> Self {
+                let ui = $crate::view::ToolView { resource_uri: uri.into(), visibility: Some(["app"]) };
+                self$(.$spec)?.wire.meta = Some($crate::view::Meta { ui });
                 self
             }
 

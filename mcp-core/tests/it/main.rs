@@ -29,3 +29,4 @@ mod switching;
 mod time;
 mod two_servers;
 mod ui;
+mod views;
