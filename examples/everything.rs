@@ -11,13 +11,15 @@ mod everything {
     pub mod resources;
     pub mod schemas;
     pub mod speaking;
+    pub mod tasks;
 }
 #[path = "host_axum.rs"]
 #[expect(dead_code, reason = "its own main")]
 mod host_axum;
 
 use actix_web::{App, HttpServer, web};
-use everything::{asking, contents, prompts, resources, schemas, speaking};
+use everything::{asking, contents, prompts, resources, schemas, speaking, tasks};
+use mcp_core::run::WorkersConfig;
 use mcp_core::{Endpoint, Server, ServerBuilder};
 use mcp_http::Config;
 use tokio::net::TcpListener;
@@ -27,8 +29,8 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/
 
 fn add(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder.instructions("Has one of everything.");
-    let parts: [fn(ServerBuilder) -> ServerBuilder; 6] =
-        [contents::add, speaking::add, schemas::add, asking::add, resources::add, prompts::add];
+    let parts: [fn(ServerBuilder) -> ServerBuilder; 7] =
+        [contents::add, speaking::add, schemas::add, asking::add, tasks::add, resources::add, prompts::add];
     parts.into_iter().fold(builder, |builder, add| add(builder))
 }
 
@@ -39,7 +41,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         mcp_http::bundled(Config::load()?).await?.server(add).run().await?;
         return Ok(());
     }
-    let endpoint = Endpoint::new(add(Server::builder("everything", "1.0.0")).build()?);
+    let server = add(Server::builder("everything", "1.0.0")).build()?;
+    // They do what becomes a task.
+    server.start_workers(WorkersConfig::default());
+    let endpoint = Endpoint::new(server);
     let port = std::env::var("PORT").map_or(Ok(8000), |port| port.parse())?;
     if served_by == "axum" {
         host_axum::serve(TcpListener::bind(("127.0.0.1", port)).await?, endpoint).await?;

@@ -94,6 +94,17 @@ impl Context {
         Ok(done)
     }
 
+    /// Lets the client go: from here on the call takes long. Where the tool [`detaches`](crate::ToolSpec::detaches) and the client can
+    /// follow tasks, the call ends here as it does at a question, and is made again as a task, from its beginning, with all that was
+    /// answered and kept: there, and wherever the client waits for the result, this line does nothing.
+    ///
+    /// Cancel safe: what is dropped lets nobody go.
+    pub async fn detach(&self) {
+        if let Some(dialogue) = self.dialogue() {
+            dialogue.detach().await;
+        }
+    }
+
     /// The same call under which the keys of questions begin with `name`: for parts of a tool that are written apart, and do not know
     /// each other's keys.
     #[must_use]

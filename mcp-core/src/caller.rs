@@ -104,6 +104,16 @@ impl Caller {
         &self.0.principal
     }
 
+    /// The caller's roles.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
+        self.0.roles.iter().map(|role| &**role)
+    }
+
+    /// The caller's scopes.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.scopes.iter().map(|scope| &**scope)
+    }
+
     /// Whether the caller has `role`.
     pub fn has_role(&self, role: &str) -> bool {
         self.0.roles.iter().any(|own| **own == *role)

@@ -9,6 +9,7 @@ use futures_util::stream::{BoxStream, select};
 use crate::caller::Tenant;
 use crate::store::StoreError;
 use crate::store::events::{self, Event, Events, Topic};
+use crate::store::runs::RunId;
 
 /// Something that clients may want to hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Change {
     Resources,
     /// What is in the resource with this URI.
     Resource(String),
+    /// What becomes of the task with this id.
+    Task(RunId),
 }
 
 /// What a listener is told.
@@ -72,13 +75,14 @@ impl Changes {
 }
 
 impl Change {
-    /// A letter, and a URI behind that of a resource.
+    /// A letter, and behind it the URI of a resource, or the id of a task.
     fn encode(&self) -> Bytes {
         match self {
             Self::Tools => Bytes::from_static(b"t"),
             Self::Prompts => Bytes::from_static(b"p"),
             Self::Resources => Bytes::from_static(b"r"),
             Self::Resource(uri) => format!("u{uri}").into(),
+            Self::Task(id) => format!("k{id}").into(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Change {
             b"p" => Some(Self::Prompts),
             b"r" => Some(Self::Resources),
             [b'u', uri @ ..] => Some(Self::Resource(String::from_utf8(uri.to_vec()).ok()?)),
+            [b'k', id @ ..] => Some(Self::Task(std::str::from_utf8(id).ok()?.parse().ok()?)),
             _ => None,
         }
     }

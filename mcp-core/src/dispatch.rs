@@ -18,7 +18,7 @@ use crate::jsonrpc::{self, Params, Request};
 use crate::protocol::encoding::{Encoded, Encoding};
 use crate::protocol::errors::{RpcError, invalid};
 use crate::protocol::listen::Filter;
-use crate::protocol::{completion, discover, list, prompts, resources, tools};
+use crate::protocol::{completion, discover, list, prompts, resources, tasks, tools};
 use crate::server::Server;
 use crate::tool::pipeline::Finished;
 
@@ -121,7 +121,7 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
     let reply = match &*request.method {
         "server/discover" => Ok(Reply::Message(discover::discover(server, encoding, id))),
         "tools/list" => list::list(server, server.tools(), "tools", encoding, id, params).map(Reply::Message),
-        "tools/call" => tools::call(exchange, params).map(|(call, outbox)| Reply::Call(id.to_owned(), call, outbox)),
+        "tools/call" => tools::call(exchange, params, id),
         "resources/list" if server.has_resources() => {
             list::list(server, server.resources(), "resources", encoding, id, params).map(Reply::Message)
         }
@@ -139,6 +139,9 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
         }
         "subscriptions/listen" if encoding == Encoding::Modern => {
             Filter::read(params, server).map(|filter| Reply::Listen(id.to_owned(), exchange.caller, filter))
+        }
+        "tasks/get" | "tasks/update" | "tasks/cancel" if encoding == Encoding::Modern && server.does_tasks() => {
+            tasks::answer(&exchange, params, id, &request.method).map(|answer| read((answer, None)))
         }
         method => Err(unknown_method(method, encoding)),
     };

@@ -83,6 +83,7 @@ pub(crate) struct Rare<'a> {
     pub(crate) level: Option<Raw<'a>>,
     pub(crate) request_id: Option<Raw<'a>>,
     pub(crate) protocol_version: Option<Raw<'a>>,
+    pub(crate) task_id: Option<Raw<'a>>,
 }
 
 /// `_meta` of a request (basic, "`_meta`").
@@ -169,9 +170,10 @@ impl<'a> Rare<'a> {
         level: None,
         request_id: None,
         protocol_version: None,
+        task_id: None,
     };
 
-    const NAMES: [&'static str; 11] = [
+    const NAMES: [&'static str; 12] = [
         "uri",
         "ref",
         "argument",
@@ -183,6 +185,7 @@ impl<'a> Rare<'a> {
         "level",
         "requestId",
         "protocolVersion",
+        "taskId",
     ];
 
     fn set(&mut self, name: &str, value: Raw<'a>) {
@@ -197,6 +200,7 @@ impl<'a> Rare<'a> {
             "capabilities" => &mut self.capabilities,
             "level" => &mut self.level,
             "requestId" => &mut self.request_id,
+            "taskId" => &mut self.task_id,
             _ => &mut self.protocol_version,
         };
         *place = Some(value);

@@ -34,7 +34,7 @@ pub(super) fn initialize(server: &Server, id: &str, params: &Params<'_>) -> Vec<
         out.extend_from_slice(b"\"protocolVersion\":\"");
         out.extend_from_slice(version.as_bytes());
         out.extend_from_slice(b"\",\"capabilities\":");
-        discover::capabilities(server, out);
+        discover::capabilities(server, Encoding::Legacy, out);
         out.extend_from_slice(b",\"serverInfo\":");
         out.extend_from_slice(&server.identity().implementation);
         discover::instructions(server, out);

@@ -44,6 +44,7 @@ pub mod capability;
 pub mod context;
 pub mod run;
 pub mod server;
+mod task;
 pub mod tool;
 
 // what is offered beside tools, and what all of it is made of,

@@ -9,5 +9,6 @@ pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod prompts;
 pub(crate) mod resources;
+pub(crate) mod tasks;
 pub(crate) mod tools;
 pub(crate) mod version;

@@ -37,6 +37,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::store::runs::RunRecord;
+
 pub use context::RunContext;
 pub use desk::{RunDesk, RunRefusal};
 pub use effect::Repeatable;
@@ -57,6 +59,17 @@ pub trait Work: Send + Sync + 'static {
     /// # Errors
     /// [`RunError`]: it ends the run, or the work is tried again.
     async fn run(&self, cx: RunContext) -> Result<Bytes, RunError>;
+
+    /// Whether runs of this kind are to be claimed here at the moment. It is asked whenever they would be.
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    /// Is told that a run was let go, to wait or to end, and that this is written: for whoever tells others. What is not told, since the
+    /// process is gone, is found by looking.
+    async fn let_go(&self, run: &RunRecord) {
+        let _ = run;
+    }
 }
 
 #[async_trait]

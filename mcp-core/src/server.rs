@@ -9,7 +9,7 @@ pub mod switches;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,7 @@ use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::runs::Runs;
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::strings::StringArguments;
+use crate::task::{self, TaskWork};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::key::IdempotencyKey;
@@ -90,6 +91,10 @@ struct Inner {
     switches: Switches,
     listeners: Arc<AtomicUsize>,
     closing: Cancellation,
+    /// Whether workers were started.
+    works: AtomicBool,
+    /// Whether some tool on offer is known to make tasks of its calls.
+    knows_tasks: AtomicBool,
     measured: bool,
 }
 
@@ -109,6 +114,8 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     pub(crate) max_output: usize,
     pub(crate) session_idle: Duration,
+    pub(crate) task_ttl: Duration,
+    pub(crate) tasks: u16,
     pub(crate) page: usize,
     pub(crate) listeners: usize,
 }
@@ -256,12 +263,16 @@ impl Server {
         RunDesk::new(self)
     }
 
-    /// Begins to do the work of runs, of the kinds that [`ServerBuilder::work`] was given, in this process; on the spawner. Call it where the
-    /// server serves, once, and [`Workers::stop`] before it ends.
+    /// Begins to do the work of runs, of the kinds that [`ServerBuilder::work`] was given, in this process; on the spawner. From then on
+    /// calls become tasks where their tools say that they may. Call it where the server serves, once, and
+    /// [`Workers::stop`] before it ends.
     pub fn start_workers(&self, config: WorkersConfig) -> Workers {
-        let Inner { work, run_ledger, runs, hints, clock, spawner, .. } = &*self.0;
+        let Inner { work, run_ledger, runs, hints, clock, spawner, works, .. } = &*self.0;
+        let mut work = work.clone();
+        work.insert(task::KIND.to_owned(), Arc::new(TaskWork::new(self.clone())));
+        works.store(true, Ordering::Release);
         let books = (run_ledger.clone(), runs.clone());
-        Workers::start(config, work.clone(), books, hints.clone(), (clock.clone(), spawner.clone()))
+        Workers::start(config, work, books, hints.clone(), (clock.clone(), spawner.clone()))
     }
 
     /// The files of `caller`. Nobody sees another's.
@@ -376,6 +387,19 @@ impl Server {
 
     pub(crate) fn work(&self) -> &BTreeMap<String, Arc<dyn Work>> {
         &self.0.work
+    }
+
+    /// Whether calls become tasks: somebody works here, and there is a tool, or was one, that makes tasks of its calls.
+    pub(crate) fn does_tasks(&self) -> bool {
+        let Inner { works, knows_tasks, tools, .. } = &*self.0;
+        if !works.load(Ordering::Acquire) {
+            return false;
+        }
+        if !knows_tasks.load(Ordering::Acquire) {
+            let knows = tools.list().iter().any(|tool| tool.spec().policy.task.is_some());
+            knows_tasks.fetch_or(knows, Ordering::AcqRel);
+        }
+        knows_tasks.load(Ordering::Acquire)
     }
 
     pub(crate) fn run_store(&self) -> &dyn Runs {

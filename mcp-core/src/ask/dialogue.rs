@@ -106,6 +106,12 @@ impl<'a> Partner<'a> {
         }
     }
 
+    pub(super) async fn detach(self) {
+        if let Self::Rounds(rounds) = self {
+            rounds.detach().await;
+        }
+    }
+
     pub(super) fn hold(self) -> Held<'a> {
         match self {
             Self::Rounds(rounds) => Held { _rounds: Some(rounds.hold()) },

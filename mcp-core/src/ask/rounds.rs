@@ -1,6 +1,7 @@
 //! Questions that are asked by ending the request (basic/patterns/mrtr).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -18,17 +19,26 @@ use crate::tool::error::ToolError;
 /// In how many rounds a call may ask.
 const MOST_ROUNDS: u32 = 32;
 
-/// The questions of a request, which ends with them. It is free until somebody asks, or answers.
+/// The questions of a call, which ends with them, and is made again with the answers. It is free until somebody asks, or answers.
 pub(crate) struct InRounds {
-    /// The request, read again where it is needed.
-    body: Bytes,
+    carrier: Carrier,
     rounds: OnceLock<Box<Rounds>>,
+}
+
+/// Who carries what is known from one round to the next.
+enum Carrier {
+    /// The client, sealed. The request is read again where it is needed.
+    Client(Bytes),
+    /// The run that the call is made in.
+    Run,
 }
 
 /// What is known of the rounds so far.
 pub(crate) struct Rounds {
     client: ClientCapabilities,
     so_far: Mutex<SoFar>,
+    /// Whether the call may go on without its client.
+    may_detach: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,14 +51,19 @@ struct SoFar {
     open: BTreeMap<String, Asked>,
     /// How many things are being done that are done once.
     under_way: usize,
+    /// How many wait for the call to go on without its client.
+    detaching: usize,
 }
 
-/// What a client is asked before it sends its request again (schema, `InputRequiredResult`).
+/// With what a call ends that is made again: what its client is asked before it sends its request again (schema,
+/// `InputRequiredResult`), or nothing, where it goes on without its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRequired {
+    /// Whether it goes on without its client.
+    pub(crate) detached: bool,
     /// The member `inputRequests`, as JSON.
     pub(crate) requests: String,
-    /// The member `requestState`.
+    /// The member `requestState`; where a run is to make the call again, the state itself.
     pub(crate) state: String,
 }
 
@@ -73,7 +88,27 @@ impl InRounds {
         if params.rare().input_responses.is_some_and(|sent| !sent.get().starts_with('{')) {
             return Err(invalid("`params.inputResponses` must be an object with an answer for each key"));
         }
-        Ok(Self { body: body.clone(), rounds: OnceLock::new() })
+        Ok(Self { carrier: Carrier::Client(body.clone()), rounds: OnceLock::new() })
+    }
+
+    /// The questions of a call that a run makes, for a client that can do so much: `state` is that of the round before, and `sent`
+    /// are the answers that came since then.
+    ///
+    /// # Errors
+    /// The state is that of another version.
+    pub(crate) fn in_run(
+        client: ClientCapabilities,
+        state: Option<&str>,
+        sent: BTreeMap<String, Value>,
+    ) -> Result<Self, serde_json::Error> {
+        let state = state.map(State::read).transpose()?.unwrap_or_default();
+        let rounds = Rounds::new(client, SoFar { state, sent, ..SoFar::default() });
+        Ok(Self { carrier: Carrier::Run, rounds: OnceLock::from(Box::new(rounds)) })
+    }
+
+    /// Lets the call go on without its client, once it says that it can.
+    pub(crate) fn let_detach(&self, cx: &Context) {
+        self.rounds(cx).may_detach.store(true, Ordering::Release);
     }
 
     /// Opens the state that came with the request, if any did, before anything is begun.
@@ -93,24 +128,29 @@ impl InRounds {
 
     pub(crate) fn rounds(&self, cx: &Context) -> &Rounds {
         self.rounds.get_or_init(|| {
-            let rounds = match jsonrpc::decode(&self.body) {
-                Ok(Message::Request(request)) => Rounds::read(&request.params, cx),
-                _ => None,
+            let rounds = match &self.carrier {
+                Carrier::Client(body) => match jsonrpc::decode(body) {
+                    Ok(Message::Request(request)) => Rounds::read(&request.params, cx),
+                    _ => None,
+                },
+                Carrier::Run => None,
             };
-            Box::new(
-                rounds.unwrap_or_else(|| Rounds { client: ClientCapabilities::default(), so_far: Mutex::default() }),
-            )
+            Box::new(rounds.unwrap_or_else(|| Rounds::new(ClientCapabilities::default(), SoFar::default())))
         })
     }
 
     /// As [`Dialogue::questions`](super::dialogue::Dialogue::questions).
     pub(super) fn questions(&self, cx: &Context) -> Option<ToolError> {
         let rounds = self.rounds.get().filter(|rounds| rounds.must_stop())?;
-        Some(rounds.ask(&self.body, cx))
+        Some(rounds.ask(&self.carrier, cx))
     }
 }
 
 impl Rounds {
+    fn new(client: ClientCapabilities, so_far: SoFar) -> Self {
+        Self { client, so_far: Mutex::new(so_far), may_detach: AtomicBool::new(false) }
+    }
+
     /// What the request says; nothing, where its state is not ours.
     fn read(params: &Params<'_>, cx: &Context) -> Option<Self> {
         let capabilities = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
@@ -121,7 +161,7 @@ impl Rounds {
             None => State::default(),
             Some(_) => State::open(params, &cx.inner().server, cx.caller())?,
         };
-        Some(Self { client, so_far: Mutex::new(SoFar { state, sent, ..SoFar::default() }) })
+        Some(Self::new(client, SoFar { state, sent, ..SoFar::default() }))
     }
 
     pub(super) fn client(&self) -> &ClientCapabilities {
@@ -177,14 +217,25 @@ impl Rounds {
         UnderWay(self)
     }
 
+    /// Waits for the call to go on without its client, which it does not in this run; at once over, where it may not.
+    pub(super) async fn detach(&self) {
+        if self.may_detach.load(Ordering::Acquire) {
+            lock(&self.so_far).detaching += 1;
+            let _detaching = Detaching(self);
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn must_stop(&self) -> bool {
         let so_far = lock(&self.so_far);
-        so_far.under_way == 0 && !so_far.open.is_empty()
+        so_far.under_way == 0 && (!so_far.open.is_empty() || so_far.detaching > 0)
     }
 
     /// Ends the round with what is open.
-    fn ask(&self, body: &[u8], cx: &Context) -> ToolError {
+    fn ask(&self, carrier: &Carrier, cx: &Context) -> ToolError {
         let mut so_far = lock(&self.so_far);
+        // What is asked is asked before.
+        let detached = so_far.open.is_empty();
         so_far.state.round += 1;
         if so_far.state.round > MOST_ROUNDS {
             return ToolError::failed(format!("this call has asked in {MOST_ROUNDS} rounds, and asks again"));
@@ -195,12 +246,15 @@ impl Rounds {
             .map(|(key, asked)| (key, serde_json::json!({"method": asked.method, "params": asked.params})))
             .collect();
         let requests = serde_json::to_string(&requests).unwrap_or_default();
-        let sealed = match jsonrpc::decode(body) {
-            Ok(Message::Request(request)) => so_far.state.seal(&request.params, cx),
-            _ => Err("the request cannot be read again".to_owned()),
+        let state = match carrier {
+            Carrier::Client(body) if !detached => match jsonrpc::decode(body) {
+                Ok(Message::Request(request)) => so_far.state.seal(&request.params, cx),
+                _ => Err("the request cannot be read again".to_owned()),
+            },
+            Carrier::Client(_) | Carrier::Run => so_far.state.write(),
         };
-        match sealed {
-            Ok(state) => ToolError::NeedsInput(Box::new(InputRequired { requests, state })),
+        match state {
+            Ok(state) => ToolError::NeedsInput(Box::new(InputRequired { detached, requests, state })),
             Err(why) => ToolError::Internal(why.into()),
         }
     }
@@ -231,6 +285,15 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         lock(&self.rounds.so_far).open.remove(self.key);
+    }
+}
+
+/// Somebody who waits for the call to go on without its client.
+struct Detaching<'a>(&'a Rounds);
+
+impl Drop for Detaching<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.so_far).detaching -= 1;
     }
 }
 

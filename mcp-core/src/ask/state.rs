@@ -44,6 +44,25 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 const LARGEST: usize = 256 * 1024;
 
 impl State {
+    /// Writes it for somebody who is trusted with it.
+    pub(super) fn write(&mut self) -> Result<String, String> {
+        self.version = if self.once.is_some() { VERSION_ONCE } else { VERSION };
+        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        if text.len() > LARGEST {
+            return Err(format!("the answers so far, and what is to be kept, have more than {LARGEST} bytes"));
+        }
+        Ok(text)
+    }
+
+    /// Reads what [`State::write`] wrote.
+    pub(super) fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let state: Self = serde_json::from_str(text)?;
+        match (state.version, &state.once) {
+            (VERSION, None) | (VERSION_ONCE, Some(_)) => Ok(state),
+            _ => Err(serde::de::Error::custom("the answers so far were written by another version")),
+        }
+    }
+
     /// Seals it for this caller and this request.
     pub(super) fn seal(&mut self, params: &Params<'_>, cx: &Context) -> Result<String, String> {
         let server = &cx.inner().server;
@@ -51,12 +70,8 @@ impl State {
         if self.once.is_none() && tool.is_some_and(|tool| tool.spec().policy.answered_once) {
             self.once = Some(server.new_call_id().to_string());
         }
-        self.version = if self.once.is_some() { VERSION_ONCE } else { VERSION };
         self.expires = cx.clock().now().after(LIFETIME).as_micros();
-        let text = serde_json::to_vec(self).map_err(|error| error.to_string())?;
-        if text.len() > LARGEST {
-            return Err(format!("the answers so far, and what is to be kept, have more than {LARGEST} bytes"));
-        }
+        let text = self.write()?.into_bytes();
         let sealed = server.seal().seal(&bound(params, cx.caller()), text)?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -65,9 +80,8 @@ impl State {
     pub(super) fn open(params: &Params<'_>, server: &Server, caller: &Caller) -> Option<Self> {
         let sealed = URL_SAFE_NO_PAD.decode(&*params.rare().request_state?.string()?).ok()?;
         let text = server.seal().open(&bound(params, caller), &sealed)?;
-        let state: Self = serde_json::from_slice(&text).ok()?;
-        let is_known = matches!((state.version, &state.once), (VERSION, None) | (VERSION_ONCE, Some(_)));
-        (is_known && state.expires >= server.clock().now().as_micros()).then_some(state)
+        let state = Self::read(std::str::from_utf8(&text).ok()?).ok()?;
+        (state.expires >= server.clock().now().as_micros()).then_some(state)
     }
 }
 

@@ -37,6 +37,11 @@ impl Key {
         Self::of(caller, tool, text.to_owned(), true)
     }
 
+    /// The key of a call that a run makes, whose result the run keeps.
+    pub(crate) fn in_run(caller: &Caller, tool: &str, text: String) -> Self {
+        Self::of(caller, tool, text, false)
+    }
+
     fn of(caller: &Caller, tool: &str, key: String, is_kept: bool) -> Self {
         let (tenant, principal) = (caller.tenant().clone(), caller.principal().clone());
         let effect =

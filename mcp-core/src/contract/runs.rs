@@ -38,6 +38,7 @@ macro_rules! runs_contract {
             what_has_ended_stays_as_it_is,
             claims_without_progress_are_counted,
             pages_neither_repeat_nor_skip,
+            what_is_open_is_counted,
             tenants_are_apart,
             what_is_kept_is_bounded,
             what_ended_long_ago_may_go,
@@ -536,6 +537,34 @@ pub async fn pages_neither_repeat_nor_skip(fresh: &Fresh) {
     assert_eq!(list(fresh, state(RunState::Running)).await, [8, 4, 2]);
     assert_eq!(list(fresh, state(RunState::Completed)).await, [6]);
     assert_eq!(list(fresh, RunQuery { state: Some(RunState::Waiting), limit: 2, ..own }).await, [9, 3]);
+}
+
+/// The runs of a principal and a kind that have not ended, up to the number that is asked for.
+pub async fn what_is_open_is_counted(fresh: &Fresh) {
+    let (own, ada, other) = (tenant(), Principal::from("ada"), Tenant::from("another tenant"));
+    let count = async |tenant: &Tenant, kind: &str, most: u16| {
+        fresh.stores.runs.open(tenant, &ada, kind, most).await.expect("runs can be counted")
+    };
+    assert_eq!(count(&own, "work", 9).await, 0);
+    for number in 1..=5 {
+        create(fresh, NewRun { principal: ada.clone(), ..new(number) }).await;
+    }
+    create(fresh, new(6)).await;
+    create(fresh, NewRun { principal: ada.clone(), kind: "other".to_owned(), ..new(7) }).await;
+    create(fresh, NewRun { principal: ada.clone(), tenant: other.clone(), ..new(8) }).await;
+    assert_eq!(count(&own, "work", 9).await, 5);
+    let runs = claim_of(fresh, "work", 9, HOUR).await.runs;
+    let hold = |number: u128| runs.iter().find(|run| run.id == id(number)).expect("it is due").hold();
+    turned(fresh, &hold(1), Turn::Wait { seen: 0, time: None }).await;
+    turned(fresh, &hold(2), Turn::Release).await;
+    assert_eq!(count(&own, "work", 9).await, 5, "some wait, and some are held");
+    for (number, ending) in [(3, Ending::Completed), (4, Ending::Failed)] {
+        turned(fresh, &hold(number), end(&hold(number), ending, "{}", AT)).await;
+    }
+    for (most, counted) in [(9, 3), (3, 3), (2, 2), (1, 1), (0, 0)] {
+        assert_eq!(count(&own, "work", most).await, counted);
+    }
+    assert_eq!((count(&own, "other", 9).await, count(&other, "work", 9).await), (1, 1));
 }
 
 /// Nothing of another tenant's run is shown, written or woken.

@@ -66,6 +66,7 @@ pub(super) fn check(head: &dyn Head, version_header: Header<'_>, request: &Reque
     let named = match &*request.method {
         "tools/call" | "prompts/get" => Some((request.params.name, "params.name")),
         "resources/read" => Some((request.params.rare().uri, "params.uri")),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some((request.params.rare().task_id, "params.taskId")),
         _ => None,
     };
     if let Some((name, member)) = named {

@@ -163,6 +163,7 @@ fn seen(message: &Message<'_>) -> Value {
         "arguments": parse(params.arguments),
         "cursor": parse(params.cursor),
         "protocolVersion": parse(params.rare().protocol_version),
+        "taskId": parse(params.rare().task_id),
         "meta": {
             "version": parse(meta.and_then(|meta| meta.protocol_version)),
             "capabilities": parse(meta.and_then(|meta| meta.client_capabilities)),
@@ -183,6 +184,7 @@ fn shown(message: &Value) -> Value {
         "arguments": params["arguments"],
         "cursor": params["cursor"],
         "protocolVersion": params["protocolVersion"],
+        "taskId": params["taskId"],
         "meta": {
             "version": meta["io.modelcontextprotocol/protocolVersion"],
             "capabilities": meta["io.modelcontextprotocol/clientCapabilities"],

@@ -101,6 +101,8 @@ impl Peer {
             Heard::Change(Change::Prompts) => vec![list("prompts")],
             Heard::Change(Change::Resources) => vec![list("resources")],
             Heard::Change(Change::Resource(uri)) => self.subscriptions.get(uri).map(updated).into_iter().collect(),
+            // There are none in this era.
+            Heard::Change(Change::Task(_)) => Vec::new(),
             // Whatever it may have been.
             Heard::Missed => {
                 let lists = ["tools", "prompts", "resources"].into_iter().map(list);

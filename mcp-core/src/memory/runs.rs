@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::records::overdue;
 use super::{MemoryStore, lock};
-use crate::caller::Tenant;
+use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::ledger::Entry;
@@ -204,6 +204,13 @@ impl Runs for MemoryStore {
         let runs = lock(&self.runs);
         let own = runs.by_id.iter().rev().filter(|((owner, _), _)| owner == tenant).map(|(_, kept)| &kept.run);
         Ok(own.filter(|run| query.matches(run)).take(query.limit.into()).cloned().collect())
+    }
+
+    async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
+        let runs = lock(&self.runs);
+        let own = runs.by_id.iter().filter(|((owner, _), _)| owner == tenant).map(|(_, kept)| &kept.run);
+        let open = own.filter(|run| run.principal == *principal && run.kind == kind && !run.state.is_end());
+        Ok(u16::try_from(open.take(most.into()).count()).unwrap_or(most))
     }
 
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {

@@ -1,5 +1,6 @@
 //! `server/discover` (server/discover).
 
+use crate::capability;
 use crate::json;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::version;
@@ -10,14 +11,14 @@ pub(crate) fn discover(server: &Server, encoding: Encoding, id: &str) -> Vec<u8>
         out.extend_from_slice(b"\"supportedVersions\":[\"");
         out.extend_from_slice(version::MODERN.as_bytes());
         out.extend_from_slice(b"\"],\"capabilities\":");
-        capabilities(server, out);
+        capabilities(server, encoding, out);
         instructions(server, out);
         encoding.caching(out, server.list_caching());
     })
 }
 
 /// Writes what the server can do: what it has nothing of, it does not speak of.
-pub(crate) fn capabilities(server: &Server, out: &mut Vec<u8>) {
+pub(crate) fn capabilities(server: &Server, encoding: Encoding, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"tools\":{\"listChanged\":true},\"logging\":{}");
     if server.has_prompts() {
         out.extend_from_slice(b",\"prompts\":{\"listChanged\":true}");
@@ -27,6 +28,11 @@ pub(crate) fn capabilities(server: &Server, out: &mut Vec<u8>) {
     }
     if server.has_prompts() || server.has_resources() {
         out.extend_from_slice(b",\"completions\":{}");
+    }
+    if encoding == Encoding::Modern && server.does_tasks() {
+        out.extend_from_slice(b",\"extensions\":{");
+        json::write_string(out, capability::TASKS);
+        out.extend_from_slice(b":{}}");
     }
     out.push(b'}');
 }

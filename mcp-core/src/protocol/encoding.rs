@@ -77,15 +77,39 @@ impl Encoding {
 
 /// Writes that a request needs answers before it has a result (schema, `InputRequiredResult`).
 pub(crate) fn input_required(server: &Server, id: &str, required: &InputRequired) -> Vec<u8> {
+    other_result(server, id, "input_required", required.requests.len() + required.state.len(), |out| {
+        out.extend_from_slice(b",\"inputRequests\":");
+        out.extend_from_slice(required.requests.as_bytes());
+        out.extend_from_slice(b",\"requestState\":\"");
+        out.extend_from_slice(required.state.as_bytes());
+        out.push(b'"');
+    })
+}
+
+/// Writes that a call goes on as a task (schema of the extension, `CreateTaskResult`); `members` writes those of the task.
+pub(crate) fn task(server: &Server, id: &str, members: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    other_result(server, id, "task", 256, |out| {
+        out.push(b',');
+        members(out);
+    })
+}
+
+/// Writes that something was taken, and no more.
+pub(crate) fn acknowledged(server: &Server, id: &str) -> Vec<u8> {
+    other_result(server, id, "complete", 0, |_| {})
+}
+
+/// Writes a result of this type; `members` writes those that it has beside that, each behind a comma.
+fn other_result(server: &Server, id: &str, kind: &str, size: usize, members: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let implementation = &server.identity().implementation;
-    let mut out = Vec::with_capacity(required.requests.len() + required.state.len() + implementation.len() + 192);
+    let mut out = Vec::with_capacity(size + implementation.len() + 192);
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(b",\"result\":{\"resultType\":\"input_required\",\"inputRequests\":");
-    out.extend_from_slice(required.requests.as_bytes());
-    out.extend_from_slice(b",\"requestState\":\"");
-    out.extend_from_slice(required.state.as_bytes());
-    out.extend_from_slice(b"\",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
+    out.extend_from_slice(b",\"result\":{\"resultType\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.push(b'"');
+    members(&mut out);
+    out.extend_from_slice(b",\"_meta\":{\"io.modelcontextprotocol/serverInfo\":");
     out.extend_from_slice(implementation);
     out.extend_from_slice(b"}}}");
     out

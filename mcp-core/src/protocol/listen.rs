@@ -9,16 +9,22 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
+use crate::capability::ClientCapability;
 use crate::changes::{Change, Heard};
 use crate::clock::Clock;
 use crate::json;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
-use crate::protocol::errors::{RpcError, invalid};
+use crate::protocol::errors::{self, RpcError, invalid};
+use crate::protocol::tasks;
 use crate::server::{ListenerGuard, Server};
+use crate::task::{Tasks, Watch};
 
 /// Of how many resources a client is told: in one subscription, or in one session of the older era.
 pub(crate) const MOST_URIS: usize = 256;
+
+/// Of how many tasks a client is told in one subscription.
+const MOST_TASKS: usize = 100;
 
 /// What a client wants to hear of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +38,9 @@ pub(crate) struct Filter {
     resources_list_changed: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resource_subscriptions: Vec<String>,
+    /// Of the extension of tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    task_ids: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -52,6 +61,17 @@ impl Filter {
                 "`params.notifications.resourceSubscriptions` has more than {MOST_URIS} URIs; listen to the others by another request"
             )));
         }
+        if filter.task_ids.len() > MOST_TASKS {
+            return Err(invalid(format!(
+                "`params.notifications.taskIds` has more than {MOST_TASKS} ids; listen to the others by another request"
+            )));
+        }
+        if !filter.task_ids.is_empty() && !tasks::client(params).has(ClientCapability::Tasks) {
+            return Err(errors::incapable(ClientCapability::Tasks));
+        }
+        if !server.does_tasks() {
+            filter.task_ids.clear();
+        }
         filter.prompts_list_changed &= server.has_prompts();
         filter.resources_list_changed &= server.has_resources();
         if !server.has_resources() {
@@ -67,12 +87,15 @@ impl Filter {
             Change::Prompts => self.prompts_list_changed,
             Change::Resources => self.resources_list_changed,
             Change::Resource(uri) => self.resource_subscriptions.contains(uri),
+            // Of tasks it is told how they are.
+            Change::Task(_) => false,
         };
         match heard {
             Heard::Change(change) if !is_told(change) => Vec::new(),
             Heard::Change(Change::Tools) => vec![(TOOLS, None)],
             Heard::Change(Change::Prompts) => vec![(PROMPTS, None)],
             Heard::Change(Change::Resources) => vec![(RESOURCES, None)],
+            Heard::Change(Change::Task(_)) => Vec::new(),
             Heard::Change(Change::Resource(uri)) => {
                 let own = self.resource_subscriptions.iter().find(|own| *own == uri);
                 own.map(|uri| (UPDATED, Some(uri.as_str()))).into_iter().collect()
@@ -119,14 +142,22 @@ pub(crate) struct Subscription {
     id: String,
     filter: Filter,
     heard: BoxStream<'static, Heard>,
+    tasks: Watch,
     _counted: ListenerGuard,
 }
 
 impl Subscription {
     /// Begins to listen: what is told from here on is heard.
-    pub(crate) async fn open(server: Server, caller: &Caller, id: String, filter: Filter) -> Result<Self, RpcError> {
+    pub(crate) async fn open(
+        server: Server,
+        caller: &Caller,
+        id: String,
+        mut filter: Filter,
+    ) -> Result<Self, RpcError> {
         let (counted, heard) = hear(&server, caller).await?;
-        Ok(Self { server, id, filter, heard, _counted: counted })
+        let tasks = Tasks::of(&server, caller);
+        let tasks = Watch::open(tasks, &mut filter.task_ids).await.map_err(tasks::refused)?;
+        Ok(Self { server, id, filter, heard, tasks, _counted: counted })
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -145,14 +176,24 @@ impl Subscription {
     ///
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Vec<Vec<u8>>> {
+        let server = self.server.clone();
+        match select(pin!(self.changed()), pin!(server.closing().cancelled())).await {
+            Either::Left((told, _)) => told,
+            Either::Right(_) => None,
+        }
+    }
+
+    async fn changed(&mut self) -> Option<Vec<Vec<u8>>> {
         loop {
-            let heard = {
-                let closing = pin!(self.server.closing().cancelled());
-                match select(self.heard.next(), closing).await {
-                    Either::Left((heard, _)) => heard?,
-                    Either::Right(_) => return None,
-                }
-            };
+            if let Some(task) = self.tasks.next().await {
+                let told = self.notification("notifications/tasks", |out| {
+                    out.push(b',');
+                    task.encode_detailed(out, self.server.limits().task_ttl);
+                });
+                return Some(vec![told]);
+            }
+            let heard = self.heard.next().await?;
+            self.tasks.heard(&heard);
             let told: Vec<_> = self
                 .filter
                 .told(&heard)

@@ -6,25 +6,43 @@ use crate::ask::state;
 use crate::call::{Call, OnLeave};
 use crate::context::key::Key;
 use crate::context::{Context, Outbox};
-use crate::dispatch::Exchange;
+use crate::dispatch::{Exchange, Reply};
 use crate::endpoint::head::Header;
 use crate::endpoint::rules;
 use crate::jsonrpc::reader::Raw;
 use crate::jsonrpc::{self, Params};
 use crate::protocol::encoding::{self, Encoded, Encoding, Outcome};
 use crate::protocol::errors::{self, RpcError, invalid};
+use crate::protocol::tasks;
 use crate::server::{self, Server};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
 use crate::tool::key::{BadKey, IdempotencyKey};
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::{Failure, Finished};
+use crate::tool::registry::OfferedTool;
 
-/// Prepares a call.
-pub(crate) fn call(
-    exchange: Exchange<'_>,
-    params: &Params<'_>,
-) -> Result<(Call<Finished>, Option<Arc<Outbox>>), RpcError> {
+/// Prepares a call, which goes on as a task where its tool and its client can.
+pub(crate) fn call(exchange: Exchange<'_>, params: &Params<'_>, id: &str) -> Result<Reply, RpcError> {
+    let ordered = order(&exchange, params)?;
+    if let Some(policy) = ordered.tool.spec().policy.task {
+        return tasks::call(exchange, params, id, policy, ordered);
+    }
+    let (call, outbox) = plain(exchange, params, ordered)?;
+    Ok(Reply::Call(id.to_owned(), call, outbox))
+}
+
+/// A call that is asked for.
+pub(super) struct Ordered {
+    pub(super) tool: Arc<OfferedTool>,
+    pub(super) arguments: Arguments,
+    /// Under which it is sent, if it is: that of its client, or of answers that are taken once.
+    pub(super) key: Option<String>,
+}
+
+/// Reads what is to be called.
+#[inline]
+fn order(exchange: &Exchange<'_>, params: &Params<'_>) -> Result<Ordered, RpcError> {
     let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a tool, as `tools/list` gives it"))?;
     let arguments = match params.arguments {
@@ -36,20 +54,34 @@ pub(crate) fn call(
             return Err(invalid("`params.arguments` must be an object; leave it out for a tool that takes none"));
         }
     };
-    let outbox = exchange.outbox(params)?;
     let header = exchange.head.map_or(Header::Absent, |head| head.header(IdempotencyKey::HEADER));
     let key = key(params, header)?;
-    let encoding = exchange.encoding;
     let tool = exchange.server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
-    if let Some(head) = exchange.head.filter(|_| encoding == Encoding::Modern) {
+    if let Some(head) = exchange.head.filter(|_| exchange.encoding == Encoding::Modern) {
         rules::check_arguments(head, &tool, &arguments)?;
     }
     let answers = (tool.spec().policy.answered_once && params.rare().request_state.is_some())
         .then(|| state::key_of_answers(params, exchange.server, &exchange.caller));
-    let key = match answers.flatten() {
-        Some(answers) => Some(Box::new(Key::new(&exchange.caller, &name, &answers))),
-        None => key.map(|key| Box::new(Key::new(&exchange.caller, &name, key.as_str()))),
-    };
+    let key = answers.flatten().or_else(|| key.map(|key| key.as_str().to_owned()));
+    Ok(Ordered { tool, arguments, key })
+}
+
+/// A call whose client waits for its result, and where it speaks before that.
+type Waited = (Call<Finished>, Option<Arc<Outbox>>);
+
+/// Prepares a call whose client waits for its result, whatever its tool says of tasks.
+pub(crate) fn waited(exchange: Exchange<'_>, params: &Params<'_>) -> Result<Waited, RpcError> {
+    let ordered = order(&exchange, params)?;
+    plain(exchange, params, ordered)
+}
+
+/// Prepares a call whose client waits for its result.
+#[inline]
+pub(super) fn plain(exchange: Exchange<'_>, params: &Params<'_>, ordered: Ordered) -> Result<Waited, RpcError> {
+    let Ordered { tool, arguments, key } = ordered;
+    let outbox = exchange.outbox(params)?;
+    let encoding = exchange.encoding;
+    let key = key.map(|key| Box::new(Key::new(&exchange.caller, tool.spec().name(), &key)));
     // Results that are kept for other calls hold for them all, whatever their clients would answer.
     let cx = exchange.context(params, key, outbox.clone(), tool.cache().is_none())?;
     let lacking = tool.spec().policy.asks.iter().find(|asked| !cx.client_can(**asked));
@@ -81,33 +113,34 @@ impl Outcome for Finished {
         Err(Failure { id: cx.call_id(), error: ToolError::Cancelled, replayed: false })
     }
 
-    /// Writes how a call ended. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
+    /// Writes how a call ended.
     fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded {
         let output = match self {
             Ok(output) => output,
-            Err(Failure {
-                error: error @ (ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning)),
-                ..
-            }) => {
-                return Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()));
-            }
             Err(Failure { error: ToolError::NeedsInput(required), .. }) => {
                 return Ok(encoding::input_required(server, id, &required));
             }
-            Err(Failure { error: ToolError::Incapable(capability), .. }) if encoding == Encoding::Modern => {
-                return Err(errors::incapable(capability));
-            }
-            Err(Failure { error: error @ ToolError::Key(KeyError::Reused), .. }) => {
-                return Err(invalid(error.to_string()));
-            }
-            Err(Failure { id, error, replayed }) => {
-                let output = ToolOutput::text(server::told(id, &error)).as_error();
-                if replayed { output.replayed() } else { output }
-            }
+            Err(failure) => failed(failure, encoding)?,
         };
         let any_structured = encoding == Encoding::Modern;
         let meta = if output.is_replayed() { REPLAYED } else { "" };
         Ok(encoding.result_with(server, id, output.size(), meta, |out| output.encode_members(out, any_structured)))
+    }
+}
+
+/// What a call that has failed comes to. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
+pub(crate) fn failed(failure: Failure, encoding: Encoding) -> Result<ToolOutput, RpcError> {
+    let Failure { id, error, replayed } = failure;
+    match error {
+        ToolError::Unavailable(_) | ToolError::Key(KeyError::StillRunning) => {
+            Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, error.to_string()))
+        }
+        ToolError::Incapable(capability) if encoding == Encoding::Modern => Err(errors::incapable(capability)),
+        ToolError::Key(KeyError::Reused) => Err(invalid(error.to_string())),
+        error => {
+            let output = ToolOutput::text(server::told(id, &error)).as_error();
+            Ok(if replayed { output.replayed() } else { output })
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::store::runs::RunId;
 pub enum RunError {
     /// It cannot be done; the run ends, and its owner sees the message.
     Failed(String),
+    /// It cannot be done; the run ends, and this is its result, as JSON.
+    FailedAs(Bytes),
     /// It could not be done this time; it is tried again later. After the last time, its owner sees the message.
     Again(String),
     /// An effect that is not repeatable was begun, and nobody knows whether it was done: whoever had begun it was gone. The run ends,
@@ -64,6 +66,7 @@ impl RunError {
     /// The result of a run that has failed so.
     pub(super) fn result(&self, run: RunId) -> Bytes {
         let code = match self {
+            Self::FailedAs(result) => return result.clone(),
             Self::Failed(_) | Self::Again(_) => "failed",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::Cancelled => "cancelled",
@@ -97,6 +100,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(message) | Self::Again(message) => f.write_str(message),
+            Self::FailedAs(result) => f.write_str(&String::from_utf8_lossy(result)),
             Self::OutcomeUnknown { key } => {
                 write!(f, "outcome_unknown: {key:?} was begun, and whether it was done is not known")
             }

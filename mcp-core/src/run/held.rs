@@ -28,7 +28,7 @@ use crate::store::runs::{Ending, LARGEST, RunRecord, Turn};
 pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work: Arc<dyn Work>) {
     let _leaving = Leaving { floor: floor.clone(), tie: tie.clone() };
     let (id, kind) = (run.id, run.kind.clone());
-    let turn = turn(&floor, run, &tie, &*work).await;
+    let turn = turn(&floor, run.clone(), &tie, &*work).await;
     floor.count(turn.as_ref());
     let Some(turn) = turn else {
         tracing::warn!(run = %id, kind, "the run is another's now, and nothing here goes on with it");
@@ -47,6 +47,8 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
             }
             if is_released {
                 floor.tell(id, &kind).await;
+            } else {
+                work.let_go(&run).await;
             }
         }
         Err(StoreError::Conflict { .. }) => tracing::warn!(run = %id, kind, "the run is another's now"),

@@ -164,7 +164,7 @@ impl Floor {
             }
             self.full.store(false, Ordering::Release);
             let mut pause = self.config.poll;
-            for (kind, work) in &kinds {
+            for (kind, work) in kinds.iter().filter(|(_, work)| work.is_wanted()) {
                 let room = usize::from(self.config.concurrency).saturating_sub(lock(&self.held).len());
                 let room = u16::try_from(room).unwrap_or(u16::MAX);
                 // As many as were asked for: there may be more.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ use crate::run::hints::Hints;
 use crate::seal::Seal;
 use crate::spawn::Spawner;
 use crate::store::Stores;
+use crate::task;
 use crate::tool::Tool;
 use crate::tool::pipeline::{Flights, Keys};
 use crate::tool::registry::{BadTool, OfferedTool};
@@ -86,6 +88,8 @@ impl ServerBuilder {
                 grace: Duration::from_secs(1),
                 max_output: 1024 * 1024,
                 session_idle: Duration::from_secs(24 * 60 * 60),
+                task_ttl: Duration::from_secs(24 * 60 * 60),
+                tasks: 100,
                 page: 100,
                 listeners: 16 * 1024,
             },
@@ -171,7 +175,7 @@ impl ServerBuilder {
     /// Does the work of runs of this kind, once [`Server::start_workers`] was called.
     pub fn work(mut self, kind: impl Into<String>, work: impl Work) -> Self {
         let kind = kind.into();
-        if self.work.insert(kind.clone(), Arc::new(work)).is_some() {
+        if self.work.insert(kind.clone(), Arc::new(work)).is_some() || kind == task::KIND {
             self.twice.get_or_insert(kind);
         }
         self
@@ -217,6 +221,19 @@ impl ServerBuilder {
     /// How long a session is kept that nobody comes back to (24 hours); at the most a year.
     pub fn session_idle(mut self, idle: Duration) -> Self {
         self.limits.session_idle = idle;
+        self
+    }
+
+    /// How long clients are told that a task is kept, and how long one waits for answers (24 hours): no longer than runs are kept once they
+    /// have ended.
+    pub fn task_ttl(mut self, ttl: Duration) -> Self {
+        self.limits.task_ttl = ttl;
+        self
+    }
+
+    /// How many tasks of one caller may be under way (100); more are answered 429.
+    pub fn tasks_per_caller(mut self, most: u16) -> Self {
+        self.limits.tasks = most;
         self
     }
 
@@ -321,6 +338,8 @@ impl ServerBuilder {
             switches: Switches::new(books.settings, books.events.clone()),
             listeners: Arc::default(),
             closing: Cancellation::default(),
+            works: AtomicBool::new(false),
+            knows_tasks: AtomicBool::new(false),
             hints: Hints::new(books.events),
             flights: Flights::default(),
             ids: CallIds::new(),

@@ -168,7 +168,7 @@ impl Server {
         };
         let exchange =
             Exchange { server: self, caller, encoding: Encoding::Modern, head: None, body: &body, speech: None };
-        let begun = tools::call(exchange, &request.params);
+        let begun = tools::waited(exchange, &request.params);
         let (call, outbox) = begun.map_err(|error| refused(error.message.replace("params.", "")))?;
         Ok(OpenCall { call, outbox, waiting: VecDeque::new() })
     }

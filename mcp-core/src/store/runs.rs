@@ -49,6 +49,7 @@ pub use stand::{Stand, Verdict};
 /// - **claims without progress are counted**: from one after each step and each wait; a release is not counted.
 /// - **pages neither repeat nor skip**: runs come in falling order of their ids, full pages of those that satisfy the query, and on with
 ///   `before` set to the last.
+/// - **what is open is counted**: the runs of a principal and a kind that have not ended, up to the number that is asked for.
 /// - **tenants are apart**: nothing of another tenant's run is shown, written or woken.
 /// - **what is kept is bounded**: arguments, steps, inputs and results that are larger than [`LARGEST`], keys that are larger than
 ///   [`LARGEST_KEY`], and inputs beyond [`MOST_INPUTS`], are refused.
@@ -96,6 +97,14 @@ pub trait Runs: Send + Sync + 'static {
     /// # Errors
     /// As [`Runs::run`].
     async fn runs(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// How many runs of `kind` a principal has that have not ended: `most`, where there are as many or more.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Runs::run`].
+    async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError>;
 
     /// The steps of a run whose numbers are `from` or greater, at most `limit`.
     ///

@@ -174,7 +174,7 @@ pub fn new_version() -> Result<u64, StoreError> {
     Ok(u64::from_ne_bytes(bytes) >> 1)
 }
 
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
     let failed = |error| StoreError::Unavailable { store: "source of randomness", source: Some(Arc::new(error)) };
     getrandom::fill(bytes).map_err(failed)
 }

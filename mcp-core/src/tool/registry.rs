@@ -65,6 +65,9 @@ impl OfferedTool {
         if spec.policy.cache.is_some() && !spec.policy.asks.is_empty() {
             return Err(bad("it asks its client, and its results are cached; leave out one of the two".to_owned()));
         }
+        if spec.policy.cache.is_some() && spec.policy.task.is_some_and(|task| task.detaches) {
+            return Err(bad("its calls detach, and its results are cached; leave out one of the two".to_owned()));
+        }
         let encode =
             |wire: &WireTool| serde_json::to_vec(wire).map(Bytes::from).map_err(|error| bad(error.to_string()));
         let wire = encode(&spec.wire)?;

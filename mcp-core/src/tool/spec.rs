@@ -102,6 +102,16 @@ pub(crate) struct Policy {
     pub(crate) invalidates: Vec<&'static str>,
     pub(crate) asks: Vec<ClientCapability>,
     pub(crate) answered_once: bool,
+    pub(crate) task: Option<TaskPolicy>,
+}
+
+/// How calls become tasks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TaskPolicy {
+    /// Whether a client that can follow none is refused.
+    pub(crate) required: bool,
+    /// Whether a call becomes one only once it says so.
+    pub(crate) detaches: bool,
 }
 
 impl Policy {
@@ -267,6 +277,30 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn asks(mut self, capability: $crate::capability::ClientCapability) -> Self {
                 self$(.$spec)?.policy.asks.push(capability);
+                self
+            }
+
+            /// It may take long: for a client that can follow tasks, a call goes on as one, which survives a restart, and which any
+            /// replica tells of. Other clients wait for the result. It is the same function, in the same [`timeout`](Self::timeout): see
+            /// docs/tasks.md. (Calls become tasks where [workers](crate::Server::start_workers) were started.)
+            #[must_use]
+            pub fn task(mut self) -> Self {
+                self$(.$spec)?.policy.task.get_or_insert_default();
+                self
+            }
+
+            /// As [`task`](Self::task), but a call goes on as one only once it [detaches](crate::Context::detach): what it asks before that, it
+            /// asks while its client waits, and what does not come to it is answered at once.
+            #[must_use]
+            pub fn detaches(mut self) -> Self {
+                self$(.$spec)?.policy.task.get_or_insert_default().detaches = true;
+                self
+            }
+
+            /// As [`task`](Self::task), and a client that cannot follow tasks is refused.
+            #[must_use]
+            pub fn task_required(mut self) -> Self {
+                self$(.$spec)?.policy.task.get_or_insert_default().required = true;
                 self
             }
 

@@ -26,6 +26,7 @@ mod speaking;
 mod subscribing;
 mod support;
 mod switching;
+mod tasks;
 mod time;
 mod two_servers;
 mod ui;

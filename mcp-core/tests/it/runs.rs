@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mcp_core::caller::{Caller, Tenant};
+use mcp_core::caller::{Caller, Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, Workers, WorkersConfig};
@@ -601,6 +601,10 @@ impl Runs for Counted {
 
     async fn runs(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunRecord>, StoreError> {
         self.runs.runs(tenant, query).await
+    }
+
+    async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
+        self.runs.open(tenant, principal, kind, most).await
     }
 
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {

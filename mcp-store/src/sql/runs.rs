@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use mcp_core::caller::Tenant;
+use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::records::Keep;
@@ -77,6 +77,10 @@ const OLD: &str = "SELECT tenant, id FROM mcp_runs WHERE ended < $1 ORDER BY end
 const TOO_MANY: &str =
     "SELECT tenant, count(*) FROM mcp_runs WHERE ended IS NOT NULL GROUP BY tenant HAVING count(*) > $1 LIMIT 1";
 const OLDEST: &str = "SELECT tenant, id FROM mcp_runs WHERE tenant = $1 AND ended IS NOT NULL ORDER BY ended LIMIT $2";
+
+/// SQLite is told by what to find them: of what has ended, a principal may have a great many.
+const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM mcp_runs{by} WHERE tenant = $1 AND principal = $2 AND kind = $3 \
+    AND ended IS NULL LIMIT $4) AS found";
 
 impl SqlRuns {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
@@ -210,6 +214,15 @@ impl Runs for SqlRuns {
     async fn runs(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunRecord>, StoreError> {
         let rows = select(tenant, query).all(self.database.readers()).await.map_err(store_error(STORE))?;
         rows.into_iter().map(RunRecord::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+    }
+
+    async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
+        let by = if self.database.backend() == DbBackend::Postgres { "" } else { " INDEXED BY mcp_runs_ended" };
+        let [tenant, principal, kind]: [Value; 3] =
+            [tenant.as_str(), principal.as_str(), kind].map(|text| stored(text).into_owned().into());
+        let rows = self.rows(&OPEN.replace("{by}", by), [tenant, principal, kind, i64::from(most).into()]).await;
+        let count = rows.and_then(|rows| rows.first().map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)));
+        Ok(count.map_err(store_error(STORE))?.try_into().unwrap_or(most))
     }
 
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {

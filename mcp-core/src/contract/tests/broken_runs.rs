@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::caller::Tenant;
+use crate::caller::{Principal, Tenant};
 use crate::clock::simulated::SimulatedClock;
 use crate::clock::{Clock, Timestamp};
 use crate::contract::Fresh;
@@ -76,6 +76,13 @@ enum Flaw {
     AnyPrincipal,
     AnyKindListed,
     AnyState,
+    CountsTheEnded,
+    CountsTheWaitingAlone,
+    CountsTheRunningAlone,
+    CountsAnyPrincipal,
+    CountsAnyKind,
+    CountsOneMore,
+    CountsAnyTenant,
     AnyTenantIsRead,
     AnyTenantsSteps,
     AnyTenantWrites,
@@ -435,6 +442,24 @@ impl Runs for Broken {
         Ok(found)
     }
 
+    async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
+        let all = self.all().await;
+        let counted = |run: &&RunRecord| {
+            let state = match self.flaw {
+                Flaw::CountsTheEnded => true,
+                Flaw::CountsTheWaitingAlone => run.state == RunState::Waiting,
+                Flaw::CountsTheRunningAlone => run.state == RunState::Running,
+                _ => !run.state.is_end(),
+            };
+            state
+                && (run.tenant == *tenant || self.flaw == Flaw::CountsAnyTenant)
+                && (run.principal == *principal || self.flaw == Flaw::CountsAnyPrincipal)
+                && (run.kind == kind || self.flaw == Flaw::CountsAnyKind)
+        };
+        let most = most + u16::from(self.flaw == Flaw::CountsOneMore);
+        Ok(u16::try_from(all.iter().filter(counted).take(most.into()).count()).unwrap())
+    }
+
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
         let limit = if self.flaw == Flaw::StepsWithoutPages { u16::MAX } else { limit };
         let mut steps = self.sound.steps(tenant, run, from, limit).await?;
@@ -566,6 +591,15 @@ super::each_case_fails! {
         Flaw::AnyPrincipal,
         Flaw::AnyKindListed,
         Flaw::AnyState,
+    ],
+    what_is_open_is_counted: [
+        Flaw::CountsTheEnded,
+        Flaw::CountsTheWaitingAlone,
+        Flaw::CountsTheRunningAlone,
+        Flaw::CountsAnyPrincipal,
+        Flaw::CountsAnyKind,
+        Flaw::CountsOneMore,
+        Flaw::CountsAnyTenant,
     ],
     tenants_are_apart: [
         Flaw::AnyTenantIsRead,

@@ -1,0 +1,137 @@
+//! What becomes of a run that is a task.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::ROUND;
+use super::order::Order;
+use super::round::{Answers, Asked, Round};
+use crate::ask::dialogue::Dialogue;
+use crate::ask::rounds::InRounds;
+use crate::changes::Change;
+use crate::context::Context;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::tools;
+use crate::run::{Repeatable, RunContext, RunError, Work};
+use crate::server::Server;
+use crate::store::runs::RunRecord;
+use crate::tool::arguments::Arguments;
+use crate::tool::error::ToolError;
+use crate::tool::pipeline::{self, Failure};
+use crate::tool::registry::OfferedTool;
+
+/// Makes the calls that are tasks.
+pub(crate) struct TaskWork {
+    server: Server,
+}
+
+#[async_trait]
+impl Work for TaskWork {
+    /// Makes the call, in rounds: each is an effect, which is made once, or again where the tool may be. Between them the run waits for
+    /// answers, and nobody holds it.
+    async fn run(&self, cx: RunContext) -> Result<Bytes, RunError> {
+        let mut order = Order::of(cx.run())?;
+        let tool = self.server.find_tool(&order.tool).map_err(|unknown| RunError::again(unknown.to_string()))?;
+        let repeatable = if tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
+        let (mut state, mut answers, mut used) = (order.state.take(), BTreeMap::new(), BTreeSet::new());
+        for n in 0_u32.. {
+            let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
+            let round = |_| self.round(&cx, &order, tool.clone(), known, sent, &used);
+            match cx.effect(&format!("{ROUND}{n}"), repeatable, round).await? {
+                Round::Output(output) => return Ok(Box::<str>::from(output).into_boxed_bytes().into()),
+                Round::Error(error) => {
+                    let result = json!({"error": error["message"], "code": "failed", "rpc": error});
+                    return Err(RunError::FailedAs(result.to_string().into()));
+                }
+                Round::Asked(asked) => {
+                    used.extend(asked.questions.keys().cloned());
+                    answers = self.answers(&cx, n, &asked).await?;
+                    state = Some(asked.state);
+                }
+            }
+        }
+        Err(RunError::failed("the call asks for ever"))
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.server.does_tasks()
+    }
+
+    async fn let_go(&self, run: &RunRecord) {
+        // Who is not told sees it at the next look.
+        let _ = self.server.changes().tell(Some(&run.tenant), &Change::Task(run.id)).await;
+    }
+}
+
+impl TaskWork {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server }
+    }
+
+    /// Calls the tool, which is told where the task is cancelled.
+    async fn round(
+        &self,
+        cx: &RunContext,
+        order: &Order,
+        tool: Arc<OfferedTool>,
+        state: Option<&str>,
+        sent: BTreeMap<String, Value>,
+        used: &BTreeSet<String>,
+    ) -> Result<Round, RunError> {
+        let caller = order.caller(cx.run());
+        let key = Some(Box::new(order.key(&caller, cx.run())));
+        // Results that are kept for other calls hold for them all, whatever their clients would answer.
+        let dialogue = match tool.cache() {
+            None => Some(Dialogue::Rounds(InRounds::in_run(order.client.clone(), state, sent)?)),
+            Some(_) => None,
+        };
+        let call = Context::new(self.server.clone(), caller, key, None, dialogue);
+        let arguments = Arguments::from_checked(Bytes::copy_from_slice(order.arguments.get().as_bytes()));
+        let made = pipeline::run(tool, arguments, call.clone());
+        let finished = match select(made, pin!(cx.cancelled())).await {
+            Either::Left((finished, _)) => finished,
+            Either::Right(((), made)) => {
+                call.inner().cancellation.cancel();
+                made.await
+            }
+        };
+        match finished {
+            Err(Failure { error: ToolError::Cancelled, .. }) => Err(RunError::Cancelled),
+            Err(Failure { error: ToolError::NeedsInput(required), .. }) => Ok(Round::asked(&required, used)?),
+            finished => Ok(match finished.or_else(|failure| tools::failed(failure, Encoding::Modern)) {
+                Ok(output) => Round::Output(serde_json::from_slice(&output.to_json())?),
+                Err(error) => Round::error(&error),
+            }),
+        }
+    }
+
+    /// Waits until each question of a round is answered, for as long as the task lives.
+    async fn answers(&self, cx: &RunContext, round: u32, asked: &Asked) -> Result<BTreeMap<String, Value>, RunError> {
+        let lifetime = self.server.limits().task_ttl;
+        let left = lifetime.saturating_sub(cx.run().at.until(cx.clock().now()));
+        let mut answers = BTreeMap::new();
+        while answers.len() < asked.questions.len() {
+            let Some(input) = cx.input_within(&format!("answers.{round}"), left).await? else {
+                return Err(RunError::failed(unanswered(lifetime)));
+            };
+            for (name, answer) in Answers::read(&input.body) {
+                if let Some(question) = asked.questions.get(&name) {
+                    answers.entry(question.key.clone()).or_insert(answer);
+                }
+            }
+        }
+        Ok(answers)
+    }
+}
+
+fn unanswered(lifetime: Duration) -> String {
+    format!("nobody has answered in the {lifetime:?} that the task was to live")
+}
