@@ -29,5 +29,6 @@ mod served;
 mod sessions;
 mod stdio;
 mod stop;
+mod tasks;
 mod telemetry;
 mod wire;
