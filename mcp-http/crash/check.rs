@@ -3,6 +3,7 @@
 
 mod calls;
 mod runs;
+mod tasks;
 
 use std::error::Error;
 
@@ -17,6 +18,7 @@ pub fn check(database: &str, told: &Told, witness: &Witness) -> Result<bool, Box
     let mut broken = Broken::default();
     calls::check(&tables, &told.calls, witness, &mut broken)?;
     runs::check(&tables, &told.runs, witness, &mut broken)?;
+    tasks::check(&tables, &told.tasks, witness, &mut broken)?;
     let seen = witness.seen();
     broken.all(
         "what is not repeatable was begun twice",

@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sea_orm::prelude::Uuid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::house::Servers;
-use super::server::ERRAND;
+use super::server::{ASKED, ERRAND};
 use super::{PATIENCE, random};
 
 /// How many there are.
@@ -29,6 +29,18 @@ pub struct Told {
     pub calls: Vec<Acknowledged>,
     /// The runs that were begun, by their ids.
     pub runs: Vec<String>,
+    /// The tasks that were begun.
+    pub tasks: Vec<Task>,
+}
+
+/// A task that was begun.
+#[derive(Clone)]
+pub struct Task {
+    pub id: String,
+    pub tool: &'static str,
+    pub order: String,
+    /// How it has ended, as far as anybody was told.
+    pub ended: Option<Value>,
 }
 
 /// An answered call.
@@ -109,6 +121,7 @@ impl Client {
             let order = format!("{number}-{n}");
             match random(4) {
                 _ if random(8) == 0 => self.begin(),
+                _ if random(8) == 0 => self.follow(&order),
                 0 => drop(self.send("pay", &order, None)),
                 1 => self.insist("pay", &order),
                 2 => self.insist("count", &order),
@@ -127,13 +140,59 @@ impl Client {
         let id = Uuid::from_u64_pair(random(usize::MAX) as u64, random(usize::MAX) as u64).to_string();
         let body = json!({"kind": ERRAND, "id": id}).to_string();
         until(&format!("the run {id} is begun"), || {
-            self.ask("runs", None, &body).is_some_and(|(status, _)| status == 200)
+            self.ask("api/v1/runs", &[], None, &body).is_some_and(|(status, _)| status == 200)
         });
         self.shared.told().runs.push(id.clone());
-        let path = format!("runs/{id}/inputs?id={id}");
+        let path = format!("api/v1/runs/{id}/inputs?id={id}");
         // One whose outcome is unknown has ended by then.
-        let is_told = || self.ask(&path, None, "").is_some_and(|(status, _)| [200, 409].contains(&status));
+        let is_told = || self.ask(&path, &[], None, "").is_some_and(|(status, _)| [200, 409].contains(&status));
         until(&format!("the run {id} is told to go on"), is_told);
+    }
+
+    /// Begins a task, again and again under one key until that is acknowledged; answers what it asks, and looks until it has ended.
+    fn follow(&self, order: &str) {
+        let tool = ["pay_later", "count_later"][random(2)];
+        let call = json!({"name": tool, "arguments": {"later": order}});
+        let begun = || self.rpc("tools/call", tool, &call, Some(order))?["taskId"].as_str().map(str::to_owned);
+        let id = come(&format!("the task of {order} is begun"), begun);
+        let task = Task { id: id.clone(), tool, order: order.to_owned(), ended: None };
+        self.shared.told().tasks.push(task);
+        let answer = json!({"taskId": id, "inputResponses": {ASKED: {"roots": []}}});
+        let ended = come(&format!("the task {id} ends"), || {
+            let task = self.rpc("tasks/get", &id, &json!({"taskId": id}), None)?;
+            match task["status"].as_str()? {
+                "working" => std::thread::sleep(Duration::from_millis(20)),
+                "input_required" => drop(self.rpc("tasks/update", &id, &answer, None)),
+                _ => return Some(task),
+            }
+            None
+        });
+        let mut told = self.shared.told();
+        let task = told.tasks.iter_mut().find(|task| task.id == id);
+        task.expect("it was put there").ended = Some(ended);
+    }
+
+    /// The result of a request of MCP, where there is one.
+    fn rpc(&self, method: &str, name: &str, params: &Value, key: Option<&str>) -> Option<Value> {
+        let mut params = params.clone();
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {
+                "roots": {}, "extensions": {"io.modelcontextprotocol/tasks": {}},
+            },
+        });
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", method),
+            ("mcp-name", name),
+        ];
+        let (_, answer) = self.ask("mcp", &headers, key, &body).filter(|(status, _)| *status == 200)?;
+        let mut answer: Value = serde_json::from_str(&answer).ok()?;
+        assert_eq!(answer["error"], Value::Null, "{method} of {name}");
+        Some(answer["result"].take())
     }
 
     /// Sends the same under a key until it is answered, and at times once more.
@@ -146,7 +205,8 @@ impl Client {
 
     /// Calls a tool once; whether that was answered.
     fn send(&self, tool: &str, order: &str, key: Option<&str>) -> bool {
-        let answer = self.ask(&format!("tools/{tool}/call"), key, &json!({"order": order}).to_string());
+        let path = format!("api/v1/tools/{tool}/call");
+        let answer = self.ask(&path, &[], key, &json!({"order": order}).to_string());
         match answer {
             Some((200, answer)) => {
                 self.shared.told().calls.push(Acknowledged { order: order.to_owned(), answer });
@@ -157,10 +217,11 @@ impl Client {
     }
 
     /// Asks any server, and waits a moment where it did not do what it was asked to.
-    fn ask(&self, path: &str, key: Option<&str>, body: &str) -> Option<(u16, String)> {
+    fn ask(&self, path: &str, headers: &[(&str, &str)], key: Option<&str>, body: &str) -> Option<(u16, String)> {
         let url = self.servers.any(random);
         let answer = url.and_then(|url| {
-            let mut request = self.agent.post(format!("{url}/api/v1/{path}"));
+            let request = self.agent.post(format!("{url}/{path}"));
+            let mut request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
             if let Some(key) = key {
                 request = request.header("idempotency-key", key);
             }
@@ -181,8 +242,16 @@ impl Client {
 
 /// Tries again and again.
 fn until(what: &str, is_so: impl Fn() -> bool) {
+    come(what, || is_so().then_some(()));
+}
+
+/// Tries again and again, until something has come.
+fn come<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let begun = Instant::now();
-    while !is_so() {
+    loop {
+        if let Some(come) = look() {
+            return come;
+        }
         assert!(begun.elapsed() < PATIENCE, "{what}: never, in {PATIENCE:?}");
     }
 }

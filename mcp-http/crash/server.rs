@@ -14,7 +14,7 @@ use mcp_core::run::{Repeatable, RunContext, RunError};
 use mcp_core::store::StoreError;
 use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
 use mcp_core::store::ledger::{CallId, Entry, Ledger};
-use mcp_core::{ToolError, tool_with};
+use mcp_core::{Context, Question, ToolError, tool_with};
 use mcp_http::{Bundled, Config};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,10 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
         let bundled = sabotaged(mcp_http::bundled(config).await?, std::env::var(SABOTAGE).ok().as_deref());
         let pay = tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay);
         let count = tool_with("count", "Counts an order, which may happen again.", witness, count).repeatable();
-        bundled.tool(pay).tool(count).work(ERRAND, move |cx| errand(witness, cx)).run().await?;
+        let pay_later = tool_with("pay_later", "Pays for an order, as a task.", witness, pay_later).task_required();
+        let count_later = tool_with("count_later", "Counts an order, as a task.", witness, count_later);
+        let bundled = bundled.tool(pay).tool(count).tool(pay_later).tool(count_later.repeatable().task_required());
+        bundled.work(ERRAND, move |cx| errand(witness, cx)).run().await?;
         Ok(())
     })
 }
@@ -70,6 +73,31 @@ async fn pay(witness: SocketAddr, about: About) -> Result<Receipt, ToolError> {
 async fn count(witness: SocketAddr, about: About) -> Result<Receipt, ToolError> {
     effect(witness, "count", &about.order).await
 }
+
+/// What a task is about.
+#[derive(Deserialize, JsonSchema)]
+struct Later {
+    /// The order that is paid for, or counted, once somebody has said that it is to be.
+    later: String,
+}
+
+async fn pay_later(witness: SocketAddr, about: Later, cx: Context) -> Result<Receipt, ToolError> {
+    asked(&cx).await?;
+    effect(witness, "pay", &about.later).await
+}
+
+async fn count_later(witness: SocketAddr, about: Later, cx: Context) -> Result<Receipt, ToolError> {
+    asked(&cx).await?;
+    effect(witness, "count", &about.later).await
+}
+
+/// Asks for roots, which a program can answer as well as anybody.
+async fn asked(cx: &Context) -> Result<(), ToolError> {
+    cx.ask(ASKED, Question::roots()).await.map(drop)
+}
+
+/// The key of the question of a task.
+pub const ASKED: &str = "roots";
 
 async fn effect(witness: SocketAddr, tool: &str, order: &str) -> Result<Receipt, ToolError> {
     tell(witness, &format!("{tool} {order}")).await?;

@@ -8,7 +8,7 @@ use sea_orm::prelude::Uuid;
 use serde_json::Value;
 
 use super::Broken;
-use crate::server::EFFECTS;
+use crate::server::{EFFECTS, ERRAND};
 use crate::tables::Tables;
 use crate::witness::Witness;
 use crate::{say, wait};
@@ -126,7 +126,8 @@ fn runs(tables: &Tables) -> Result<BTreeMap<String, Run>, Box<dyn Error>> {
     let sql = format!(
         "SELECT r.id, r.state, r.epoch, r.due IS NOT NULL AS is_due, r.inputs, {result} AS result, \
          s.epoch AS step_epoch, s.kind AS step_kind, s.key AS step_key, {body} AS step_body \
-         FROM mcp_runs AS r LEFT JOIN mcp_steps AS s ON s.tenant = r.tenant AND s.run = r.id ORDER BY r.id, s.number"
+         FROM mcp_runs AS r LEFT JOIN mcp_steps AS s ON s.tenant = r.tenant AND s.run = r.id \
+         WHERE r.kind = '{ERRAND}' ORDER BY r.id, s.number"
     );
     let mut runs = BTreeMap::<String, Run>::new();
     for row in tables.rows(&sql)? {
