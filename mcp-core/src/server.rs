@@ -389,6 +389,11 @@ impl Server {
         &self.0.work
     }
 
+    /// Whether a tool has a view.
+    pub(crate) fn has_views(&self) -> bool {
+        self.0.tools.list().iter().any(|tool| tool.spec().wire.meta.is_some())
+    }
+
     /// Whether calls become tasks: somebody works here, and there is a tool, or was one, that makes tasks of its calls.
     pub(crate) fn does_tasks(&self) -> bool {
         let Inner { works, knows_tasks, tools, .. } = &*self.0;

@@ -1,10 +1,15 @@
 //! `server/discover` (server/discover).
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use crate::capability;
 use crate::json;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::version;
 use crate::server::Server;
+use crate::view;
 
 pub(crate) fn discover(server: &Server, encoding: Encoding, id: &str) -> Vec<u8> {
     encoding.result(server, id, 256, |out| {
@@ -29,10 +34,12 @@ pub(crate) fn capabilities(server: &Server, encoding: Encoding, out: &mut Vec<u8
     if server.has_prompts() || server.has_resources() {
         out.extend_from_slice(b",\"completions\":{}");
     }
-    if encoding == Encoding::Modern && server.does_tasks() {
-        out.extend_from_slice(b",\"extensions\":{");
-        json::write_string(out, capability::TASKS);
-        out.extend_from_slice(b":{}}");
+    let tasks = (encoding == Encoding::Modern && server.does_tasks()).then_some(capability::TASKS);
+    let views = server.has_views().then_some(view::EXTENSION);
+    let extensions: BTreeMap<_, _> = tasks.into_iter().chain(views).map(|extension| (extension, json!({}))).collect();
+    if !extensions.is_empty() {
+        out.extend_from_slice(b",\"extensions\":");
+        json::write(out, &extensions);
     }
     out.push(b'}');
 }

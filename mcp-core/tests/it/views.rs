@@ -53,6 +53,17 @@ async fn a_tool_names_its_view_which_says_what_it_needs() {
 }
 
 #[tokio::test]
+async fn a_server_with_views_says_so_in_each_era() {
+    let (with, without) = (House::new(furnish), House::new(|builder| builder));
+    let handshake = json!({"protocolVersion": "2025-11-25", "capabilities": {}});
+    for request in [Request::modern("server/discover", json!({})), Request::legacy("initialize", handshake)] {
+        let extensions = json!({"io.modelcontextprotocol/ui": {}});
+        assert_eq!(with.send(&request).await.result()["capabilities"]["extensions"], extensions);
+        assert_eq!(without.send(&request).await.result()["capabilities"]["extensions"], Value::Null);
+    }
+}
+
+#[tokio::test]
 async fn a_tool_knows_whether_its_client_shows_views() {
     let house = House::new(furnish);
     let call = |extensions: Value| {
