@@ -1,8 +1,8 @@
 //! A server that has one of everything: what the official conformance suite calls, and by what names, written against the public
-//! API alone. `scripts/conformance` runs it.
+//! API alone. `scripts/conformance` runs it, and so does `scripts/clients`.
 //!
 //! `SERVED_BY` chooses what it is served by: `actix` (if nothing is said), `axum`, or `bundled`, the bundled server with its
-//! configuration and storage.
+//! configuration and storage; with `stdio` that one serves the client at the standard streams.
 
 mod everything {
     pub mod asking;
@@ -12,13 +12,14 @@ mod everything {
     pub mod schemas;
     pub mod speaking;
     pub mod tasks;
+    pub mod waiting;
 }
 #[path = "host_axum.rs"]
 #[expect(dead_code, reason = "its own main")]
 mod host_axum;
 
 use actix_web::{App, HttpServer, web};
-use everything::{asking, contents, prompts, resources, schemas, speaking, tasks};
+use everything::{asking, contents, prompts, resources, schemas, speaking, tasks, waiting};
 use mcp_core::run::WorkersConfig;
 use mcp_core::{Endpoint, Server, ServerBuilder};
 use mcp_http::Config;
@@ -29,16 +30,29 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/
 
 fn add(builder: ServerBuilder) -> ServerBuilder {
     let builder = builder.instructions("Has one of everything.");
-    let parts: [fn(ServerBuilder) -> ServerBuilder; 7] =
-        [contents::add, speaking::add, schemas::add, asking::add, tasks::add, resources::add, prompts::add];
+    let parts: [fn(ServerBuilder) -> ServerBuilder; 8] = [
+        contents::add,
+        speaking::add,
+        waiting::add,
+        schemas::add,
+        asking::add,
+        tasks::add,
+        resources::add,
+        prompts::add,
+    ];
     parts.into_iter().fold(builder, |builder, add| add(builder))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let served_by = std::env::var("SERVED_BY").unwrap_or_default();
-    if served_by == "bundled" {
-        mcp_http::bundled(Config::load()?).await?.server(add).run().await?;
+    if ["bundled", "stdio"].contains(&&*served_by) {
+        let bundled = mcp_http::bundled(Config::load()?).await?.server(add);
+        if served_by == "stdio" {
+            bundled.run_stdio().await?
+        } else {
+            bundled.run().await?
+        }
         return Ok(());
     }
     let server = add(Server::builder("everything", "1.0.0")).build()?;

@@ -43,6 +43,11 @@ async fn trigger_prompt_change(_: NoInput, cx: Context) -> Result<&'static str, 
     Ok("The list of prompts may have changed")
 }
 
+async fn trigger_resource_update(_: NoInput, cx: Context) -> Result<&'static str, ToolError> {
+    cx.announce(&Change::Resource("test://watched-resource".to_owned())).await?;
+    Ok("What is in the watched resource may have changed")
+}
+
 pub fn add(builder: ServerBuilder) -> ServerBuilder {
     builder
         .tool(tool_fn("test_tool_with_logging", "Logs three lines.", with_logging).read_only())
@@ -51,4 +56,5 @@ pub fn add(builder: ServerBuilder) -> ServerBuilder {
         .tool(tool_fn("test_reconnection", "Lets its client go, and come back.", reconnection))
         .tool(tool_fn("test_trigger_tool_change", "Tells that the tools have changed.", trigger_tool_change))
         .tool(tool_fn("test_trigger_prompt_change", "Tells that the prompts have changed.", trigger_prompt_change))
+        .tool(tool_fn("trigger_resource_update", "Tells that a resource has changed.", trigger_resource_update))
 }

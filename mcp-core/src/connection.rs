@@ -128,12 +128,20 @@ impl Connection {
         };
         let (reply, encoding) = self.reply(request, caller.clone(), &message);
         let (outgoing, closed) = (self.0.outgoing.clone(), self.0.closed.clone());
-        let answered = Answering { server: server.clone(), outgoing, closed, id, encoding };
+        let answered = Answering { server: server.clone(), outgoing, closed: closed.clone(), id, encoding };
+        let call = match &reply {
+            Reply::Call(_, call, _) => Some(call.context().clone()),
+            _ => None,
+        };
         server.spawn(async move {
             let _permit = permit;
             let cancelled = flight.cancellation.clone();
             let answering = pin!(answered.answer(reply));
-            select(answering, pin!(cancelled.cancelled())).await;
+            let ended = matches!(select(answering, pin!(cancelled.cancelled())).await, Either::Right(_));
+            // A call of the older era goes on when its client leaves, and does not when its client says that it should end.
+            if let Some(call) = call.filter(|_| ended && !closed.is_set()) {
+                call.inner().cancellation.cancel();
+            }
             drop(flight);
         });
     }

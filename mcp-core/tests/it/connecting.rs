@@ -126,6 +126,28 @@ async fn requests_are_answered_beside_each_other_and_cancelled_by_their_ids() {
 }
 
 #[tokio::test]
+async fn an_older_client_cancels_a_call_by_its_id_and_lets_it_go_on_when_it_leaves() {
+    for cancels in [true, false] {
+        let (tool, strings) = puppet("puppet");
+        let house = House::new(|builder| furnish(builder).tool(tool));
+        let mut client = Client::of(&house);
+        client.legacy(1, "tools/call", json!({"name": "puppet", "_meta": {"progressToken": "t"}})).await;
+        assert_eq!(client.next().await, None);
+        if cancels {
+            let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+            client.send(cancelled).await;
+            assert_eq!(client.next().await, None, "it has a grace, and what it comes to is not told");
+        } else {
+            drop(client);
+            settle().await;
+        }
+        house.clock.advance(Duration::from_secs(1));
+        settle().await;
+        assert_eq!(strings.diary.has("dropped"), cancels);
+    }
+}
+
+#[tokio::test]
 async fn an_older_client_is_asked_while_the_call_waits() {
     let house = House::new(|builder| furnish(builder).timeout(Duration::from_secs(10)));
     let mut client = Client::of(&house);

@@ -1,16 +1,17 @@
-//! The official Rust client against the actix shell, in both eras: what it is given is what REST gives.
+//! The official Rust client against the actix shell, in both eras: what it is given is what REST gives. And over stdio.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
-use mcp_core::{Context, Endpoint, Progress, Server, ToolError, tool_fn, tool_with};
+use mcp_core::{Caller, Context, Endpoint, Progress, Server, ToolError, tool_fn, tool_with};
+use mcp_http::stdio;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode, ProgressNotificationParam, ProtocolVersion,
 };
 use rmcp::service::{ClientLifecycleMode, NotificationContext, PeerRequestOptions, RequestHandle, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use rmcp::{ClientHandler, ClientServiceExt, RoleClient, ServiceError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,24 @@ async fn a_call_of_the_older_era_whose_client_leaves_runs_to_its_end() {
     assert_eq!(soon(host.ended.recv()).await, Some("finished"));
 }
 
+#[tokio::test]
+async fn over_stdio_it_lists_calls_hears_and_cancels() {
+    let mut host = Host::start();
+    for era in Era::BOTH {
+        let mut client = host.connect_by_stdio(era).await;
+        let tools = client.service.list_all_tools().await.unwrap();
+        assert_eq!(tools.len(), 5, "{era:?}");
+        let sum = json!({"content": [{"type": "text", "text": "{\"sum\":5}"}], "structuredContent": {"sum": 5}});
+        assert_eq!(client.call("add", &json!({"a": 2, "b": 3})).await.unwrap(), sum, "{era:?}");
+        let call = client.start("wait").await;
+        assert_eq!(soon(client.progress.recv()).await, Some(1.0), "{era:?}");
+        call.cancel(None).await.unwrap();
+        assert_eq!(soon(host.ended.recv()).await, Some("cancelled"), "{era:?}");
+        let closed = soon(client.service.cancel()).await;
+        assert!(closed.is_ok(), "{era:?}: {closed:?}");
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Era {
     Modern,
@@ -155,6 +174,7 @@ impl Era {
 struct Host {
     port: u16,
     server: ServerHandle,
+    offered: Server,
     /// A permit lets `count` take a step, and `wait` end.
     gate: Arc<Semaphore>,
     /// How `wait` ended.
@@ -183,13 +203,16 @@ impl Host {
     fn start() -> Self {
         let gate = Arc::new(Semaphore::new(0));
         let (tell, ended) = mpsc::unbounded_channel();
+        // What ends before is not ended by its time.
         let server = Server::builder("rmcp", "1.0.0")
+            .timeout(Duration::from_secs(600))
             .tool(tool_fn("add", "Adds two numbers.", add).read_only())
             .tool(tool_fn("echo", "Says what it is told.", echo).read_only())
             .tool(tool_fn("refuse", "Never does it.", refuse))
             .tool(tool_with("count", "Counts to three.", gate.clone(), count))
             .tool(tool_with("wait", "Waits.", (gate.clone(), tell), wait));
-        let endpoint = Endpoint::new(server.build().unwrap());
+        let offered = server.build().unwrap();
+        let endpoint = Endpoint::new(offered.clone());
         let (count, connections) = watch::channel(0);
         let http = HttpServer::new(move || {
             App::new()
@@ -209,22 +232,21 @@ impl Host {
         let running = http.run();
         let server = running.handle();
         tokio::spawn(running);
-        Self { port, server, gate, ended, connections }
+        Self { port, server, offered, gate, ended, connections }
     }
 
     async fn connect(&self, era: Era) -> Client {
-        let (heard, progress) = mpsc::unbounded_channel();
-        let transport = StreamableHttpClientTransport::from_uri(format!("http://127.0.0.1:{}/mcp", self.port));
-        let (lifecycle, version) = match era {
-            Era::Legacy => (ClientLifecycleMode::Initialize, ProtocolVersion::V_2025_11_25),
-            Era::Modern => (
-                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },
-                ProtocolVersion::V_2026_07_28,
-            ),
-        };
-        let service = soon(Listener(heard).serve_with_lifecycle(transport, lifecycle)).await.unwrap();
-        assert_eq!(service.peer_info().unwrap().protocol_version, version);
-        Client { service, progress }
+        let url = format!("http://127.0.0.1:{}/mcp", self.port);
+        Client::over(StreamableHttpClientTransport::from_uri(url), era).await
+    }
+
+    /// The same server over two streams of bytes.
+    async fn connect_by_stdio(&self, era: Era) -> Client {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let (input, output) = tokio::io::split(there);
+        let served = stdio::serve_over(self.offered.clone(), Caller::new("default", "local"), input, output);
+        tokio::spawn(served);
+        Client::over(here, era).await
     }
 
     /// Status and body of a call by REST.
@@ -257,6 +279,23 @@ struct Client {
 }
 
 impl Client {
+    async fn over<E: std::error::Error + Send + Sync + 'static, A>(
+        transport: impl IntoTransport<RoleClient, E, A>,
+        era: Era,
+    ) -> Self {
+        let (heard, progress) = mpsc::unbounded_channel();
+        let (lifecycle, version) = match era {
+            Era::Legacy => (ClientLifecycleMode::Initialize, ProtocolVersion::V_2025_11_25),
+            Era::Modern => (
+                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },
+                ProtocolVersion::V_2026_07_28,
+            ),
+        };
+        let service = soon(Listener(heard).serve_with_lifecycle(transport, lifecycle)).await.unwrap();
+        assert_eq!(service.peer_info().unwrap().protocol_version, version);
+        Self { service, progress }
+    }
+
     /// The result of a call, without what only MCP has.
     async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, ServiceError> {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments.as_object().unwrap().clone());
