@@ -28,6 +28,8 @@ examples! {
     #[cfg(feature = "bundled")]
     own_server,
     progress,
+    #[cfg(feature = "bundled")]
+    run,
     session,
     tool_by_hand,
 }

@@ -23,7 +23,7 @@ use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, stdio, telemetry};
 
-pub(crate) use opened::{Opened, located, open, pending_migrations};
+pub(crate) use opened::{Opened, located, open, pending_migrations, unopened};
 
 /// The bundled server before it runs; a tool of your own is one line:
 ///

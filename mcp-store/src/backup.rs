@@ -1,10 +1,11 @@
 //! A copy of everything, taken while the server serves, and the way back.
 //!
-//! A backup is a folder: the database as it was at one moment, the bytes of files to which it refers, and a [`Manifest`] that says what there must be. It is written beside
+//! A backup is a folder: the database as it was at one moment, the blobs to which it refers, and a [`Manifest`] that says what there must be. It is written beside
 //! its place under a name that ends in `.partial`, and renamed when all of it is on disk: a folder that bears its own name is whole.
 
 mod blobs;
 mod contents;
+mod copied;
 mod error;
 mod folder;
 mod manifest;
@@ -13,6 +14,7 @@ mod program;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DbErr};
@@ -22,9 +24,10 @@ pub use error::BackupError;
 pub use manifest::{FileSum, Manifest, Source};
 
 use crate::StoreConfig;
-use crate::open::{Location, audit};
+use crate::open::{Location, audit_of, migrate};
 use crate::sql::keys::{Purpose, sealer_ids};
 use blobs::{Kept, nowhere};
+use copied::Copied;
 use folder::{Draft, Whole};
 
 /// Copies the database behind `config` into `folder`, which must not be there yet. The server may go on serving: what is copied is the
@@ -135,10 +138,15 @@ async fn try_out(scratch: StoreConfig, copy: PathBuf, manifest: Manifest) -> Res
     if !manifest.contents.keys.iter().any(|key| key.purpose == Purpose::Audit.as_str()) {
         return Ok(());
     }
-    let verified = audit(&scratch).await?.verify().await.map_err(|error| BackupError::Database {
-        action: "verify the audit chains in",
-        place: copy.display().to_string(),
-        source: error.into(),
+    // Where an older version wrote it, its tables lack what this one verifies.
+    migrate(&scratch).await?;
+    let copied = Copied::beside(&copy);
+    let verified = audit_of(&scratch, database, Some(Arc::new(copied))).await?.verify().await.map_err(|error| {
+        BackupError::Database {
+            action: "verify the audit chains in",
+            place: copy.display().to_string(),
+            source: error.into(),
+        }
     })?;
     match verified.findings.first() {
         None => Ok(()),

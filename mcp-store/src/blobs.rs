@@ -11,6 +11,6 @@ pub(crate) use location::{Location, Opened};
 const STORE: &str = "store of blobs";
 
 /// Whether it may be the name of a blob: what else somebody keeps beside them is nothing to us.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -71,7 +71,7 @@ struct Commit {
 /// How many commits may wait when work begins.
 const QUEUE: usize = 4_096;
 /// How many bytes of entries may wait when work begins.
-const ROOM: usize = 64 * 1024 * 1024;
+pub(crate) const ROOM: usize = 64 * 1024 * 1024;
 /// How much more is taken of work that had begun: it holds its result in memory as it is.
 const SLACK: usize = 16;
 /// How many commits share a transaction at the most.

@@ -10,6 +10,7 @@ use mcp_core::clock::Clock;
 use mcp_core::presence::Presence;
 use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
+use mcp_core::store::blobs::Blobs;
 use mcp_core::store::files::Caps;
 use mcp_core::store::idempotency;
 use mcp_core::store::records::{FileRecords, KeyRecords, LinkRecords, RunRecords, SessionRecords};
@@ -31,6 +32,7 @@ use crate::sql::check::DatabaseCheck;
 use crate::sql::files::{SqlFiles, Sweep};
 use crate::sql::idempotency::SqlIdempotency;
 use crate::sql::keys::{HouseKey, KeyId, Purpose};
+use crate::sql::large::{self, LargeBytes, Mover};
 use crate::sql::leases::SqlLeases;
 use crate::sql::notes::SqlNotes;
 use crate::sql::postgres::PostgresDatabase;
@@ -90,6 +92,15 @@ pub struct StoreConfig {
 pub(crate) enum Location {
     Sqlite(SqliteFile),
     Postgres(Box<PostgresDatabase>),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(file) => file.fmt(f),
+            Self::Postgres(postgres) => postgres.fmt(f),
+        }
+    }
 }
 
 impl StoreConfig {
@@ -187,12 +198,8 @@ fn host() -> String {
 impl fmt::Debug for StoreConfig {
     /// Without a password or a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let location = match &self.location {
-            Location::Sqlite(file) => file.to_string(),
-            Location::Postgres(postgres) => postgres.to_string(),
-        };
         f.debug_struct("StoreConfig")
-            .field("location", &format_args!("{location}"))
+            .field("location", &format_args!("{}", self.location))
             .field("redis_url", &self.redis_url.as_ref().map(|_| format_args!("…")))
             .field("redis_ca", &self.redis_ca)
             .field("redis_deadline", &self.redis_deadline)
@@ -218,6 +225,11 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     migrate(config).await?;
     let database = config.connect().await?;
     let files_key = HouseKey::load(&database, &config.secret_keys, Purpose::Files).await?;
+    let place = match place.filter(|_| files_key.is_some()) {
+        Some(place) => Some(place.open(&config.aws).await?),
+        None => None,
+    };
+    let large = LargeBytes::new(place.as_ref().map(|place| place.blobs.clone()));
     let key = HouseKey::load(&database, &config.secret_keys, Purpose::Audit).await?.as_ref().map(chain_key);
     let linker = Linker::new(key.clone(), config.clock.clone());
     let ledger = Arc::new(match &config.location {
@@ -226,15 +238,15 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
             QueuedLedger::start(SqliteWriter::new(database.clone(), linker).clock(config.clock.clone()))
         }
     });
-    let audit = SqlAudit::new(database.clone(), key, Some(ledger.clone()));
+    let audit = SqlAudit::new(database.clone(), key, large.clone(), Some(ledger.clone()));
     let cache = Arc::new(LocalCache::new(config.clock.clone(), config.cache_bytes));
     let mut stores = Stores::new(
         Books {
             ledger: ledger.clone(),
-            history: Arc::new(SqlCalls::new(database.clone())),
+            history: Arc::new(SqlCalls::new(database.clone(), large.clone())),
             audit: Arc::new(audit),
             idempotency: Arc::new(SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)),
-            runs: Arc::new(SqlRuns::new(database.clone(), config.clock.clone())),
+            runs: Arc::new(SqlRuns::new(database.clone(), config.clock.clone(), large)),
             replicas: Arc::new(SqlReplicas::new(database.clone(), config.clock.clone())),
         },
         Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
@@ -261,7 +273,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(LinkRecords(stores.audit.clone())),
     ];
     if let (Some(place), Some(key)) = (place, files_key) {
-        keep_files(&mut stores, config, &database, &place, &key).await?;
+        keep_files(&mut stores, config, &database, place, &key);
     }
     if let Some(files) = &stores.files {
         stores.records.push(Arc::new(FileRecords(files.clone())));
@@ -283,14 +295,8 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
 }
 
 /// Puts a place for files into `stores`.
-async fn keep_files(
-    stores: &mut Stores,
-    config: &StoreConfig,
-    database: &Database,
-    place: &blobs::Location,
-    key: &HouseKey,
-) -> Result<(), OpenError> {
-    let blobs::Opened { blobs, folder } = place.open(&config.aws).await?;
+fn keep_files(stores: &mut Stores, config: &StoreConfig, database: &Database, place: blobs::Opened, key: &HouseKey) {
+    let blobs::Opened { blobs, folder } = place;
     let sweep = Arc::new(Sweep {
         database: database.clone(),
         blobs: blobs.clone(),
@@ -299,10 +305,17 @@ async fn keep_files(
         clock: config.clock.clone(),
     });
     sweep.start();
-    let files = SqlFiles::new(database.clone(), blobs.clone(), key, config.file_caps, config.clock.clone(), sweep);
+    let mover = Arc::new(Mover {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        leases: stores.leases.clone(),
+        clock: config.clock.clone(),
+    });
+    mover.start();
+    let clock = config.clock.clone();
+    let files = SqlFiles::new(database.clone(), blobs.clone(), key, config.file_caps, clock, sweep, mover);
     stores.files = Some(Arc::new(files));
     stores.blobs = Some(blobs);
-    Ok(())
 }
 
 /// Opens stores in the database that a host has connected to, as [`StoreConfig::beside`] describes.
@@ -325,14 +338,31 @@ fn chain_key(key: &HouseKey) -> ChainKey {
     ChainKey::new(key.bytes())
 }
 
-/// The chains in a database, to be read and verified beside those who write them: nothing is made or migrated.
+/// The chains in a database of this version, to be read and verified beside those who write them: nothing is made or migrated.
 ///
 /// # Errors
 /// As [`open`]; [`OpenError::Sealed`] also where none of [`StoreConfig::secret_keys`] opens the key of the chain.
 pub async fn audit(config: &StoreConfig) -> Result<Arc<dyn Audit>, OpenError> {
     let database = config.connect().await?;
+    // The place is not asked, nor made, unless something is there that is proven.
+    let unreadable =
+        |error: DbErr| OpenError::Migration { place: config.location.to_string(), source: error.to_string().into() };
+    let place = if large::is_used(&database).await.map_err(unreadable)? { config.place_of_files()? } else { None };
+    let blobs = match place {
+        Some(place) => Some(place.open(&config.aws).await?.blobs),
+        None => None,
+    };
+    audit_of(config, database, blobs).await
+}
+
+/// The chains in a database, large records of which are in `blobs`.
+pub(crate) async fn audit_of(
+    config: &StoreConfig,
+    database: Database,
+    blobs: Option<Arc<dyn Blobs>>,
+) -> Result<Arc<dyn Audit>, OpenError> {
     let key = HouseKey::existing(&database, &config.secret_keys, Purpose::Audit).await?;
-    Ok(Arc::new(SqlAudit::new(database, key.as_ref().map(chain_key), None)))
+    Ok(Arc::new(SqlAudit::new(database, key.as_ref().map(chain_key), LargeBytes::new(blobs), None)))
 }
 
 /// Brings the tables to this version, and tells which migrations that took. [`open`] does the same.
@@ -363,10 +393,8 @@ pub async fn pending_migrations(config: &StoreConfig) -> Result<Vec<String>, Ope
 /// # Errors
 /// As [`open`].
 pub async fn key_ids(config: &StoreConfig) -> Result<Vec<KeyId>, OpenError> {
-    let (database, place) = match &config.location {
-        Location::Postgres(postgres) => (postgres.connect().await?, postgres.to_string()),
-        Location::Sqlite(file) => (file.connect().await?, file.to_string()),
-    };
-    let unreadable = |error: DbErr| OpenError::Migration { place, source: error.to_string().into() };
+    let database = config.connect().await?;
+    let unreadable =
+        |error: DbErr| OpenError::Migration { place: config.location.to_string(), source: error.to_string().into() };
     KeyId::all(database.readers()).await.map_err(unreadable)
 }

@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
+pub(crate) mod large;
 pub(crate) mod leases;
 pub(crate) mod migration;
 pub(crate) mod notes;

@@ -98,6 +98,16 @@ pub trait Runs: Send + Sync + 'static {
     /// As [`Runs::run`].
     async fn runs(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunRecord>, StoreError>;
 
+    /// The ids of the runs that satisfy `query`, as [`Runs::runs`] has them: also of those that cannot be read.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn ids(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs(tenant, query).await?.into_iter().map(|run| run.id).collect())
+    }
+
     /// How many runs of `kind` a principal has that have not ended: `most`, where there are as many or more.
     ///
     /// Cancel safe: it only reads.

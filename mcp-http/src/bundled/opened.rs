@@ -69,7 +69,8 @@ pub(crate) fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
     Ok(store)
 }
 
-fn unopened(config: &Config, error: &OpenError) -> ConfigError {
+/// What is said of stores that cannot be opened.
+pub(crate) fn unopened(config: &Config, error: &OpenError) -> ConfigError {
     let key = match error {
         OpenError::Redis { .. } => "REDIS_URL",
         OpenError::RedisAuthority { .. } => "REDIS_CA",

@@ -1,15 +1,13 @@
 //! `audit verify`: proves what was recorded.
 
-use std::sync::Arc;
-
 use mcp_core::store::StoreError;
 use mcp_core::store::audit::Verification;
-use mcp_core::tokio_runtime::TokioClock;
-use mcp_store::{OpenError, StoreConfig};
+use mcp_store::OpenError;
 use serde_json::json;
 
 use super::failure::{Failure, Kind};
 use super::output::{Output, table};
+use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
 
@@ -29,11 +27,8 @@ pub(super) fn verify(config: &Config, output: &mut Output) -> Result<(), Failure
 }
 
 async fn run(config: &Config) -> Result<Verification, Failure> {
-    let bad = |error: OpenError| {
-        let key = if matches!(error, OpenError::Sealed { .. }) { "SECRET_KEYS" } else { "DATABASE_URL" };
-        config.error(key, error.to_string())
-    };
-    let mut store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new())).map_err(bad)?;
+    let bad = |error: OpenError| bundled::unopened(config, &error);
+    let mut store = bundled::located(config)?;
     store.secret_keys = SecretKeys::existing(config)?.subkeys("mcp-store").collect();
     let audit = mcp_store::audit(&store).await.map_err(bad)?;
     audit.verify().await.map_err(|error| match error {
@@ -43,7 +38,8 @@ async fn run(config: &Config) -> Result<Verification, Failure> {
                 "there are no audit chains in it: the server makes them when it records its first call",
             )
             .into(),
-        _ => Failure::new(Kind::Unreachable, error.to_string()).hint("see that the database runs"),
+        _ => Failure::new(Kind::Unreachable, error.to_string())
+            .hint("see that the database runs, and the place for files"),
     })
 }
 

@@ -12,6 +12,7 @@ mod forget;
 mod forms;
 mod health;
 mod keyed;
+mod large;
 mod log;
 mod metrics;
 mod openapi;

@@ -1,4 +1,4 @@
-//! The bytes of files, beside the copy of the database that refers to them.
+//! The bytes of files and of large records, beside the copy of the database that refers to them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::error::OpenError;
 use crate::sql::leases::SqlLeases;
 
 /// The folder in a backup in which they are, each under its name.
-const FOLDER: &str = "blobs";
+pub(super) const FOLDER: &str = "blobs";
 /// For how long nobody removes one, unless that is renewed.
 const LEASE: Duration = Duration::from_secs(10 * 60);
 /// How often to ask for the right, while a replica removes what nothing refers to.
@@ -146,7 +146,7 @@ fn of(files: &[FileSum]) -> BTreeMap<&str, u64> {
 
 /// What is said where there are files and no place for them.
 pub(super) fn nowhere() -> OpenError {
-    OpenError::Files { problem: "there are files, and it names no place for them".to_owned() }
+    OpenError::Files { problem: "there are blobs, and it names no place for them".to_owned() }
 }
 
 fn failed(action: &'static str) -> impl Fn(StoreError) -> BackupError {

@@ -19,6 +19,7 @@ use sea_orm::DbErr;
 
 use super::Database;
 use super::error::store_error;
+use super::large::LargeBytes;
 use table::LinkTable;
 
 /// [`Audit`] in SQL.
@@ -26,6 +27,7 @@ pub(crate) struct SqlAudit {
     database: Database,
     /// Nothing, where nobody gave one: then there is no chain.
     key: Option<ChainKey>,
+    large: LargeBytes,
     /// Where anchors and checkpoints are written; nothing, where the chains are only read.
     ledger: Option<Arc<dyn Ledger>>,
 }
@@ -33,8 +35,13 @@ pub(crate) struct SqlAudit {
 const STORE: &str = "audit";
 
 impl SqlAudit {
-    pub(crate) fn new(database: Database, key: Option<ChainKey>, ledger: Option<Arc<dyn Ledger>>) -> Self {
-        Self { database, key, ledger }
+    pub(crate) fn new(
+        database: Database,
+        key: Option<ChainKey>,
+        large: LargeBytes,
+        ledger: Option<Arc<dyn Ledger>>,
+    ) -> Self {
+        Self { database, key, large, ledger }
     }
 
     fn table(&self) -> LinkTable<'_> {
@@ -62,7 +69,7 @@ impl Audit for SqlAudit {
     }
 
     async fn verify(&self) -> Result<Verification, StoreError> {
-        verify::verify(&self.database, self.key()?).await.map_err(store_error(STORE))
+        verify::verify(&self.database, &self.large, self.key()?).await.map_err(store_error(STORE))
     }
 
     async fn anchor(&self) -> Result<(), StoreError> {

@@ -10,16 +10,18 @@ use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, Quer
 use super::Database;
 use super::entity::call::{Column, Entity, uuid};
 use super::error::store_error;
+use super::large::LargeBytes;
 use super::text::stored;
 
 /// [`History`] in SQL.
 pub(crate) struct SqlCalls {
     database: Database,
+    large: LargeBytes,
 }
 
 impl SqlCalls {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, large: LargeBytes) -> Self {
+        Self { database, large }
     }
 }
 
@@ -28,13 +30,15 @@ impl History for SqlCalls {
     async fn calls(&self, tenant: &Tenant, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
         let select = Entity::find().from_raw_sql(select(self.database.backend(), tenant, query));
         let rows = select.all(self.database.readers()).await.map_err(store_error("history"))?;
+        let rows = self.large.fill_all(rows).await?;
         rows.into_iter().map(CallRecord::try_from).collect::<Result<_, _>>().map_err(store_error("history"))
     }
 
     async fn call(&self, tenant: &Tenant, id: CallId) -> Result<Option<CallRecord>, StoreError> {
         let select = Entity::find_by_id((stored(tenant.as_str()).into_owned(), uuid(id)));
         let row = select.one(self.database.readers()).await.map_err(store_error("history"))?;
-        row.map(CallRecord::try_from).transpose().map_err(store_error("history"))
+        let Some(row) = row else { return Ok(None) };
+        CallRecord::try_from(self.large.fill(row).await?).map(Some).map_err(store_error("history"))
     }
 }
 

@@ -30,6 +30,7 @@ use super::Database;
 use super::entity::file::{Column, Entity, Model};
 use super::error::store_error;
 use super::keys::HouseKey;
+use super::large::Mover;
 use super::text::{after_all, stored};
 use super::words::Tokens;
 use change::{Change, Kept};
@@ -50,8 +51,9 @@ pub(crate) struct SqlFiles {
     /// One of this process changes the tables at a time: those of one tenant wait for each other anyhow, and they are not to wait
     /// in all connections of the pool.
     turn: Mutex<()>,
-    /// Goes on for as long as this lives.
+    /// They go on for as long as this lives.
     _sweep: Arc<Sweep>,
+    _mover: Arc<Mover>,
 }
 
 const STORE: &str = "store of files";
@@ -68,9 +70,10 @@ impl SqlFiles {
         caps: Caps,
         clock: Arc<dyn Clock>,
         sweep: Arc<Sweep>,
+        mover: Arc<Mover>,
     ) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.bytes());
-        Self { database, blobs, key, caps, clock, turn: Mutex::default(), _sweep: sweep }
+        Self { database, blobs, key, caps, clock, turn: Mutex::default(), _sweep: sweep, _mover: mover }
     }
 
     /// Changes the tables when it is our turn.

@@ -7,6 +7,7 @@ mod calls;
 mod claims;
 mod files;
 mod keys;
+mod large;
 mod leases;
 mod links;
 mod notes;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(links::Links),
             Box::new(runs::Runs),
             Box::new(session_rooms::SessionRooms),
+            Box::new(large::Large),
         ]
     }
 

@@ -24,6 +24,7 @@ use super::entity::run::uuid;
 use super::entity::step::number;
 use super::entity::{input, run, step};
 use super::error::store_error;
+use super::large::LargeBytes;
 use super::now::{Now, micros};
 use super::standing::run_key;
 use super::text::{shown, stored};
@@ -32,6 +33,7 @@ use super::text::{shown, stored};
 pub(crate) struct SqlRuns {
     database: Database,
     now: Now,
+    large: LargeBytes,
 }
 
 /// The time in microseconds when the statement came: it stays the same meanwhile, so that an index can be asked.
@@ -39,7 +41,7 @@ const POSTGRES_ASKED: &str = "(extract(epoch FROM statement_timestamp()) * 10000
 
 /// Run twice, it finds its own row.
 const CREATE: &str = "INSERT INTO mcp_runs ({columns}) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 0, {now}, NULL, '') ON CONFLICT DO NOTHING";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, 0, {now}, NULL, '', NULL) ON CONFLICT DO NOTHING";
 
 /// What a claim changes. `mcp_steps` shows whether the run has moved on since it was last claimed.
 const CLAIM: &str = "UPDATE mcp_runs SET state = 'running', epoch = epoch + 1, due = {now} + $3, \
@@ -58,7 +60,7 @@ const CLAIM_SQLITE: &str = "{claim} WHERE (tenant, id) IN \
     (SELECT tenant, id FROM mcp_runs WHERE kind = $1 AND due <= {now} ORDER BY due LIMIT $2) RETURNING {columns}";
 
 const COLUMNS: &str = "tenant, id, format, principal, kind, parent, arguments, at, state, epoch, attempts, position, inputs, \
-                       due, ended, result";
+                       due, ended, result, blob";
 
 const NEXT: &str = "SELECT min(due) - {now} FROM mcp_runs WHERE kind = $1";
 
@@ -83,9 +85,9 @@ const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM mcp_runs{by} WHERE tenan
     AND ended IS NULL LIMIT $4) AS found";
 
 impl SqlRuns {
-    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, large: LargeBytes) -> Self {
         let now = Now::new(database.backend(), clock);
-        Self { database, now }
+        Self { database, now, large }
     }
 
     fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
@@ -208,12 +210,20 @@ impl Runs for SqlRuns {
     async fn run(&self, tenant: &Tenant, run: RunId) -> Result<Option<RunRecord>, StoreError> {
         let select = run::Entity::find_by_id((stored(tenant.as_str()).into_owned(), uuid(run)));
         let row = select.one(self.database.readers()).await.map_err(store_error(STORE))?;
-        row.map(RunRecord::try_from).transpose().map_err(store_error(STORE))
+        let Some(row) = row else { return Ok(None) };
+        RunRecord::try_from(self.large.fill(row).await?).map(Some).map_err(store_error(STORE))
     }
 
     async fn runs(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunRecord>, StoreError> {
         let rows = select(tenant, query).all(self.database.readers()).await.map_err(store_error(STORE))?;
+        let rows = self.large.fill_all(rows).await?;
         rows.into_iter().map(RunRecord::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+    }
+
+    async fn ids(&self, tenant: &Tenant, query: &RunQuery) -> Result<Vec<RunId>, StoreError> {
+        let ids = select(tenant, query).select_only().column(run::Column::Id).into_tuple::<Uuid>();
+        let ids = ids.all(self.database.readers()).await.map_err(store_error(STORE))?;
+        Ok(ids.into_iter().map(|id| RunId::from_u128(id.as_u128())).collect())
     }
 
     async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
@@ -233,6 +243,7 @@ impl Runs for SqlRuns {
             .order_by_asc(step::Column::Number)
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
+        let rows = self.large.fill_all(rows).await?;
         rows.into_iter().map(Step::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
     }
 

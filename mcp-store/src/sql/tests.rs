@@ -20,6 +20,7 @@ use super::calls::{SqlCalls, select};
 use super::chain::Linker;
 use super::entity::call::Model;
 use super::files::search;
+use super::large::LargeBytes;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
 use super::sqlite::writer::{SqliteWriter, statements};
@@ -58,7 +59,7 @@ pub(crate) fn unlinked() -> Linker {
 /// The ids of all calls, newest first.
 pub(crate) async fn ids(database: &Database) -> Vec<u128> {
     let query = CallQuery { limit: u16::MAX, ..CallQuery::default() };
-    let calls = SqlCalls::new(database.clone()).calls(&Tenant::from("a"), &query).await.unwrap();
+    let calls = SqlCalls::new(database.clone(), LargeBytes::default()).calls(&Tenant::from("a"), &query).await.unwrap();
     calls.into_iter().map(|call| call.id.as_u128()).collect()
 }
 
@@ -293,7 +294,7 @@ async fn a_batch_has_as_many_rows_as_it_likes() {
 #[tokio::test]
 async fn a_row_of_another_format_is_refused_and_not_guessed_at() {
     let (_folder, database) = database().await;
-    let calls = SqlCalls::new(database.clone());
+    let calls = SqlCalls::new(database.clone(), LargeBytes::default());
     SqliteWriter::new(database.clone(), unlinked()).write(&[&[call(1)]]).await.unwrap();
     for change in ["format = 2", "outcome = 'new'", "id = x'00'"] {
         database.run(&format!("UPDATE mcp_calls SET {change}")).await.unwrap();

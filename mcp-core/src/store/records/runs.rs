@@ -48,8 +48,8 @@ impl Records for RunRecords {
 
     async fn forget(&self, tenant: &Tenant, principal: &Principal, batch: u16) -> Result<u64, StoreError> {
         let query = RunQuery { principal: Some(principal.clone()), limit: batch, ..RunQuery::default() };
-        let theirs = self.runs.runs(tenant, &query).await?;
-        let theirs = theirs.into_iter().map(|run| (run.tenant, run.id)).collect();
+        let theirs = self.runs.ids(tenant, &query).await?;
+        let theirs = theirs.into_iter().map(|run| (tenant.clone(), run)).collect();
         self.remove(RemovalCause::Erased, theirs).await
     }
 }

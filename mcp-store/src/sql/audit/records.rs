@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mcp_core::caller::Tenant;
+use mcp_core::store::StoreError;
 use mcp_core::store::audit::{Kind, Link, RecordDigest};
 use mcp_core::store::ledger::CallRecord;
 use mcp_core::store::runs::{Hold, RunId, RunRecord, Step};
@@ -10,6 +11,7 @@ use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 
 use super::table::{LinkTable, id};
 use crate::sql::entity::{call, link, run, step};
+use crate::sql::large::{Large, LargeBytes};
 use crate::sql::text::{shown, stored};
 
 /// A kind of record that is linked: whoever adds one adds it here.
@@ -91,28 +93,44 @@ impl Recorded {
     }
 
     /// The digest of a row, if this version would write it so.
-    fn digest(self, row: &QueryResult) -> Option<[u8; 32]> {
-        match self {
-            Self::Call => {
-                let row = call::Model::from_query_result(row, "").ok()?;
+    ///
+    /// # Errors
+    /// That of the store of blobs, where it cannot be asked.
+    async fn digest(self, row: &QueryResult, large: &LargeBytes) -> Result<Found, DbErr> {
+        Ok(match self {
+            Self::Call => whole::<call::Model>(row, large).await?.and_then(|row| {
                 let record = CallRecord::try_from(row.clone()).ok()?;
                 (call::Model::from(&record) == row).then(|| record.digest())
-            }
-            Self::Run => {
-                let row = run::Model::from_query_result(row, "").ok()?;
+            }),
+            Self::Run => whole::<run::Model>(row, large).await?.and_then(|row| {
                 let record = RunRecord::try_from(row.clone()).ok()?;
                 (run::Model::from(&record) == row && record.due.is_none()).then(|| record.digest())
-            }
-            Self::Step => {
-                let row = step::Model::from_query_result(row, "").ok()?;
+            }),
+            Self::Step => whole::<step::Model>(row, large).await?.and_then(|row| {
                 let tenant = Tenant::from(shown(row.tenant.clone()));
                 let run = RunId::from_u128(row.run.as_u128());
                 let hold = Hold { tenant, run, epoch: row.epoch.cast_unsigned() };
                 let step = Step::try_from(row.clone()).ok()?;
                 (step::Model::new(&hold, &step) == row).then(|| step.digest(&hold))
-            }
-        }
+            }),
+        })
     }
+}
+
+/// A row with all of its bytes; nothing, where it cannot be read, or its blob has others or is missing.
+async fn whole<R: Large + FromQueryResult>(row: &QueryResult, large: &LargeBytes) -> Result<Option<R>, DbErr> {
+    let Ok(row) = R::from_query_result(row, "") else { return Ok(None) };
+    match large.fill(row).await {
+        Ok(row) => Ok(Some(row)),
+        Err(StoreError::Refused { .. }) => Ok(None),
+        Err(error) => Err(DbErr::Custom(reason(&error))),
+    }
+}
+
+/// What a store said, and why.
+fn reason(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 pub(super) fn is_removal(kind: &Kind) -> bool {
@@ -136,6 +154,7 @@ const TOGETHER: usize = 16;
 /// Those of the records that are there.
 pub(super) async fn find(
     table: LinkTable<'_>,
+    large: &LargeBytes,
     recorded: Recorded,
     subjects: &[Subject],
 ) -> Result<HashMap<Subject, Found>, DbErr> {
@@ -151,7 +170,7 @@ pub(super) async fn find(
         );
         for row in table.rows(&sql, values(subjects, is_a_part)).await? {
             if let Some(subject) = at(table, recorded, &row) {
-                found.insert(subject, recorded.digest(&row));
+                found.insert(subject, recorded.digest(&row, large).await?);
             }
         }
     }

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::SqlAudit;
 use crate::ledger::QueuedLedger;
 use crate::sql::chain::Linker;
+use crate::sql::large::LargeBytes;
 use crate::sql::sqlite::writer::SqliteWriter;
 use crate::sql::{Database, postgres, tests};
 
@@ -61,7 +62,7 @@ impl House {
         clock: SimulatedClock,
         folder: Option<TempDir>,
     ) -> Self {
-        let audit = SqlAudit::new(database.clone(), Some(key()), Some(ledgers[0].clone()));
+        let audit = SqlAudit::new(database.clone(), Some(key()), LargeBytes::default(), Some(ledgers[0].clone()));
         Self { database, ledgers, audit, clock, _folder: folder }
     }
 

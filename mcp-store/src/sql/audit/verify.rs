@@ -12,6 +12,7 @@ use super::table::LinkTable;
 use crate::hex::hex;
 use crate::sql::Database;
 use crate::sql::entity::link::link;
+use crate::sql::large::LargeBytes;
 use crate::sql::text::shown;
 use trail::Trail;
 
@@ -19,9 +20,9 @@ use trail::Trail;
 const PAGE: usize = 256;
 
 /// Verifies all that was there when it began: what is written meanwhile may be seen or not.
-pub(super) async fn verify(database: &Database, key: &ChainKey) -> Result<Verification, DbErr> {
+pub(super) async fn verify(database: &Database, large: &LargeBytes, key: &ChainKey) -> Result<Verification, DbErr> {
     let table = LinkTable(database);
-    let mut walk = Walk { table, key, pin: None, found: Verification::default() };
+    let mut walk = Walk { table, large, key, pin: None, found: Verification::default() };
     // It is read first: what it holds is there by now.
     let pinned = walk.read_pin().await?;
     let mut last = None;
@@ -50,6 +51,7 @@ pub(super) async fn verify(database: &Database, key: &ChainKey) -> Result<Verifi
 
 struct Walk<'d> {
     table: LinkTable<'d>,
+    large: &'d LargeBytes,
     key: &'d ChainKey,
     pin: Option<Link>,
     found: Verification,
@@ -142,7 +144,7 @@ impl Walk<'_> {
         for recorded in Recorded::ALL {
             let of_it: Vec<&Link> = links.iter().filter(|link| Recorded::of(&link.kind) == Some(recorded)).collect();
             let subjects: Vec<_> = of_it.iter().filter_map(|link| subject(link)).collect();
-            let found = records::find(self.table, recorded, &subjects).await?;
+            let found = records::find(self.table, self.large, recorded, &subjects).await?;
             // What is not as the link says may be as another one does: it was written twice, or removed.
             let odd =
                 |link: &&&Link| subject(link).is_some_and(|subject| found.get(&subject) != Some(&Some(link.digest)));

@@ -8,6 +8,7 @@ use mcp_core::store::ledger::{CallId, CallRecord};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -18,7 +19,7 @@ pub(crate) struct Model {
     /// 16 bytes, which sort as the ids do.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: Uuid,
-    /// How the row is to be read: [`FORMAT`].
+    /// How the row is to be read: [`FORMAT`], or [`IN_A_BLOB`].
     pub(crate) format: i16,
     pub(crate) parent: Option<Uuid>,
     pub(crate) principal: String,
@@ -32,6 +33,8 @@ pub(crate) struct Model {
     pub(crate) arguments: Vec<u8>,
     /// The bytes that went.
     pub(crate) result: Vec<u8>,
+    /// Where both are, if they are not here.
+    pub(crate) blob: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -39,8 +42,23 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The format of the rows that this version writes, and the only one that it reads.
+/// The format of the rows that are written. Others are read once they are [filled](crate::sql::large::LargeBytes::fill).
 pub(crate) const FORMAT: i16 = 1;
+/// The format of rows whose bytes were moved into a blob.
+pub(crate) const IN_A_BLOB: i16 = 2;
+
+impl Large for Model {
+    fn take_blob(&mut self) -> Option<String> {
+        let is_moved = self.format == IN_A_BLOB && self.arguments.is_empty() && self.result.is_empty();
+        let blob = self.blob.take_if(|_| is_moved)?;
+        self.format = FORMAT;
+        Some(blob)
+    }
+
+    fn fields(&mut self) -> Vec<&mut Vec<u8>> {
+        vec![&mut self.arguments, &mut self.result]
+    }
+}
 
 impl From<&CallRecord> for Model {
     fn from(call: &CallRecord) -> Self {
@@ -56,6 +74,7 @@ impl From<&CallRecord> for Model {
             duration: micros(call.duration),
             arguments: call.arguments.to_vec(),
             result: call.result.to_vec(),
+            blob: None,
         }
     }
 }
@@ -67,6 +86,9 @@ impl TryFrom<Model> for CallRecord {
         let unreadable = |what: String| DbErr::Type(format!("the call {}: {what}", row.id));
         if row.format != FORMAT {
             return Err(unreadable(format!("its format is {}, and this version reads {FORMAT}", row.format)));
+        }
+        if row.blob.is_some() {
+            return Err(unreadable("its bytes are in a blob and in the row".to_owned()));
         }
         Ok(Self {
             id: CallId::from_u128(row.id.as_u128()),

@@ -7,12 +7,14 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) tenant: String,
-    /// A digest of the bytes under a key that belongs to the tenant.
+    /// A digest of the bytes of files, under a key that belongs to the tenant; of those of a record, of the blob's name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) hash: Vec<u8>,
     /// The name of the blob that has the bytes. Each is used once.
     pub(crate) blob: String,
     pub(crate) size: i64,
+    /// The call or the run whose bytes they are; nothing for those of files.
+    pub(crate) record: Option<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
 use super::step::number;
+use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -17,7 +18,7 @@ pub(crate) struct Model {
     /// 16 bytes, which sort as the ids do.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) id: Uuid,
-    /// How the row, its steps and its inputs are to be read: [`FORMAT`].
+    /// How the row, its steps and its inputs are to be read: [`FORMAT`], or [`IN_A_BLOB`].
     pub(crate) format: i16,
     pub(crate) principal: String,
     pub(crate) kind: String,
@@ -35,6 +36,8 @@ pub(crate) struct Model {
     /// Microseconds since the epoch.
     pub(crate) ended: Option<i64>,
     pub(crate) result: Vec<u8>,
+    /// Where arguments and result are, if they are not here.
+    pub(crate) blob: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -42,8 +45,23 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The format of the rows that this version writes, and the only one that it reads.
+/// The format of the rows that are written. Others are read once they are [filled](crate::sql::large::LargeBytes::fill).
 pub(crate) const FORMAT: i16 = 1;
+/// The format of runs whose bytes were moved into a blob, and those of their large steps into others.
+pub(crate) const IN_A_BLOB: i16 = 2;
+
+impl Large for Model {
+    fn take_blob(&mut self) -> Option<String> {
+        let is_moved = self.format == IN_A_BLOB && self.arguments.is_empty() && self.result.is_empty();
+        let blob = self.blob.take_if(|_| is_moved)?;
+        self.format = FORMAT;
+        Some(blob)
+    }
+
+    fn fields(&mut self) -> Vec<&mut Vec<u8>> {
+        vec![&mut self.arguments, &mut self.result]
+    }
+}
 
 impl From<&RunRecord> for Model {
     fn from(run: &RunRecord) -> Self {
@@ -64,6 +82,7 @@ impl From<&RunRecord> for Model {
             due: run.due.map(|due| due.as_micros()),
             ended: run.ended.map(|ended| ended.as_micros()),
             result: run.result.to_vec(),
+            blob: None,
         }
     }
 }
@@ -75,6 +94,9 @@ impl TryFrom<Model> for RunRecord {
         let unreadable = |what: String| DbErr::Type(format!("the run {}: {what}", row.id));
         if row.format != FORMAT {
             return Err(unreadable(format!("its format is {}, and this version reads {FORMAT}", row.format)));
+        }
+        if row.blob.is_some() {
+            return Err(unreadable("its bytes are in a blob and in the row".to_owned()));
         }
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
         Ok(Self {

@@ -6,6 +6,7 @@ use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
 use super::run::uuid;
+use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -24,6 +25,8 @@ pub(crate) struct Model {
     pub(crate) body: Vec<u8>,
     /// Microseconds since the epoch.
     pub(crate) at: i64,
+    /// Where the body is, if it is not here: then the format of the run says so as well.
+    pub(crate) blob: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -42,7 +45,19 @@ impl Model {
             key: stored(&step.key).into_owned(),
             body: step.body.to_vec(),
             at: step.at.as_micros(),
+            blob: None,
         }
+    }
+}
+
+impl Large for Model {
+    fn take_blob(&mut self) -> Option<String> {
+        let is_moved = self.body.is_empty();
+        self.blob.take_if(|_| is_moved)
+    }
+
+    fn fields(&mut self) -> Vec<&mut Vec<u8>> {
+        vec![&mut self.body]
     }
 }
 
@@ -51,6 +66,9 @@ impl TryFrom<Model> for Step {
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         let unreadable = |_| DbErr::Type(format!("step {} of the run {} is {:?}", row.number, row.run, row.kind));
+        if row.blob.is_some() {
+            return Err(DbErr::Type(format!("step {} of the run {} is in a blob and in the row", row.number, row.run)));
+        }
         Ok(Self {
             number: u32::try_from(row.number).unwrap_or(0),
             kind: row.kind.parse().map_err(unreadable)?,

@@ -10,6 +10,7 @@ use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::store::StoreError;
 use mcp_core::store::blobs::{Blobs, REMOVAL};
 use mcp_core::store::leases::{Lease, Leases};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::super::Database;
@@ -17,8 +18,8 @@ use super::super::entity::content::{Column, Entity};
 use super::super::error::store_error;
 use crate::blobs::FolderBlobs;
 
-/// Removes blobs to which no contents refer: those of files that were replaced or removed, and of writes that came to nothing. They must
-/// be older than a write may take, and then none will ever refer to them: a blob's name is used once.
+/// Removes blobs to which no contents refer: those of files that were replaced or removed, of records that are gone, and of writes that
+/// came to nothing. They must be older than a write may take, and then none will ever refer to them: a blob's name is used once.
 pub(crate) struct Sweep {
     pub(crate) database: Database,
     pub(crate) blobs: Arc<dyn Blobs>,
@@ -47,7 +48,7 @@ impl Sweep {
 
     /// Removes what was put before `before`, and tells how many blobs that were; nothing, where somebody else has the lease: another
     /// replica sweeps, or a backup needs them to stay.
-    pub(super) async fn run(&self, before: Timestamp) -> Result<Option<usize>, StoreError> {
+    pub(in crate::sql) async fn run(&self, before: Timestamp) -> Result<Option<usize>, StoreError> {
         let begun = self.clock.monotonic();
         let Some(lease) = self.leases.acquire(REMOVAL, LEASE).await? else { return Ok(None) };
         let removed = self.remove(&lease, begun, before).await;
@@ -67,6 +68,7 @@ impl Sweep {
                 continue;
             }
             let referred = self.referred(&old).await?;
+            self.forget_records(&old).await?;
             for name in old.iter().filter(|name| !referred.contains(*name)) {
                 let now = self.clock.monotonic();
                 if now.saturating_sub(renewed) > LEASE / 2 {
@@ -90,6 +92,16 @@ impl Sweep {
         let referred = Entity::find().select_only().column(Column::Blob).filter(Column::Blob.is_in(names));
         let referred = referred.into_tuple::<String>().all(self.database.readers()).await;
         referred.map(BTreeSet::from_iter).map_err(store_error("store of files"))
+    }
+
+    /// Forgets the contents of calls and runs that are gone. Their blobs go with the next sweep: by then nobody is left who has read
+    /// of them.
+    async fn forget_records(&self, names: &[String]) -> Result<(), StoreError> {
+        const GONE: &str = "record IS NOT NULL \
+            AND NOT EXISTS (SELECT 1 FROM mcp_calls AS c WHERE c.tenant = mcp_contents.tenant AND c.id = mcp_contents.record) \
+            AND NOT EXISTS (SELECT 1 FROM mcp_runs AS r WHERE r.tenant = mcp_contents.tenant AND r.id = mcp_contents.record)";
+        let gone = Entity::delete_many().filter(Column::Blob.is_in(names)).filter(Expr::cust(GONE));
+        gone.exec(self.database.writer()).await.map(drop).map_err(store_error("store of files"))
     }
 
     /// What no list shows, and nothing can ever refer to.

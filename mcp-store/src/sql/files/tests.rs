@@ -41,7 +41,13 @@ impl Kept {
             leases: leases.clone(),
             clock: clock.clone(),
         });
-        let files = SqlFiles::new(database, blobs.clone(), &key, CAPS, clock, sweep);
+        let mover = Arc::new(Mover {
+            database: database.clone(),
+            blobs: blobs.clone(),
+            leases: leases.clone(),
+            clock: clock.clone(),
+        });
+        let files = SqlFiles::new(database, blobs.clone(), &key, CAPS, clock, sweep, mover);
         Self { files, blobs, leases, _folder: folder }
     }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::PostgresDatabase;
 use crate::sql::Database;
 use crate::sql::calls::select;
+use crate::sql::large::LargeBytes;
 use crate::sql::runs::{SqlRuns, select as select_runs};
 use crate::test_servers::{Fault, FaultProxy, PostgresServer};
 
@@ -104,7 +105,7 @@ async fn name(database: &Database) -> String {
     database.readers().query_one_raw(name).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
-async fn plan(database: &Database, mut statement: Statement) -> String {
+pub(in crate::sql) async fn plan(database: &Database, mut statement: Statement) -> String {
     statement.sql.insert_str(0, "EXPLAIN (COSTS OFF) ");
     let rows = database.readers().query_all_raw(statement).await.unwrap();
     let lines = rows.iter().map(|row| row.try_get_by_index::<String>(0).unwrap());
@@ -142,7 +143,7 @@ async fn many_runs(database: &Database) -> SqlRuns {
                 0, 0, 0, 0, n, NULL, '' FROM generate_series(1, 20000) n; \
                 UPDATE mcp_runs SET due = 1e18::bigint - at WHERE at > 10000; ANALYZE mcp_runs";
     database.writer().execute_unprepared(many).await.unwrap();
-    SqlRuns::new(database.clone(), Arc::new(SimulatedClock::new()))
+    SqlRuns::new(database.clone(), Arc::new(SimulatedClock::new()), LargeBytes::default())
 }
 
 /// A plan that looks for what is due again and again was seen to claim forty times as many.

@@ -150,7 +150,7 @@ pub(in crate::sql) fn statements(mut calls: &[&CallRecord]) -> Vec<Statement> {
 }
 
 /// In the order of the columns.
-fn values(row: Model) -> [Value; 11] {
+fn values(row: Model) -> [Value; 12] {
     [
         row.tenant.into(),
         row.id.into(),
@@ -163,5 +163,6 @@ fn values(row: Model) -> [Value; 11] {
         row.duration.into(),
         row.arguments.into(),
         row.result.into(),
+        row.blob.into(),
     ]
 }

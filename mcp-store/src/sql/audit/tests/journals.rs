@@ -14,7 +14,7 @@ use crate::sql::runs::SqlRuns;
 const ANOTHER: &str = "x'000000000000000000000000000000aa'";
 
 /// How each column is altered, and what is found then.
-const RUN_COLUMNS: [(&str, &str, &str); 16] = [
+const RUN_COLUMNS: [(&str, &str, &str); 17] = [
     ("tenant", "tenant || 'x'", "missing"),
     ("id", ANOTHER, "missing"),
     ("format", "format + 1", "altered"),
@@ -31,9 +31,10 @@ const RUN_COLUMNS: [(&str, &str, &str); 16] = [
     ("ended", "ended + 1", "altered"),
     ("ended", "NULL", "missing"),
     ("result", "x'7b20207d'", "altered"),
+    ("blob", "'00000000000000000000000000000001'", "altered"),
 ];
 
-const STEP_COLUMNS: [(&str, &str, &str); 8] = [
+const STEP_COLUMNS: [(&str, &str, &str); 9] = [
     ("tenant", "tenant || 'x'", "missing"),
     ("run", ANOTHER, "missing"),
     ("number", "number + 100", "missing"),
@@ -42,6 +43,7 @@ const STEP_COLUMNS: [(&str, &str, &str); 8] = [
     ("key", "key || 'x'", "altered"),
     ("body", "x'7b20207d'", "altered"),
     ("at", "at + 1", "altered"),
+    ("blob", "'00000000000000000000000000000001'", "altered"),
 ];
 
 const CLAIM_COLUMNS: [(&str, &str, &str); 7] = [
@@ -66,7 +68,7 @@ impl House {
 
     /// A run with so many steps, which is under way.
     async fn held(&self, tenant: &str, id: u128, steps: u32) -> RunRecord {
-        let runs = SqlRuns::new(self.database.clone(), Arc::new(self.clock.clone()));
+        let runs = SqlRuns::new(self.database.clone(), Arc::new(self.clock.clone()), LargeBytes::default());
         let (kind, at) = (format!("\0work {id}"), mcp_core::clock::Clock::now(&self.clock));
         let run = NewRun {
             id: RunId::from_u128(id),
@@ -171,14 +173,14 @@ async fn rows_of_journals_that_are_taken_away_or_added_are_found() {
     let run = |state: &str, ended: &str| {
         format!(
             "INSERT INTO mcp_runs SELECT tenant, {}, format, principal, kind, parent, arguments, at, '{state}', epoch, \
-             attempts, position, inputs, due, {ended}, result FROM mcp_runs WHERE id = {} LIMIT 1",
+             attempts, position, inputs, due, {ended}, result, blob FROM mcp_runs WHERE id = {} LIMIT 1",
             id(9),
             id(1)
         )
     };
     let step = |run: u128, number: u32| {
         format!(
-            "INSERT INTO mcp_steps SELECT tenant, {}, {number}, epoch, kind, key, body, at FROM mcp_steps LIMIT 1",
+            "INSERT INTO mcp_steps SELECT tenant, {}, {number}, epoch, kind, key, body, at, blob FROM mcp_steps LIMIT 1",
             id(run)
         )
     };

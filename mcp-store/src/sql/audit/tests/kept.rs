@@ -35,7 +35,10 @@ async fn nothing_is_anchored_twice() {
     }
     assert_eq!((house.count("anchor").await, house.count("pin").await), (3, 1));
     // What the first keeps pinned, another process pins anew.
-    SqlAudit::new(house.database.clone(), Some(key()), Some(house.ledgers[1].clone())).anchor().await.unwrap();
+    SqlAudit::new(house.database.clone(), Some(key()), LargeBytes::default(), Some(house.ledgers[1].clone()))
+        .anchor()
+        .await
+        .unwrap();
     assert_eq!(house.count("anchor").await, 3);
     house.assert_whole().await;
 }
@@ -50,7 +53,7 @@ async fn what_is_left_after_years_verifies_and_is_little() {
                 Some(_) => QueuedLedger::start(SqliteWriter::new(house.database.clone(), linker)),
                 None => break,
             });
-            let audit = SqlAudit::new(house.database.clone(), Some(key()), Some(ledger.clone()));
+            let audit = SqlAudit::new(house.database.clone(), Some(key()), LargeBytes::default(), Some(ledger.clone()));
             for n in 1..=5 {
                 ledger.commit(vec![call("a", month * 10 + n)]).await.unwrap();
             }

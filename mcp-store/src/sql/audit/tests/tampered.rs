@@ -2,7 +2,7 @@
 
 use super::*;
 
-const CALL_COLUMNS: [(&str, &str); 11] = [
+const CALL_COLUMNS: [(&str, &str); 12] = [
     ("tenant", "tenant || 'x'"),
     ("id", "x'000000000000000000000000000000aa'"),
     ("format", "format + 1"),
@@ -14,6 +14,7 @@ const CALL_COLUMNS: [(&str, &str); 11] = [
     ("duration", "duration + 1"),
     ("arguments", "x'7b20207d'"),
     ("result", "x'7b20207d'"),
+    ("blob", "'00000000000000000000000000000001'"),
 ];
 
 const LINK_COLUMNS: [(&str, &str); 10] = [
@@ -38,7 +39,7 @@ async fn remember(house: &House) {
 /// Puts them back.
 async fn restore(house: &House) {
     for (table, columns) in [
-        ("calls", "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result"),
+        ("calls", "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, blob"),
         ("links", "rowid, chain, sequence, format, kind, tenant, subject, number, at, digest, mac"),
     ] {
         let kept = columns.replacen("rowid", "r", 1);
@@ -131,6 +132,7 @@ async fn values_that_no_column_should_hold_are_findings_and_no_errors() {
                 "duration",
                 "arguments",
                 "result",
+                "blob",
             ][..],
         ),
         ("mcp_links", &["chain", "sequence", "format", "kind", "tenant", "subject", "number", "at", "digest", "mac"]),
@@ -181,7 +183,7 @@ async fn a_row_that_is_added_is_noticed() {
     house.furnish().await;
     remember(&house).await;
     let call = "INSERT INTO mcp_calls SELECT tenant, x'000000000000000000000000000000aa', format, parent, principal, tool, \
-                outcome, at, duration, arguments, result FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
+                outcome, at, duration, arguments, result, blob FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
     house.run(call).await;
     let verified = house.verify().await;
     assert!(tells(&verified, "unlinked", 0xaa) && verified.findings.len() == 1, "{verified:?}");
@@ -199,7 +201,7 @@ async fn a_row_that_is_added_is_noticed() {
     }
     // What was removed comes back.
     house.run("INSERT INTO mcp_calls SELECT tenant, x'00000000000000000000000000000002', format, parent, principal, tool, \
-               outcome, at, duration, arguments, result FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
+               outcome, at, duration, arguments, result, blob FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
     assert!(tells(&house.verify().await, "back", 2));
 }
 
