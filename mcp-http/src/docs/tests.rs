@@ -68,6 +68,7 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "sessions/{handle}",
         "tools",
         "tools/{name}",
+        "tools/{name}/answer",
         "tools/{name}/call",
     ];
     assert_eq!(paths, expected.map(|path| format!("/deep/er/{path}")).each_ref());
