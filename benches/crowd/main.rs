@@ -1,8 +1,9 @@
 //! What many clients cost that do next to nothing: sessions that are begun and never ended, and streams on which changes are told.
 //!
 //! ```text
-//! cargo bench -p benches --features bundled,store --bench crowd              some minutes
-//! cargo bench -p benches --features bundled,store --bench crowd -- --short   to try it; its figures say nothing
+//! cargo bench -p benches --features bundled,store --bench crowd                a quarter of an hour
+//! cargo bench -p benches --features bundled,store --bench crowd -- listeners   a minute: these alone
+//! cargo bench -p benches --features bundled,store --bench crowd -- --short     to try it; its figures say nothing
 //! ```
 
 mod client;
@@ -32,8 +33,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let extent = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(Extent { cap: 10_000, sessions: 100_000, listeners: 10_000, changes: 20 }),
+        ["listeners"] => Ok(Extent { cap: 10_000, sessions: 0, listeners: 10_000, changes: 20 }),
         ["--short"] => Ok(Extent { cap: 500, sessions: 5_000, listeners: 500, changes: 4 }),
-        _ => Err(io::Error::other("expected nothing or `--short`")),
+        _ => Err(io::Error::other("expected nothing, `listeners` or `--short`")),
     };
     benches::ended(extent.and_then(|extent| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +54,9 @@ async fn run(extent: &Extent, out: &mut impl Write) -> io::Result<()> {
         settings.extend(database.map(|url| ("DATABASE_URL", url.as_str())));
         settings.extend(redis.as_deref().map(|url| ("REDIS_URL", url)));
         settings.extend(database.map(|_| ("SECRET_KEYS", SECRET_KEYS)));
-        sessions::measure(name, &Server::start(&settings)?, extent.cap, extent.sessions, out).await?;
+        if extent.sessions > 0 {
+            sessions::measure(name, &Server::start(&settings)?, extent.cap, extent.sessions, out).await?;
+        }
         listeners::measure(name, &Server::start(&settings)?, extent.listeners, extent.changes, out).await?;
     }
     Ok(())
