@@ -104,8 +104,13 @@ impl<T: Offered> Catalog<T> {
 
     /// Offers all but what has one of these keys.
     pub(crate) async fn switch_off(&self, off: BTreeSet<String>) {
-        let changed = std::mem::replace(&mut self.own_mut().off, off.clone()) != off;
-        if changed {
+        let is_news = {
+            let mut own = self.own_mut();
+            let is_news = own.off != off;
+            own.off = off;
+            is_news
+        };
+        if is_news {
             self.tell().await;
         }
     }
@@ -126,11 +131,15 @@ impl<T: Offered> Catalog<T> {
 
     /// What has this key.
     pub fn find(&self, key: &str) -> Option<Arc<T>> {
-        let own = self.own();
-        if own.off.contains(key) {
-            return None;
-        }
-        own.by_key.get(key).cloned().or_else(|| Self::find_in(&self.sources, key))
+        let found = {
+            let own = self.own();
+            if own.off.contains(key) {
+                return None;
+            }
+            own.by_key.get(key).cloned()
+        };
+        // Sources are asked once nothing is held here: they may look into this catalog.
+        found.or_else(|| Self::find_in(&self.sources, key))
     }
 
     fn find_in(sources: &[Arc<dyn Source<T>>], key: &str) -> Option<Arc<T>> {

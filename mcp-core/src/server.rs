@@ -1,6 +1,7 @@
 //! What is offered, and under which policy. A shell translates to its methods, and adds nothing.
 
 mod builder;
+mod counts;
 pub mod files;
 mod ids;
 pub mod open_call;
@@ -9,13 +10,12 @@ pub mod switches;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::select;
-use tokio::sync::Notify;
 use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
@@ -53,6 +53,8 @@ use crate::tool::pipeline::{Failure, Flights, Keys};
 use crate::tool::registry::OfferedTool;
 
 pub use builder::{BuildError, ServerBuilder};
+pub(crate) use counts::{ListenerGuard, RunningGuard};
+use counts::{Listeners, Running};
 use files::OwnFiles;
 use ids::CallIds;
 use switches::Switches;
@@ -89,7 +91,7 @@ struct Inner {
     seal: Seal,
     changes: Changes,
     switches: Switches,
-    listeners: Arc<AtomicUsize>,
+    listeners: Listeners,
     closing: Cancellation,
     /// Whether workers were started.
     works: AtomicBool,
@@ -313,7 +315,7 @@ impl Server {
             select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
         }
         select(pin!(self.0.keys.presence.leave()), self.0.clock.sleep(limit)).await;
-        self.0.running.count.load(Ordering::Acquire)
+        self.0.running.count()
     }
 
     /// What was counted of each tool on offer, in their order; nothing, unless [`ServerBuilder::measured`] was asked for.
@@ -442,9 +444,7 @@ impl Server {
 
     /// Counts a client that listens, until the guard is dropped; `None` where there are as many as there may be.
     pub(crate) fn count_listener(&self) -> Option<ListenerGuard> {
-        let guard = ListenerGuard(self.0.listeners.clone());
-        let others = self.0.listeners.fetch_add(1, Ordering::AcqRel);
-        (others < self.0.limits.listeners).then_some(guard)
+        self.0.listeners.begin(self.0.limits.listeners)
     }
 
     pub(crate) fn new_call_id(&self) -> CallId {
@@ -453,46 +453,7 @@ impl Server {
 
     /// Counts a call that runs on the spawner, until the guard is dropped.
     pub(crate) fn count_running(&self) -> RunningGuard {
-        self.0.running.count.fetch_add(1, Ordering::AcqRel);
-        RunningGuard(self.0.running.clone())
-    }
-}
-
-/// The calls that run on the spawner.
-#[derive(Default)]
-struct Running {
-    count: AtomicUsize,
-    ended: Notify,
-}
-
-impl Running {
-    async fn idle(&self) {
-        loop {
-            let ended = self.ended.notified();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            ended.await;
-        }
-    }
-}
-
-/// Counts one call as running, as long as it lives.
-pub(crate) struct RunningGuard(Arc<Running>);
-
-impl Drop for RunningGuard {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.ended.notify_waiters();
-    }
-}
-
-/// Counts one client as listening, as long as it lives.
-pub(crate) struct ListenerGuard(Arc<AtomicUsize>);
-
-impl Drop for ListenerGuard {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.running.begin()
     }
 }
 

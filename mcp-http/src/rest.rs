@@ -20,6 +20,7 @@ use actix_web::http::Method;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use mcp_core::{Caller, Endpoint};
 use schemars::SchemaGenerator;
 use serde::Serialize;
@@ -162,22 +163,37 @@ impl FromRequest for Admitted {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
+        Box::pin(async move { Ok(Self(exchange::admit(&request, endpoint(&request)?).await?)) })
+    }
+}
+
+/// The same, with the body that the caller has sent, which is read once they have been let in.
+pub(crate) struct Sent(Caller, Bytes);
+
+impl FromRequest for Sent {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), web::Payload::from_request(request, payload));
         Box::pin(async move {
-            let Some(endpoint) = request.app_data::<web::Data<Endpoint>>() else {
-                return Err(Problem::new(
-                    500,
-                    "the route has no endpoint; mount it by mcp_http::rest or mcp_http::docs",
-                ));
-            };
-            Ok(Self(exchange::admit(&request, endpoint).await?))
+            let endpoint = endpoint(&request)?;
+            let caller = exchange::admit(&request, endpoint).await?;
+            let payload = payload.await.map_err(|error| Problem::new(400, error.to_string()))?;
+            Ok(Self(caller, exchange::read(&request, payload, endpoint).await?))
         })
     }
+}
+
+fn endpoint(request: &HttpRequest) -> Result<&Endpoint, Problem> {
+    let endpoint = request.app_data::<web::Data<Endpoint>>().map(|endpoint| &***endpoint);
+    endpoint.ok_or_else(|| Problem::new(500, "the route has no endpoint; mount it by mcp_http::rest or mcp_http::docs"))
 }
 
 fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
     Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 
-fn json(body: impl Into<bytes::Bytes>) -> HttpResponse {
+fn json(body: impl Into<Bytes>) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(body.into())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use super::stream;
 use crate::caller::Challenge;
 use crate::jsonrpc;
 use crate::protocol::encoding;
@@ -64,6 +65,13 @@ impl Answer {
             _ => {}
         }
         answer
+    }
+
+    /// One event of such a stream: its name, and JSON.
+    pub fn event(name: &str, json: &[u8]) -> Bytes {
+        let mut frame = Vec::with_capacity(json.len() + name.len() + 16);
+        stream::named_frame(&mut frame, name, json);
+        frame.into()
     }
 
     /// A stream of events (HTML, "Server-sent events"), which nobody on the way may keep or hold back.

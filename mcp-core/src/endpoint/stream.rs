@@ -195,7 +195,14 @@ pub(crate) const KEEP_ALIVE: &[u8] = b":\r\n\r\n";
 
 /// Writes one message as an event.
 pub(crate) fn frame(out: &mut Vec<u8>, message: &[u8]) {
-    out.extend_from_slice(b"event: message\ndata: ");
+    named_frame(out, "message", message);
+}
+
+/// The same, of an event with a name of its own.
+pub(super) fn named_frame(out: &mut Vec<u8>, name: &str, message: &[u8]) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
     // JSON has line breaks only between tokens, where a space is as good; here one would end the event's data.
     out.extend(message.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     out.extend_from_slice(b"\n\n");

@@ -40,11 +40,12 @@ const SILENCE: u32 = 3;
 /// After how many milliseconds a client comes back that was let go.
 const RETRY: u32 = 1000;
 
-/// A request of a client with a session, and the stream that its answer may become.
+/// A request of a client with a session, of which a stream is kept if its answer becomes one.
 pub(crate) struct InSession {
     /// As long as it lives, the client can end the call.
     _under_way: UnderWay,
-    kept: Kept,
+    cx: Context,
+    session: String,
     /// The request's id as JSON text.
     request: String,
     /// Whether the client knows of streams that end before their answer.
@@ -89,9 +90,14 @@ impl Kept {
     }
 
     fn event(&self, out: &mut Vec<u8>, number: u64, message: &[u8]) {
-        out.extend_from_slice(format!("id: {}.{number}\n", self.id).as_bytes());
-        frame(out, message);
+        event(out, &self.id, number, message);
     }
+}
+
+/// Writes a message as an event of a stream, by whose id a client says that it has read it.
+fn event(out: &mut Vec<u8>, stream: &str, number: u64, message: &[u8]) {
+    out.extend_from_slice(format!("id: {stream}.{number}\n").as_bytes());
+    frame(out, message);
 }
 
 /// Marks of what is kept: an event behind which others come, and the last one.
@@ -102,7 +108,8 @@ impl InSession {
     pub(super) fn new(server: &Server, session: &Session, request: &str, cx: &Context) -> Self {
         Self {
             _under_way: server.mail().begin(&session.handle, request, cx.clone()),
-            kept: Kept::new(cx.caller().tenant(), &session.handle, &cx.call_id().to_string()),
+            cx: cx.clone(),
+            session: session.handle.clone(),
             request: request.to_owned(),
             polls: session.peer.polls(),
         }
@@ -114,7 +121,8 @@ impl InSession {
         let (running, carrying) = (server.count_running(), server.clone());
         server.spawn(async move {
             // All of it: the call is under way as long as it is carried.
-            let Self { _under_way, kept, request, polls } = self;
+            let Self { _under_way, cx, session, request, polls } = self;
+            let kept = Kept::new(cx.caller().tenant(), &session, &cx.call_id().to_string());
             let (server, mut client) = (carrying, Some(client));
             kept.keep(&server, 0, MORE, request.as_bytes()).await;
             let mut frames = if polls { primer(&kept.id, 0) } else { Vec::new() };
@@ -168,15 +176,19 @@ impl TakenUp {
     }
 }
 
-/// The frames of an event that is of no call.
+/// Writes an event that is of no call.
 pub(super) fn listening_event(out: &mut Vec<u8>, server: &Server, message: &[u8]) {
-    out.extend_from_slice(format!("id: {LISTENING}.{}\n", server.clock().now().as_micros()).as_bytes());
-    frame(out, message);
+    event(out, LISTENING, moment(server), message);
+}
+
+/// A number that grows from one event to a later one, on whichever replica.
+fn moment(server: &Server) -> u64 {
+    server.clock().now().as_micros().unsigned_abs()
 }
 
 /// The first frames of a stream on which changes are told.
 pub(super) fn listening(server: &Server, peer: &Peer) -> Vec<u8> {
-    if peer.polls() { primer(LISTENING, server.clock().now().as_micros().unsigned_abs()) } else { KEEP_ALIVE.to_vec() }
+    if peer.polls() { primer(LISTENING, moment(server)) } else { KEEP_ALIVE.to_vec() }
 }
 
 /// A stream that is read on.

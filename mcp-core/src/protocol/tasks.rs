@@ -1,7 +1,6 @@
 //! `tasks/get`, `tasks/update`, `tasks/cancel`, and the calls that become tasks (the extension `io.modelcontextprotocol/tasks`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -19,10 +18,8 @@ use crate::protocol::errors::{self, RpcError, invalid};
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::task::{Refused, Tasks};
-use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::pipeline::Failure;
-use crate::tool::registry::OfferedTool;
 use crate::tool::spec::TaskPolicy;
 
 /// Prepares a call of a tool whose calls become tasks: one that goes on as a task, or one that is answered as others are.
@@ -49,14 +46,7 @@ pub(super) fn call(
         let (call, outbox) = tools::plain(exchange, params, ordered)?;
         return Ok(Reply::Call(id, call, outbox));
     }
-    let begun = Begun {
-        tasks: Tasks::of(&server, &exchange.caller),
-        client,
-        tool: ordered.tool.clone(),
-        arguments: ordered.arguments.clone(),
-        key: ordered.key.clone(),
-        id: id.clone(),
-    };
+    let begun = Begun { tasks: Tasks::of(&server, &exchange.caller), client, ordered: ordered.clone(), id: id.clone() };
     if !policy.detaches {
         let lacking = ordered.tool.spec().policy.asks.iter().find(|asked| !begun.client.has(**asked));
         if let Some(lacking) = lacking {
@@ -86,9 +76,7 @@ pub(super) fn call(
 struct Begun {
     tasks: Tasks,
     client: ClientCapabilities,
-    tool: Arc<OfferedTool>,
-    arguments: Arguments,
-    key: Option<String>,
+    ordered: Ordered,
     /// That of the request.
     id: String,
 }
@@ -96,7 +84,7 @@ struct Begun {
 impl Begun {
     /// Begins the task, with what is known already.
     async fn begin(self, server: &Server, state: Option<&str>) -> Encoded {
-        let Self { tasks, client, tool, arguments, key, id } = self;
+        let Self { tasks, client, ordered: Ordered { tool, arguments, key }, id } = self;
         let task = tasks.begin(client, tool.spec().name(), &arguments, key.as_deref(), state).await.map_err(refused)?;
         Ok(encoding::task(server, &id, |out| task.encode(out, server.limits().task_ttl)))
     }

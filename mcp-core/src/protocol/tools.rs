@@ -33,6 +33,7 @@ pub(crate) fn call(exchange: Exchange<'_>, params: &Params<'_>, id: &str) -> Res
 }
 
 /// A call that is asked for.
+#[derive(Clone)]
 pub(super) struct Ordered {
     pub(super) tool: Arc<OfferedTool>,
     pub(super) arguments: Arguments,

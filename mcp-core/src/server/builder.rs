@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::counts::{Listeners, Running};
 use super::ids::CallIds;
 use super::switches::Switches;
-use super::{Identity, Inner, Limits, Running, Server};
+use super::{Identity, Inner, Limits, Server};
 use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -336,7 +337,7 @@ impl ServerBuilder {
             mail: Arc::new(Mail::new(books.events.clone())),
             changes,
             switches: Switches::new(books.settings, books.events.clone()),
-            listeners: Arc::default(),
+            listeners: Listeners::default(),
             closing: Cancellation::default(),
             works: AtomicBool::new(false),
             knows_tasks: AtomicBool::new(false),

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use super::problem::Problem;
 use super::representation::wants_events;
 use super::route::{Forms, Route, Table};
-use super::{Admitted, json, schema};
+use super::{Sent, json, schema};
 use crate::exchange::{self, ActixHead};
 
 /// The operation that calls a tool, of which the OpenAPI document has one for each tool.
@@ -83,25 +83,21 @@ struct Answered {
 
 /// Calls a tool; under a key, once, however often it is sent. What the tool itself says, also that it failed, is a result; what keeps it from being called is a problem.
 async fn call(
-    Admitted(caller): Admitted,
+    Sent(caller, body): Sent,
     request: HttpRequest,
-    payload: web::Payload,
     endpoint: web::Data<Endpoint>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, &endpoint).await?;
     perform(caller, &request, &endpoint, ToolCall::new(name.into_inner(), arguments(body)?)).await
 }
 
 /// Goes on with a call that has asked.
 async fn answer(
-    Admitted(caller): Admitted,
+    Sent(caller, body): Sent,
     request: HttpRequest,
-    payload: web::Payload,
     endpoint: web::Data<Endpoint>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, &endpoint).await?;
     let unreadable = |error| Problem::new(422, format!("the body holds no answers: {error}"));
     let answered: Answered = serde_json::from_slice(&body).map_err(unreadable)?;
     let text = |raw: Box<RawValue>| Bytes::from(String::from(Box::<str>::from(raw)));
@@ -174,23 +170,16 @@ fn events(open: OpenCall) -> stream::BoxStream<'static, Bytes> {
         let next = tokio::time::timeout(KEEP_ALIVE, open.next()).await.ok();
         Some(match next {
             Some(Next::Said(Said::Progress(progress))) => {
-                (event("progress", progress.to_string().as_bytes()), Some(open))
+                (Answer::event("progress", progress.to_string().as_bytes()), Some(open))
             }
-            Some(Next::Said(Said::Log(line))) => (event("log", line.to_string().as_bytes()), Some(open)),
+            Some(Next::Said(Said::Log(line))) => (Answer::event("log", line.to_string().as_bytes()), Some(open)),
             // That it is alive.
             Some(Next::Said(_)) | None => (Bytes::from_static(b":\n\n"), Some(open)),
             Some(Next::Ended(called)) => match ended(called) {
-                Ok((result, _)) => (event("result", &result), None),
-                Err(problem) => (event("problem", &problem.to_json()), None),
+                Ok((result, _)) => (Answer::event("result", &result), None),
+                Err(problem) => (Answer::event("problem", &problem.to_json()), None),
             },
         })
     };
     stream::unfold(Some(open), next).boxed()
-}
-
-fn event(name: &str, data: &[u8]) -> Bytes {
-    // JSON has line breaks only between tokens, where a space is as good.
-    let data = data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte });
-    let head = format!("event: {name}\ndata: ").into_bytes();
-    head.into_iter().chain(data).chain(*b"\n\n").collect()
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
-use super::{Admitted, encoded};
+use super::{Admitted, Sent, encoded};
 use crate::exchange;
 
 /// The routes.
@@ -250,13 +250,7 @@ async fn list(
 }
 
 /// Begins a run.
-async fn start(
-    Admitted(caller): Admitted,
-    request: HttpRequest,
-    payload: web::Payload,
-    endpoint: web::Data<Endpoint>,
-) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, &endpoint).await?;
+async fn start(Sent(caller, body): Sent, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
     let unreadable = |error| Problem::new(422, format!("the body is no run to begin: {error}"));
     let run: NewRun = serde_json::from_slice(&body).map_err(unreadable)?;
     let arguments = run.arguments.map_or(Bytes::from_static(b"{}"), |json| String::from(Box::<str>::from(json)).into());

@@ -1,14 +1,13 @@
 //! `/tools`: what is offered.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
 use mcp_core::catalog::Offered;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::{Admitted, encoded, json};
-use crate::exchange;
+use super::{Admitted, Sent, encoded, json};
 
 /// Which page of a list.
 #[derive(Deserialize, JsonSchema)]
@@ -75,13 +74,10 @@ pub(super) async fn show(
 
 /// Switches a tool off, or on again.
 pub(super) async fn switch(
-    Admitted(caller): Admitted,
-    request: HttpRequest,
-    payload: web::Payload,
+    Sent(caller, body): Sent,
     endpoint: web::Data<Endpoint>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let body = exchange::read(&request, payload, &endpoint).await?;
     let unreadable = |error| Problem::new(422, format!("the body is not {{\"enabled\": true}} or false: {error}"));
     let switch: Switch = serde_json::from_slice(&body).map_err(unreadable)?;
     endpoint.server().switch_tool(&caller, &name, switch.enabled).await?;
