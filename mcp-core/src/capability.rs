@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::jsonrpc::Params;
 use crate::view;
 
 /// Something that a client can do, or cannot.
@@ -74,6 +75,12 @@ pub struct ClientCapabilities {
 }
 
 impl ClientCapabilities {
+    /// What the client of a request of the modern era says in it.
+    pub(crate) fn of(params: &Params<'_>) -> Self {
+        let raw = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
+        raw.map(|raw| Self::read(raw.get().as_bytes())).unwrap_or_default()
+    }
+
     /// Reads what a client has sent; what cannot be read is nothing.
     pub(crate) fn read(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()

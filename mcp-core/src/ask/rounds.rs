@@ -153,8 +153,7 @@ impl Rounds {
 
     /// What the request says; nothing, where its state is not ours.
     fn read(params: &Params<'_>, cx: &Context) -> Option<Self> {
-        let capabilities = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
-        let client = capabilities.map(|raw| ClientCapabilities::read(raw.get().as_bytes())).unwrap_or_default();
+        let client = ClientCapabilities::of(params);
         let sent =
             params.rare().input_responses.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let state = match params.rare().request_state {

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
-use crate::capability::ClientCapability;
+use crate::capability::{ClientCapabilities, ClientCapability};
 use crate::changes::{Change, Heard};
 use crate::clock::Clock;
 use crate::json;
@@ -66,7 +66,7 @@ impl Filter {
                 "`params.notifications.taskIds` has more than {MOST_TASKS} ids; listen to the others by another request"
             )));
         }
-        if !filter.task_ids.is_empty() && !tasks::client(params).has(ClientCapability::Tasks) {
+        if !filter.task_ids.is_empty() && !ClientCapabilities::of(params).has(ClientCapability::Tasks) {
             return Err(errors::incapable(ClientCapability::Tasks));
         }
         if !server.does_tasks() {

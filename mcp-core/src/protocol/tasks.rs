@@ -31,7 +31,7 @@ pub(super) fn call(
     policy: TaskPolicy,
     ordered: Ordered,
 ) -> Result<Reply, RpcError> {
-    let client = client(params);
+    let client = ClientCapabilities::of(params);
     let can_follow = exchange.encoding == Encoding::Modern && client.has(ClientCapability::Tasks);
     let does_tasks = exchange.server.does_tasks();
     if policy.required && !can_follow {
@@ -97,7 +97,7 @@ pub(crate) fn answer(
     id: &str,
     method: &str,
 ) -> Result<Call<Encoded>, RpcError> {
-    if !client(params).has(ClientCapability::Tasks) {
+    if !ClientCapabilities::of(params).has(ClientCapability::Tasks) {
         return Err(errors::incapable(ClientCapability::Tasks));
     }
     let task = params.rare().task_id.and_then(Raw::string);
@@ -126,12 +126,6 @@ pub(crate) fn answer(
         .boxed(),
     };
     Ok(read(exchange, answered))
-}
-
-/// What the client of a request can do.
-pub(crate) fn client(params: &Params<'_>) -> ClientCapabilities {
-    let raw = params.meta.as_ref().and_then(|meta| meta.client_capabilities);
-    raw.map(|raw| ClientCapabilities::read(raw.get().as_bytes())).unwrap_or_default()
 }
 
 fn answers(params: &Params<'_>) -> Result<BTreeMap<String, Value>, RpcError> {
