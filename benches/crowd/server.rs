@@ -36,10 +36,7 @@ impl Server {
 
     /// The memory that is resident, in KiB.
     pub fn resident_kib(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        line.and_then(|kib| kib.parse().ok())
-            .ok_or_else(|| io::Error::other("the kernel does not say what is resident"))
+        benches::resident_kib(self.child.id())
     }
 }
 

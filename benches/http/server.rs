@@ -64,10 +64,7 @@ impl Native {
 
     /// The memory that is resident, in KiB.
     pub fn resident_kib(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        line.and_then(|kib| kib.parse().ok())
-            .ok_or_else(|| io::Error::other("the kernel does not say what is resident"))
+        benches::resident_kib(self.0.id())
     }
 }
 
