@@ -1,6 +1,10 @@
 //! Who calls, and how that is found out.
 
 mod access;
+mod any_of;
+pub mod secret;
+mod seen;
+mod stored_keys;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +15,8 @@ use async_trait::async_trait;
 use crate::endpoint::head::{Head, Header};
 
 pub use access::KeyOrLoopback;
+pub use any_of::AnyOf;
+pub use stored_keys::StoredKeys;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -130,11 +136,18 @@ impl Caller {
 /// An embedder whose service knows its callers implements this one method.
 #[async_trait]
 pub trait Authenticate: Send + Sync + 'static {
-    /// The caller, or the challenge that answers 401.
+    /// The caller, or the challenge that answers the request.
     async fn authenticate(&self, head: &dyn Head) -> Result<Caller, Challenge>;
 }
 
-/// Why a request is not let in: HTTP 401 with a `WWW-Authenticate: Bearer` header (RFC 6750, section 3).
+#[async_trait]
+impl<T: Authenticate + ?Sized> Authenticate for Arc<T> {
+    async fn authenticate(&self, head: &dyn Head) -> Result<Caller, Challenge> {
+        (**self).authenticate(head).await
+    }
+}
+
+/// Why a request is not let in: HTTP 401 with a `WWW-Authenticate: Bearer` header (RFC 6750, section 3), or 503.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Challenge {
@@ -144,14 +157,26 @@ pub enum Challenge {
     /// The credentials that it brings are not valid.
     #[error("the key is not valid; check `Authorization` or `X-API-Key`")]
     Invalid,
+    /// What knows whether they are valid, such as `the store of keys`, cannot be asked: they may well be.
+    #[error("it cannot be found out who calls: {} is unavailable; send the request again later", .0)]
+    Unavailable(&'static str),
 }
 
 impl Challenge {
-    /// The value of `WWW-Authenticate`.
-    pub fn header(&self) -> &'static str {
+    /// The HTTP status: 401, or 503 where nothing is known of the credentials.
+    pub fn status(&self) -> u16 {
         match self {
-            Self::Missing(_) => "Bearer",
-            Self::Invalid => "Bearer error=\"invalid_token\"",
+            Self::Unavailable(_) => 503,
+            _ => 401,
+        }
+    }
+
+    /// The value of `WWW-Authenticate`, with 401.
+    pub fn header(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) => Some("Bearer"),
+            Self::Invalid => Some("Bearer error=\"invalid_token\""),
+            Self::Unavailable(_) => None,
         }
     }
 }

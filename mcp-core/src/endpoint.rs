@@ -142,7 +142,7 @@ impl Endpoint {
     /// Cancel safe.
     ///
     /// # Errors
-    /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials.
+    /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 503 where it cannot be found out whose they are.
     pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
         self.authenticate.authenticate(head).await.map_err(Refusal::from)

@@ -13,16 +13,9 @@ const FORMAT: u8 = 1;
 const NONCE: usize = 24;
 
 impl Seal {
-    /// A seal by subkeys of these keys, the newest first; without any, by one that this process alone has.
+    /// A seal by subkeys of these keys, the newest first.
     pub(crate) fn new(keys: &[[u8; 32]]) -> Self {
-        let own = || {
-            let mut key = [0; 32];
-            // Without randomness the key is none; then nothing is sealed either, since that draws a nonce.
-            let _ = getrandom::fill(&mut key);
-            vec![key]
-        };
-        let keys = if keys.is_empty() { own() } else { keys.to_vec() };
-        Self(keys.iter().map(|key| XChaCha20Poly1305::new(&subkey(key).into())).collect())
+        Self(keys.iter().map(|key| XChaCha20Poly1305::new(&subkey(key, b"sealed state of requests").into())).collect())
     }
 
     /// Seals a text, so that it opens with `bound` alone.
@@ -46,12 +39,21 @@ impl Seal {
     }
 }
 
+/// A key that this process alone has.
+pub(crate) fn own_key() -> [[u8; 32]; 1] {
+    let mut key = [0; 32];
+    // Without randomness the key is none; then nothing is sealed and no secret is made either, since both draw more of it.
+    let _ = getrandom::fill(&mut key);
+    [key]
+}
+
 /// A key for this purpose, made of another one (HKDF-Expand of one block, RFC 5869, section 2.3).
-fn subkey(key: &[u8; 32]) -> [u8; 32] {
+pub(crate) fn subkey(key: &[u8; 32], purpose: &[u8]) -> [u8; 32] {
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);
     let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new(&block.into());
-    mac.update(b"sealed state of requests\x01");
+    mac.update(purpose);
+    mac.update(b"\x01");
     mac.finalize().into_bytes().into()
 }
 
@@ -79,6 +81,6 @@ mod tests {
         let sealed = Seal::new(&[[1; 32]]).seal(b"", b"text".to_vec()).unwrap();
         assert!(Seal::new(&[[2; 32], [1; 32]]).open(b"", &sealed).is_some());
         assert!(Seal::new(&[[2; 32]]).open(b"", &sealed).is_none());
-        assert!(Seal::new(&[]).open(b"", &sealed).is_none());
+        assert!(Seal::new(&own_key()).open(b"", &sealed).is_none());
     }
 }

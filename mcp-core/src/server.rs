@@ -19,7 +19,7 @@ use futures_util::future::select;
 use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
-use crate::caller::Caller;
+use crate::caller::{Caller, StoredKeys};
 use crate::catalog::Catalog;
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -89,6 +89,7 @@ struct Inner {
     protocol_sessions: Arc<dyn Sessions>,
     mail: Arc<Mail>,
     seal: Seal,
+    stored_keys: StoredKeys,
     changes: Changes,
     switches: Switches,
     listeners: Listeners,
@@ -249,6 +250,11 @@ impl Server {
     /// [`StoreError::Unavailable`].
     pub async fn end_session(&self, caller: &Caller, handle: &str) -> Result<bool, StoreError> {
         self.0.sessions.remove(caller.tenant(), caller.principal(), handle).await
+    }
+
+    /// Lets in whoever has an API key that is kept in the server's stores: one of [`AnyOf`](crate::caller::AnyOf) that an endpoint may ask.
+    pub fn stored_keys(&self) -> StoredKeys {
+        self.0.stored_keys.clone()
     }
 
     /// Joins the replicas that serve from the same stores. It waits for one that was killed to be taken for dead. Without it, the

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use mcp_core::caller::KeyOrLoopback;
+use mcp_core::caller::{AnyOf, KeyOrLoopback};
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
@@ -109,6 +109,7 @@ impl Bundled {
             _ => config.error("DATABASE_URL", format!("the replicas cannot be joined: {error}; see that the database takes writes")),
         })?;
         follow_switches(&config, &server).await?;
+        server.stored_keys().follow();
         let endpoint = endpoint(&config, server.clone());
         let kept = stores.clone();
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
@@ -241,6 +242,7 @@ fn endpoint(config: &Config, server: Server) -> Endpoint {
     if let Some(key) = &config.api_key {
         access = access.or_key(key.expose_secret());
     }
+    let stored_keys = server.stored_keys();
     let mut endpoint = Endpoint::new(server)
         .silence(config.stream_after)
         .limit_body(config.max_body)
@@ -254,7 +256,7 @@ fn endpoint(config: &Config, server: Server) -> Endpoint {
     }
     endpoint = config.allowed_hosts.iter().fold(endpoint, |endpoint, host| endpoint.allow_host(host));
     endpoint = config.allowed_origins.iter().fold(endpoint, |endpoint, origin| endpoint.allow_origin(origin));
-    endpoint.authenticate(access)
+    endpoint.authenticate(AnyOf::new().or(access).or(stored_keys))
 }
 
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.

@@ -120,6 +120,6 @@ impl Refusal {
 
 impl From<Challenge> for Refusal {
     fn from(challenge: Challenge) -> Self {
-        Self { status: 401, message: challenge.to_string(), challenge: Some(challenge.header()) }
+        Self { status: challenge.status(), message: challenge.to_string(), challenge: challenge.header() }
     }
 }

@@ -11,6 +11,7 @@ use super::counts::{Listeners, Running};
 use super::ids::CallIds;
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
+use crate::caller::StoredKeys;
 use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -22,7 +23,7 @@ use crate::protocol::caching::Caching;
 use crate::resource::{BadResource, OfferedResource, Resource};
 use crate::run::Work;
 use crate::run::hints::Hints;
-use crate::seal::Seal;
+use crate::seal::{Seal, own_key};
 use crate::spawn::Spawner;
 use crate::store::Stores;
 use crate::task;
@@ -238,8 +239,9 @@ impl ServerBuilder {
         self
     }
 
-    /// The keys under which is sealed what clients carry from one round of questions to the next, the newest first: the first seals, all
-    /// of them open. Replicas have the same. Without any, the server seals by a key of its own, which ends with it.
+    /// The keys under which is sealed what clients carry from one round of questions to the next, and under which API keys are hashed, the
+    /// newest first: the first seals and hashes, all of them open and find. Replicas have the same. Without any, the server has a key
+    /// of its own, which ends with it.
     pub fn secret_keys(mut self, keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
         self.secret_keys = keys.into_iter().collect();
         self
@@ -308,6 +310,8 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
+        let secret_keys = if self.secret_keys.is_empty() { own_key().to_vec() } else { self.secret_keys };
+        let stored_keys = StoredKeys::new(&secret_keys, &books, clock.clone(), spawner.clone());
         let keys = Keys::new(&books);
         let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
         let (ledger, history, cache, sessions) = match self.stores {
@@ -345,7 +349,8 @@ impl ServerBuilder {
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),
-            seal: Seal::new(&self.secret_keys),
+            seal: Seal::new(&secret_keys),
+            stored_keys,
             measured: self.measured,
         })))
     }

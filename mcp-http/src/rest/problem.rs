@@ -92,8 +92,9 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let extra = refusal.challenge.map(|challenge| ("www-authenticate", challenge.into()));
-        Self { extra, ..Self::new(refusal.status, refusal.message) }
+        let challenge = refusal.challenge.map(|challenge| ("www-authenticate", challenge.into()));
+        let problem = Self::new(refusal.status, refusal.message);
+        Self { extra: challenge.or(problem.extra), ..problem }
     }
 }
 
