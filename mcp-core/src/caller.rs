@@ -80,10 +80,20 @@ impl Caller {
     /// The role that may change what the server offers to the callers of every tenant.
     pub const OPERATOR: &'static str = "operator";
 
+    /// The scope that stands for all scopes.
+    pub const ALL_SCOPES: &'static str = "*";
+
     /// A caller with no roles and no scopes.
     pub fn new(tenant: impl Into<Tenant>, principal: impl Into<Principal>) -> Self {
         let (tenant, principal) = (tenant.into(), principal.into());
         Self(Arc::new(Identity { tenant, principal, roles: Vec::new(), scopes: Vec::new() }))
+    }
+
+    /// An administrator of the tenant `default` who operates the server, with all scopes: who is let in because of where they are, or
+    /// by a key that the server was started with.
+    pub fn operator(principal: impl Into<Principal>) -> Self {
+        let caller = Self::new("default", principal).with_role(Self::ADMIN).with_role(Self::OPERATOR);
+        caller.with_scope(Self::ALL_SCOPES)
     }
 
     /// The same caller with one more role.
@@ -125,9 +135,9 @@ impl Caller {
         self.0.roles.iter().any(|own| **own == *role)
     }
 
-    /// Whether the caller was granted `scope`.
+    /// Whether the caller was granted `scope`, or [`Caller::ALL_SCOPES`].
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.0.scopes.iter().any(|own| **own == *scope)
+        self.0.scopes.iter().any(|own| **own == *scope || **own == *Self::ALL_SCOPES)
     }
 }
 

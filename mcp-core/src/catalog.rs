@@ -5,14 +5,19 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use crate::caller::Caller;
 use crate::changes::{Change, Changes};
 use crate::nearest::nearest;
+use crate::policy::{InsufficientScope, Requirement, Rules, Standing};
 use crate::protocol::encoding::Encoding;
 
 /// What a catalog holds, worked out once, when it is offered.
 pub trait Offered: Send + Sync + 'static {
     /// What it is found by: a name, a URI, a template of URIs.
     fn key(&self) -> &str;
+
+    /// What it takes to use it.
+    fn requirement(&self) -> &Requirement;
 
     /// What clients are shown of it, as JSON.
     fn json(&self) -> &Bytes;
@@ -42,8 +47,16 @@ pub trait Source<T>: Send + Sync + 'static {
 pub struct Catalog<T> {
     own: RwLock<Own<T>>,
     sources: Vec<Arc<dyn Source<T>>>,
+    rules: Rules,
     changes: Changes,
     change: Change,
+}
+
+/// What a caller sees of a catalog, and finds in it: what they may not know of is not there.
+#[derive(Clone, Copy)]
+pub struct Seen<'c, T> {
+    catalog: &'c Catalog<T>,
+    caller: &'c Caller,
 }
 
 struct Own<T> {
@@ -55,9 +68,14 @@ struct Own<T> {
 
 impl<T: Offered> Catalog<T> {
     /// An empty one, whose changes are told as `change`.
-    pub(crate) fn new(sources: Vec<Arc<dyn Source<T>>>, changes: Changes, change: Change) -> Self {
+    pub(crate) fn new(sources: Vec<Arc<dyn Source<T>>>, rules: Rules, changes: Changes, change: Change) -> Self {
         let own = Own { order: Vec::new(), by_key: BTreeMap::new(), off: BTreeSet::new() };
-        Self { own: RwLock::new(own), sources, changes, change }
+        Self { own: RwLock::new(own), sources, rules, changes, change }
+    }
+
+    /// What this caller sees of it.
+    pub fn seen_by<'c>(&'c self, caller: &'c Caller) -> Seen<'c, T> {
+        Seen { catalog: self, caller }
     }
 
     /// Offers one more, before anybody looks.
@@ -129,7 +147,7 @@ impl<T: Offered> Catalog<T> {
         self.own.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has this key.
+    /// What has this key, whoever may use it.
     pub fn find(&self, key: &str) -> Option<Arc<T>> {
         let found = {
             let own = self.own();
@@ -146,7 +164,7 @@ impl<T: Offered> Catalog<T> {
         sources.iter().find_map(|source| source.find(key))
     }
 
-    /// All of it.
+    /// All of it, whoever may use it.
     pub fn list(&self) -> Vec<Arc<T>> {
         let own = self.own();
         let mut all = self.with_what_is_off(&own);
@@ -177,6 +195,59 @@ impl<T: Offered> Catalog<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.own().order.is_empty()
     }
+}
+
+impl<T: Offered> Seen<'_, T> {
+    /// What has this key, also where the caller lacks scopes for it.
+    pub fn see(&self, key: &str) -> Option<Arc<T>> {
+        self.catalog.find(key).filter(|found| self.standing(found) != Standing::Hidden)
+    }
+
+    /// What has this key, and the caller may use.
+    ///
+    /// # Errors
+    /// [`Unseen`]: there is no such thing, as far as this caller may know; or they lack scopes for it.
+    pub fn find(&self, key: &str) -> Result<Arc<T>, Unseen> {
+        let found = self.catalog.find(key).ok_or(Unseen::Unknown)?;
+        self.check(&found)?;
+        Ok(found)
+    }
+
+    /// Whether the caller may use it.
+    pub(crate) fn check(&self, offered: &T) -> Result<(), Unseen> {
+        match self.standing(offered) {
+            Standing::Met => Ok(()),
+            Standing::Hidden => Err(Unseen::Unknown),
+            Standing::LacksScopes => {
+                let scopes = self.catalog.rules.scopes(offered.key(), offered.requirement());
+                let kind = match self.catalog.change {
+                    Change::Tools => "tool",
+                    Change::Prompts => "prompt",
+                    _ => "resource",
+                };
+                Err(Unseen::Lacking(InsufficientScope { what: format!("the {kind} {:?}", offered.key()), scopes }))
+            }
+        }
+    }
+
+    fn standing(&self, offered: &T) -> Standing {
+        self.catalog.rules.standing(offered.key(), offered.requirement(), self.caller)
+    }
+
+    /// All that the caller is shown.
+    pub fn list(&self) -> Vec<Arc<T>> {
+        self.shown(self.catalog.list())
+    }
+
+    /// What the caller would be shown, and is switched off.
+    pub fn list_off(&self) -> Vec<Arc<T>> {
+        self.shown(self.catalog.list_off())
+    }
+
+    fn shown(&self, mut all: Vec<Arc<T>>) -> Vec<Arc<T>> {
+        all.retain(|offered| self.standing(offered) != Standing::Hidden);
+        all
+    }
 
     /// At most `limit`, beginning behind the one with the key `after`; and whether more follow. `None` where `after` is no key.
     pub fn page(&self, after: Option<&str>, limit: usize) -> Option<(Vec<Arc<T>>, bool)> {
@@ -194,6 +265,17 @@ impl<T: Offered> Catalog<T> {
         let all = self.list();
         nearest(key, all.iter().map(|offered| offered.key())).map(str::to_owned)
     }
+}
+
+/// Why a caller does not find something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// There is no such thing, as far as they may know.
+    #[error("there is no such thing")]
+    Unknown,
+    /// They see it, and lack scopes to use it.
+    #[error(transparent)]
+    Lacking(#[from] InsufficientScope),
 }
 
 /// What a client of an era is shown of it.

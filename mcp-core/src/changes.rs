@@ -1,5 +1,6 @@
 //! Telling clients what has changed, those of every replica (basic/patterns/subscriptions).
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,15 +61,19 @@ impl Changes {
         self.0.publish(&Self::topic(tenant), payload).await
     }
 
-    /// Listens to what concerns the callers of a tenant.
-    pub(crate) async fn listen(&self, tenant: &Tenant) -> Result<BoxStream<'static, Heard>, StoreError> {
+    /// Listens to what concerns the callers of a tenant, as far as one of them `may_know`.
+    pub(crate) async fn listen(
+        &self,
+        tenant: &Tenant,
+        may_know: impl Fn(&Change) -> bool + Send + 'static,
+    ) -> Result<BoxStream<'static, Heard>, StoreError> {
         let own = self.0.subscribe(&Self::topic(Some(tenant))).await?;
         let house = self.0.subscribe(&Self::topic(None)).await?;
-        let heard = |event| async move {
-            match event {
+        let heard = move |event| {
+            ready(match event {
                 Event::Missed => Some(Heard::Missed),
-                Event::Told(payload) => Change::decode(&payload).map(Heard::Change),
-            }
+                Event::Told(payload) => Change::decode(&payload).filter(&may_know).map(Heard::Change),
+            })
         };
         Ok(select(own, house).filter_map(heard).boxed())
     }

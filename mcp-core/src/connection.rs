@@ -196,7 +196,7 @@ impl Connection {
         let (server, caller) = (self.0.server.clone(), self.0.caller.clone());
         let (here, closed) = (Arc::downgrade(&self.0), self.0.closed.clone());
         self.0.server.spawn(async move {
-            let Ok(mut heard) = server.changes().listen(caller.tenant()).await else { return };
+            let Ok(mut heard) = server.listen_to_changes(&caller).await else { return };
             let tell = async {
                 while let Some(heard) = heard.next().await {
                     let Some(inner) = here.upgrade() else { return };

@@ -216,7 +216,8 @@ impl Context {
             )));
         }
         let Inner { server, caller, outbox, made, .. } = &*self.inner;
-        let offered = server.find_tool(tool).map_err(|unknown: CallError| ToolError::failed(unknown.to_string()))?;
+        let offered =
+            server.find_tool(caller, tool).map_err(|unseen: CallError| ToolError::failed(unseen.to_string()))?;
         let is_kept = offered.spec().policy.deduplicated;
         let key = self
             .inner

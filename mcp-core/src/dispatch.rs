@@ -120,18 +120,21 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
     let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);
     let reply = match &*request.method {
         "server/discover" => Ok(Reply::Message(discover::discover(server, encoding, id))),
-        "tools/list" => list::list(server, server.tools(), "tools", encoding, id, params).map(Reply::Message),
+        "tools/list" => list::list(server, server.tools().seen_by(&exchange.caller), "tools", encoding, id, params)
+            .map(Reply::Message),
         "tools/call" => tools::call(exchange, params, id),
         "resources/list" if server.has_resources() => {
-            list::list(server, server.resources(), "resources", encoding, id, params).map(Reply::Message)
+            let resources = server.resources().seen_by(&exchange.caller);
+            list::list(server, resources, "resources", encoding, id, params).map(Reply::Message)
         }
         "resources/templates/list" if server.has_resources() => {
-            let templates = server.resource_templates();
+            let templates = server.resource_templates().seen_by(&exchange.caller);
             list::list(server, templates, "resourceTemplates", encoding, id, params).map(Reply::Message)
         }
         "resources/read" if server.has_resources() => resources::read(exchange, params, id).map(read),
         "prompts/list" if server.has_prompts() => {
-            list::list(server, server.prompts(), "prompts", encoding, id, params).map(Reply::Message)
+            let prompts = server.prompts().seen_by(&exchange.caller);
+            list::list(server, prompts, "prompts", encoding, id, params).map(Reply::Message)
         }
         "prompts/get" if server.has_prompts() => prompts::get(exchange, params, id).map(read),
         "completion/complete" if server.has_prompts() || server.has_resources() => {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::catalog::Offered;
 use crate::completion::{Completing, Completion};
 use crate::context::Context;
+use crate::policy::Requirement;
 use crate::strings::StringArguments;
 use crate::tool::error::ToolError;
 use message::PromptOutput;
@@ -73,6 +74,10 @@ impl OfferedPrompt {
 impl Offered for OfferedPrompt {
     fn key(&self) -> &str {
         self.spec().name()
+    }
+
+    fn requirement(&self) -> &Requirement {
+        &self.spec().requirement
     }
 
     fn json(&self) -> &Bytes {

@@ -13,6 +13,7 @@ use crate::catalog::Offered;
 use crate::completion::{Completing, Completion};
 use crate::content::ResourceContents;
 use crate::context::Context;
+use crate::policy::Requirement;
 use crate::strings::StringArguments;
 use crate::tool::error::ToolError;
 use spec::ResourceSpec;
@@ -80,6 +81,10 @@ impl OfferedResource {
 impl Offered for OfferedResource {
     fn key(&self) -> &str {
         self.spec().key()
+    }
+
+    fn requirement(&self) -> &Requirement {
+        &self.spec().requirement
     }
 
     fn json(&self) -> &Bytes {

@@ -16,17 +16,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::select;
+use futures_util::stream::BoxStream;
 use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
 use crate::caller::{Caller, StoredKeys};
-use crate::catalog::Catalog;
-use crate::changes::{Change, Changes};
+use crate::catalog::{Catalog, Unseen};
+use crate::changes::{Change, Changes, Heard};
 use crate::clock::Clock;
 use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
+use crate::policy::InsufficientScope;
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::caching::Caching;
@@ -159,26 +161,50 @@ impl Server {
         &self.0.prompts
     }
 
-    /// What is read under `uri`, and what the variables of its template are there; a resource of its own before a template, and of
-    /// several templates the first.
-    pub fn find_resource(&self, uri: &str) -> Option<(Arc<OfferedResource>, StringArguments)> {
-        if let Some(resource) = self.0.resources.find(uri) {
-            return Some((resource, StringArguments::default()));
+    /// What `caller` reads under `uri`, and what the variables of its template are there; a resource of its own before a template, and
+    /// of several templates the first. Whoever may not use that one is given no other.
+    ///
+    /// # Errors
+    /// [`Unseen`]: there is nothing, as far as this caller may know; or they lack scopes for it.
+    pub fn find_resource(&self, caller: &Caller, uri: &str) -> Result<(Arc<OfferedResource>, StringArguments), Unseen> {
+        let (catalog, resource, variables) = self.resource_at(uri).ok_or(Unseen::Unknown)?;
+        catalog.seen_by(caller).check(&resource)?;
+        Ok((resource, variables))
+    }
+
+    /// The same, whoever may use it, and where it is offered.
+    fn resource_at(&self, uri: &str) -> Option<(&Catalog<OfferedResource>, Arc<OfferedResource>, StringArguments)> {
+        let Inner { resources, resource_templates, .. } = &*self.0;
+        if let Some(resource) = resources.find(uri) {
+            return Some((resources, resource, StringArguments::default()));
         }
-        self.0.resource_templates.list().into_iter().find_map(|template| {
+        resource_templates.list().into_iter().find_map(|template| {
             let variables = template.spec().uri_template().and_then(|known: &UriTemplate| known.matches(uri))?;
-            Some((template, variables))
+            Some((resource_templates, template, variables))
         })
     }
 
-    /// The tool of that name.
+    /// The tool of that name, to be called by `caller`.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`], with the name that may have been meant.
-    pub fn find_tool(&self, name: &str) -> Result<Arc<OfferedTool>, CallError> {
-        self.0.tools.find(name).ok_or_else(|| CallError::UnknownTool {
+    /// As [`Server::see_tool`]; [`CallError::Forbidden`] where they lack scopes for it.
+    pub fn find_tool(&self, caller: &Caller, name: &str) -> Result<Arc<OfferedTool>, CallError> {
+        match self.0.tools.seen_by(caller).find(name) {
+            Ok(tool) => Ok(tool),
+            Err(Unseen::Lacking(lacking)) => Err(lacking.into()),
+            Err(Unseen::Unknown) => self.see_tool(caller, name),
+        }
+    }
+
+    /// The tool of that name, to be shown to `caller`, who may lack scopes to call it.
+    ///
+    /// # Errors
+    /// [`CallError::UnknownTool`], with the name that may have been meant, also where the caller may not know of it.
+    pub fn see_tool(&self, caller: &Caller, name: &str) -> Result<Arc<OfferedTool>, CallError> {
+        let seen = self.0.tools.seen_by(caller);
+        seen.see(name).ok_or_else(|| CallError::UnknownTool {
             name: name.chars().take(128).collect(),
-            nearest: self.0.tools.nearest(name),
+            nearest: seen.nearest(name),
         })
     }
 
@@ -216,7 +242,7 @@ impl Server {
         name: &str,
         arguments: Arguments,
     ) -> Result<ToolOutput, CallError> {
-        let tool = self.find_tool(name)?;
+        let tool = self.find_tool(&caller, name)?;
         let key = key.map(|key| Box::new(Key::new(&caller, name, key.as_str())));
         let cx = Context::new(self.clone(), caller, key, None, None);
         Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
@@ -440,6 +466,21 @@ impl Server {
         &self.0.changes
     }
 
+    /// Listens to what changes, as far as it concerns `caller`: not to what is in resources that are not there for them.
+    pub(crate) async fn listen_to_changes(&self, caller: &Caller) -> Result<BoxStream<'static, Heard>, StoreError> {
+        let (server, listener) = (self.clone(), caller.clone());
+        let may_know = move |change: &Change| match change {
+            Change::Resource(uri) => server.may_hear_of(&listener, uri),
+            _ => true,
+        };
+        self.0.changes.listen(caller.tenant(), may_know).await
+    }
+
+    /// Of what is offered, who may use it hears; of what is not, everyone may.
+    fn may_hear_of(&self, caller: &Caller, uri: &str) -> bool {
+        self.resource_at(uri).is_none_or(|(catalog, resource, _)| catalog.seen_by(caller).check(&resource).is_ok())
+    }
+
     pub(crate) fn closing(&self) -> &Cancellation {
         &self.0.closing
     }
@@ -475,6 +516,9 @@ pub enum CallError {
         /// The name of an offered tool that may have been meant.
         nearest: Option<String>,
     },
+    /// The caller lacks scopes that the tool takes.
+    #[error(transparent)]
+    Forbidden(#[from] InsufficientScope),
     /// The call cannot be made as it was asked for.
     #[error("{0}")]
     Refused(String),

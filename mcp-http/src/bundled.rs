@@ -195,7 +195,7 @@ impl Bundled {
         let server = builder.build()?;
         follow_switches(&config, &server).await?;
         let workers = server.start_workers(workers(&config));
-        let caller = Caller::new("default", "local").with_role(Caller::ADMIN).with_role(Caller::OPERATOR);
+        let caller = Caller::operator("local");
         let served = tokio::select! {
             served = stdio::serve(server.clone(), caller) => served,
             () = stop_signal() => Ok(()),

@@ -41,7 +41,11 @@ const TABLES: &[&Table] = &[
     &crate::health::TABLE,
 ];
 
-async fn openapi(_: Admitted, request: HttpRequest, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
+async fn openapi(
+    Admitted(caller): Admitted,
+    request: HttpRequest,
+    endpoint: web::Data<Endpoint>,
+) -> Result<HttpResponse, Problem> {
     let mut mounted = Vec::new();
     for table in TABLES {
         let Some(first) = table.routes.first() else { continue };
@@ -62,6 +66,7 @@ async fn openapi(_: Admitted, request: HttpRequest, endpoint: web::Data<Endpoint
     };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(openapi::document(
         endpoint.server(),
+        &caller,
         &root,
         &mounted,
     )))

@@ -155,7 +155,7 @@ async fn nowhere(_: Admitted, request: HttpRequest) -> Problem {
 }
 
 /// A caller who has been let in: what a handler that takes one need not think about.
-pub(crate) struct Admitted(Caller);
+pub(crate) struct Admitted(pub(crate) Caller);
 
 impl FromRequest for Admitted {
     type Error = Problem;

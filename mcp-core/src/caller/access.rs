@@ -8,7 +8,7 @@ use super::{Authenticate, Caller, Challenge, is_local, presented_key};
 use crate::endpoint::head::Head;
 
 /// Lets in whoever brings the key, and whoever calls from this machine without a proxy in between. Both are administrators of
-/// the tenant `default`, and operators of the server.
+/// the tenant `default`, and operators of the server, with all scopes.
 #[derive(Clone, Debug)]
 pub struct KeyOrLoopback {
     /// A hash, so that comparing takes the same time for keys of every length.
@@ -21,8 +21,7 @@ pub struct KeyOrLoopback {
 impl KeyOrLoopback {
     /// Nobody but callers from this machine.
     pub fn loopback_only() -> Self {
-        let operator = |name: &str| Caller::new("default", name).with_role(Caller::ADMIN).with_role(Caller::OPERATOR);
-        Self { key: None, loopback: true, holder: operator("admin"), local: operator("local") }
+        Self { key: None, loopback: true, holder: Caller::operator("admin"), local: Caller::operator("local") }
     }
 
     /// Whoever brings `key` as well.

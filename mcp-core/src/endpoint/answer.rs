@@ -64,6 +64,7 @@ impl Answer {
             503 => answer.headers.push(("retry-after", "1".to_owned())),
             _ => {}
         }
+        answer.headers.extend(error.lacking.iter().map(|lacking| ("www-authenticate", lacking.challenge())));
         answer
     }
 

@@ -1,5 +1,6 @@
 //! Prompts made of async functions.
 
+use crate::policy::requirement_methods;
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
@@ -119,6 +120,7 @@ pub struct FunctionPrompt<F, Shape> {
 }
 
 prompt_methods!([F, Shape] FunctionPrompt<F, Shape>, spec);
+requirement_methods!([F, Shape] FunctionPrompt<F, Shape>, spec);
 completion_methods!([F, Shape] FunctionPrompt<F, Shape>);
 
 #[async_trait]

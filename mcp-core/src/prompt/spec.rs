@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use crate::policy::{Requirement, requirement_methods};
 use crate::tool::spec::Icon;
 
 /// What a prompt is called, and what it takes.
 #[derive(Clone, Debug)]
 pub struct PromptSpec {
     pub(crate) wire: WirePrompt,
+    pub(crate) requirement: Requirement,
 }
 
 /// A prompt as a client sees it (schema, `Prompt`).
@@ -74,7 +76,8 @@ impl PromptSpec {
     /// A prompt that takes nothing.
     pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
         let (name, description) = (name.into(), description.into());
-        Self { wire: WirePrompt { name, title: None, description, arguments: Vec::new(), icons: Vec::new() } }
+        let wire = WirePrompt { name, title: None, description, arguments: Vec::new(), icons: Vec::new() };
+        Self { wire, requirement: Requirement::none() }
     }
 
     /// Takes one more argument.
@@ -101,7 +104,7 @@ impl PromptSpec {
 
     /// Says what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
-        let Self { wire: WirePrompt { name, arguments, .. } } = self;
+        let WirePrompt { name, arguments, .. } = &self.wire;
         if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
             return Err("a name has 1 to 128 bytes, and no control characters".to_owned());
         }
@@ -150,3 +153,4 @@ impl WirePrompt {
 }
 
 prompt_methods!([] PromptSpec);
+requirement_methods!([] PromptSpec);

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use crate::call::Call;
+use crate::caller::Caller;
 use crate::completion::{Completing, Completion};
 use crate::dispatch::Exchange;
 use crate::json;
@@ -68,14 +69,14 @@ pub(crate) fn complete(exchange: Exchange<'_>, params: &Params<'_>, id: &str) ->
     let inner = cx.clone();
     let (kind, complete): (_, BoxFuture<'static, _>) = match reference {
         Reference::Prompt { name } => {
-            let prompt = prompts::find(server, &name)?;
+            let prompt = prompts::find(server, cx.caller(), &name)?;
             if !prompt.spec().arguments().iter().any(|known| known.name() == asked.argument) {
                 return Err(unknown(&format!("the prompt {name:?}")));
             }
             ("prompt", async move { prompt.prompt().complete(asked, inner).await }.boxed())
         }
         Reference::Resource { uri } => {
-            let template = find_template(server, &uri)?;
+            let template = find_template(server, cx.caller(), &uri)?;
             let variables = |template: &UriTemplate| template.variables().any(|known| known == asked.argument);
             if !template.spec().uri_template().is_some_and(variables) {
                 return Err(unknown(&format!("the template {uri:?}")));
@@ -99,9 +100,11 @@ pub(crate) fn complete(exchange: Exchange<'_>, params: &Params<'_>, id: &str) ->
     Ok(Call::read(complete, cx))
 }
 
-fn find_template(server: &Server, template: &str) -> Result<Arc<OfferedResource>, RpcError> {
-    server.resource_templates().find(template).ok_or_else(|| {
-        let shown: String = template.chars().take(1024).collect();
-        invalid(format!("there is no template {shown:?}; `resources/templates/list` names those that there are"))
+fn find_template(server: &Server, caller: &Caller, template: &str) -> Result<Arc<OfferedResource>, RpcError> {
+    server.resource_templates().seen_by(caller).find(template).map_err(|unseen| {
+        errors::unseen(unseen, || {
+            let shown: String = template.chars().take(1024).collect();
+            invalid(format!("there is no template {shown:?}; `resources/templates/list` names those that there are"))
+        })
     })
 }

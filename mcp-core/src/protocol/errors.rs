@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::capability::ClientCapability;
+use crate::catalog::Unseen;
 use crate::jsonrpc;
+use crate::policy::InsufficientScope;
 use crate::server;
 use crate::tool::error::ToolError;
 use crate::tool::pipeline::Failure;
@@ -25,11 +27,13 @@ pub(crate) struct RpcError {
     pub(crate) code: i32,
     pub(crate) message: String,
     pub(crate) data: Option<Value>,
+    /// The scopes that are asked for, where the caller lacks some: a head of HTTP tells of them as well.
+    pub(crate) lacking: Option<Box<InsufficientScope>>,
 }
 
 impl RpcError {
     pub(crate) fn new(status: u16, code: i32, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), data: None }
+        Self { status, code, message: message.into(), data: None, lacking: None }
     }
 
     pub(crate) fn with_data(mut self, data: Value) -> Self {
@@ -38,9 +42,24 @@ impl RpcError {
     }
 }
 
+impl From<InsufficientScope> for RpcError {
+    fn from(lacking: InsufficientScope) -> Self {
+        let error = Self::new(403, jsonrpc::INVALID_REQUEST, lacking.to_string());
+        Self { lacking: Some(Box::new(lacking)), ..error }
+    }
+}
+
 /// The parameters of a method do not fit.
 pub(crate) fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
+}
+
+/// What a caller is told of what they may not use; of what is not there, to them, they are told `unknown`.
+pub(crate) fn unseen(unseen: Unseen, unknown: impl FnOnce() -> RpcError) -> RpcError {
+    match unseen {
+        Unseen::Unknown => unknown(),
+        Unseen::Lacking(lacking) => lacking.into(),
+    }
 }
 
 /// The client cannot do what the request needs.

@@ -3,17 +3,17 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::catalog::{Catalog, Offered, shown};
+use crate::catalog::{Offered, Seen, shown};
 use crate::json;
 use crate::jsonrpc::Params;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::{RpcError, invalid};
 use crate::server::Server;
 
-/// Lists one page of a catalog as `member`, in an order that stays. A cursor holds the key of the last of the page before.
+/// Lists one page of what a caller sees of a catalog as `member`, in an order that stays. A cursor holds the key of the last of the page before.
 pub(crate) fn list<T: Offered>(
     server: &Server,
-    catalog: &Catalog<T>,
+    seen: Seen<'_, T>,
     member: &str,
     encoding: Encoding,
     id: &str,
@@ -28,7 +28,7 @@ pub(crate) fn list<T: Offered>(
             Some(key.ok_or_else(bad)?)
         }
     };
-    let (page, more) = catalog.page(after.as_deref(), server.limits().page).ok_or_else(bad)?;
+    let (page, more) = seen.page(after.as_deref(), server.limits().page).ok_or_else(bad)?;
     let wires = page.iter().map(|offered| shown(&**offered, encoding));
     let size = wires.clone().map(|wire| wire.len() + 1).sum();
     Ok(encoding.result(server, id, size, |out| {

@@ -128,7 +128,7 @@ pub(crate) async fn hear(
     let counted = server
         .count_listener()
         .ok_or_else(|| busy("as many clients listen as this server takes; try again later, or elsewhere"))?;
-    let heard = server.changes().listen(caller.tenant()).await.map_err(|error| {
+    let heard = server.listen_to_changes(caller).await.map_err(|error| {
         tracing::warn!(%error, "nobody can listen to changes");
         busy("changes cannot be listened to at the moment; try again later")
     })?;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::call::Call;
+use crate::caller::Caller;
 use crate::context::Outbox;
 use crate::dispatch::Exchange;
 use crate::jsonrpc::Params;
 use crate::jsonrpc::reader::Raw;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::encoding::{self, Encoded};
-use crate::protocol::errors::{RpcError, invalid};
+use crate::protocol::errors::{self, RpcError, invalid};
 use crate::server::Server;
 use crate::strings::StringArguments;
 use crate::tool::pipeline;
@@ -23,7 +24,7 @@ pub(crate) fn get(
     let name = params.name.and_then(Raw::string);
     let name = name.ok_or_else(|| invalid("`params.name` must be the name of a prompt, as `prompts/list` gives it"))?;
     let (outbox, encoding) = (exchange.outbox(params)?, exchange.encoding);
-    let prompt = find(exchange.server, &name)?;
+    let prompt = find(exchange.server, &exchange.caller, &name)?;
     let arguments = arguments(params.arguments)?;
     for argument in prompt.spec().arguments() {
         if argument.is_required() && arguments.get(argument.name()).is_none() {
@@ -48,11 +49,14 @@ pub(crate) fn get(
 }
 
 /// The prompt of that name.
-pub(super) fn find(server: &Server, name: &str) -> Result<Arc<OfferedPrompt>, RpcError> {
-    server.prompts().find(name).ok_or_else(|| {
-        let shown: String = name.chars().take(128).collect();
-        let nearest = server.prompts().nearest(name).map(|nearest| format!("; did you mean {nearest:?}?"));
-        invalid(format!("there is no prompt {shown:?}{}", nearest.unwrap_or_default()))
+pub(super) fn find(server: &Server, caller: &Caller, name: &str) -> Result<Arc<OfferedPrompt>, RpcError> {
+    let prompts = server.prompts().seen_by(caller);
+    prompts.find(name).map_err(|unseen| {
+        errors::unseen(unseen, || {
+            let shown: String = name.chars().take(128).collect();
+            let nearest = prompts.nearest(name).map(|nearest| format!("; did you mean {nearest:?}?"));
+            invalid(format!("there is no prompt {shown:?}{}", nearest.unwrap_or_default()))
+        })
     })
 }
 

@@ -24,7 +24,10 @@ pub(crate) fn read(
     let uri = params.rare().uri.and_then(Raw::string);
     let uri = uri.ok_or_else(|| invalid("`params.uri` must be the URI of a resource, as `resources/list` gives it"))?;
     let (outbox, encoding) = (exchange.outbox(params)?, exchange.encoding);
-    let (resource, variables) = exchange.server.find_resource(&uri).ok_or_else(|| not_found(&uri, encoding))?;
+    let (resource, variables) = exchange
+        .server
+        .find_resource(&exchange.caller, &uri)
+        .map_err(|unseen| errors::unseen(unseen, || not_found(&uri, encoding)))?;
     let (uri, id) = (uri.into_owned(), id.to_owned());
     let cx = exchange.context(params, None, outbox.clone(), true)?;
     let inner = cx.clone();

@@ -14,7 +14,7 @@ use crate::jsonrpc::{self, Params};
 use crate::protocol::encoding::{self, Encoded, Encoding, Outcome};
 use crate::protocol::errors::{self, RpcError, invalid};
 use crate::protocol::tasks;
-use crate::server::{self, Server};
+use crate::server::{self, CallError, Server};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
 use crate::tool::key::{BadKey, IdempotencyKey};
@@ -57,7 +57,10 @@ fn order(exchange: &Exchange<'_>, params: &Params<'_>) -> Result<Ordered, RpcErr
     };
     let header = exchange.head.map_or(Header::Absent, |head| head.header(IdempotencyKey::HEADER));
     let key = key(params, header)?;
-    let tool = exchange.server.find_tool(&name).map_err(|unknown| invalid(unknown.to_string()))?;
+    let tool = exchange.server.find_tool(&exchange.caller, &name).map_err(|error| match error {
+        CallError::Forbidden(lacking) => lacking.into(),
+        error => invalid(error.to_string()),
+    })?;
     if let Some(head) = exchange.head.filter(|_| exchange.encoding == Encoding::Modern) {
         rules::check_arguments(head, &tool, &arguments)?;
     }

@@ -1,5 +1,6 @@
 //! Resources made of async functions.
 
+use crate::policy::requirement_methods;
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
@@ -122,6 +123,7 @@ impl<F, Shape> FunctionResource<F, Shape> {
 }
 
 resource_methods!([F, Shape] FunctionResource<F, Shape>, spec);
+requirement_methods!([F, Shape] FunctionResource<F, Shape>, spec);
 completion_methods!([F, Shape] FunctionResource<F, Shape>);
 
 #[async_trait]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::template::UriTemplate;
 use crate::content::Annotations;
+use crate::policy::{Requirement, requirement_methods};
 use crate::protocol::caching::Caching;
 use crate::tool::spec::Icon;
 use crate::view::{self, Meta, View};
@@ -15,6 +16,7 @@ pub struct ResourceSpec {
     /// The template, or why it is none.
     template: Option<Result<UriTemplate, String>>,
     pub(crate) caching: Caching,
+    pub(crate) requirement: Requirement,
 }
 
 /// A resource, or a template, as a client sees it (schema, `Resource` and `ResourceTemplate`).
@@ -72,7 +74,7 @@ impl ResourceSpec {
             icons: Vec::new(),
             meta: None,
         };
-        Self { wire, template, caching: Caching::default() }
+        Self { wire, template, caching: Caching::default(), requirement: Requirement::none() }
     }
 
     /// Its URI, or its template.
@@ -191,3 +193,4 @@ macro_rules! resource_methods {
 pub(crate) use resource_methods;
 
 resource_methods!([] ResourceSpec);
+requirement_methods!([] ResourceSpec);

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::context::Cancellation;
 use crate::legacy::mail::Mail;
 use crate::memory::{MemoryCache, MemorySessions};
+use crate::policy::Policy;
 use crate::prompt::{BadPrompt, OfferedPrompt, Prompt};
 use crate::protocol::caching::Caching;
 use crate::resource::{BadResource, OfferedResource, Resource};
@@ -43,6 +44,7 @@ pub struct ServerBuilder {
     resource_sources: Vec<Arc<dyn Source<OfferedResource>>>,
     prompts: Vec<Arc<dyn Prompt>>,
     prompt_sources: Vec<Arc<dyn Source<OfferedPrompt>>>,
+    policy: Policy,
     list_caching: Caching,
     work: BTreeMap<String, Arc<dyn Work>>,
     twice: Option<String>,
@@ -79,6 +81,7 @@ impl ServerBuilder {
             resource_sources: Vec::new(),
             prompts: Vec::new(),
             prompt_sources: Vec::new(),
+            policy: Policy::none(),
             list_caching: Caching::default(),
             work: BTreeMap::new(),
             twice: None,
@@ -164,6 +167,12 @@ impl ServerBuilder {
     /// Offers the prompts that a source has, behind those given one by one.
     pub fn prompt_source(mut self, source: impl Source<OfferedPrompt>) -> Self {
         self.prompt_sources.push(Arc::new(source));
+        self
+    }
+
+    /// What callers need, on top of what a tool, resource or prompt requires by itself.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -286,19 +295,20 @@ impl ServerBuilder {
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
-        let tools = Catalog::new(self.tool_sources, changes.clone(), Change::Tools);
+        let tools = Catalog::new(self.tool_sources, self.policy.tools, changes.clone(), Change::Tools);
         for tool in self.tools {
             let tool = OfferedTool::new(tool)?;
             tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
-        let resources = Catalog::new(self.resource_sources, changes.clone(), Change::Resources);
-        let resource_templates = Catalog::new(Vec::new(), changes.clone(), Change::Resources);
+        let resources =
+            Catalog::new(self.resource_sources, self.policy.resources.clone(), changes.clone(), Change::Resources);
+        let resource_templates = Catalog::new(Vec::new(), self.policy.resources, changes.clone(), Change::Resources);
         for resource in self.resources {
             let resource = OfferedResource::new(resource)?;
             let catalog = if resource.spec().is_template() { &resource_templates } else { &resources };
             catalog.insert(resource).map_err(|resource| BadResource::twice(resource.key().to_owned()))?;
         }
-        let prompts = Catalog::new(self.prompt_sources, changes.clone(), Change::Prompts);
+        let prompts = Catalog::new(self.prompt_sources, self.policy.prompts, changes.clone(), Change::Prompts);
         for prompt in self.prompts {
             let prompt = OfferedPrompt::new(prompt)?;
             prompts.insert(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;

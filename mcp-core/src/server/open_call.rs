@@ -158,7 +158,7 @@ impl Server {
     /// [`CallError::UnknownTool`]; [`CallError::Refused`] where the answers are none, or the state is not what the server gave to this caller
     /// for this call.
     pub fn open_call(&self, caller: Caller, call: &ToolCall) -> Result<OpenCall, CallError> {
-        let tool = self.find_tool(&call.tool)?;
+        let tool = self.find_tool(&caller, &call.tool)?;
         let refused = |why: String| CallError::Refused(why);
         let body = Bytes::from(call.to_json(&tool.spec().policy.asks).map_err(|error| refused(error.to_string()))?);
         let request = match jsonrpc::decode(&body) {

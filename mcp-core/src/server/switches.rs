@@ -111,9 +111,10 @@ impl Server {
         if !caller.has_role(Caller::OPERATOR) {
             return Err(SwitchError::Forbidden);
         }
-        // One that is off already is none that can be found.
-        if !self.0.tools.list_off().iter().any(|tool| tool.key() == name) {
-            self.find_tool(name)?;
+        // Whether or not they may use it. One that is off already is none that can be found.
+        let tools = &self.0.tools;
+        if tools.find(name).is_none() && !tools.list_off().iter().any(|tool| tool.key() == name) {
+            self.see_tool(caller, name)?;
         }
         let Switches { settings, events } = &self.0.switches;
         for _ in 0..TRIES {

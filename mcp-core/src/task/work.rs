@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::tools;
 use crate::run::{Repeatable, RunContext, RunError, Work};
-use crate::server::Server;
+use crate::server::{CallError, Server};
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
@@ -39,7 +39,12 @@ impl Work for TaskWork {
     /// answers, and nobody holds it.
     async fn run(&self, cx: RunContext) -> Result<Bytes, RunError> {
         let mut order = Order::of(cx.run())?;
-        let tool = self.server.find_tool(&order.tool).map_err(|unknown| RunError::again(unknown.to_string()))?;
+        let tool = match self.server.find_tool(&order.caller(cx.run()), &order.tool) {
+            Ok(tool) => tool,
+            // It was made when they were there.
+            Err(CallError::Forbidden(lacking)) => return Err(RunError::failed(lacking.to_string())),
+            Err(unknown) => return Err(RunError::again(unknown.to_string())),
+        };
         let repeatable = if tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
         let (mut state, mut answers, mut used) = (order.state.take(), BTreeMap::new(), BTreeSet::new());
         for n in 0_u32.. {

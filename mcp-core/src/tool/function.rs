@@ -1,5 +1,6 @@
 //! A tool made of an async function.
 
+use crate::policy::requirement_methods;
 use std::any::Any;
 use std::marker::PhantomData;
 
@@ -105,6 +106,7 @@ pub struct FunctionTool<F, Shape> {
 }
 
 policy_methods!([F, Shape] FunctionTool<F, Shape>, spec);
+requirement_methods!([F, Shape] FunctionTool<F, Shape>, spec);
 
 #[async_trait]
 impl<F, Shape: 'static> Tool for FunctionTool<F, Shape>

@@ -12,6 +12,7 @@ use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
 use crate::catalog::Offered;
 use crate::measure::ToolMeasures;
+use crate::policy::Requirement;
 use crate::view;
 
 /// A tool with all that is worked out once, when it is offered.
@@ -122,6 +123,10 @@ pub struct BadTool {
 impl Offered for OfferedTool {
     fn key(&self) -> &str {
         self.spec().name()
+    }
+
+    fn requirement(&self) -> &Requirement {
+        &self.spec().requirement
     }
 
     fn json(&self) -> &Bytes {

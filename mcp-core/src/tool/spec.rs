@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::schema;
 use crate::capability::ClientCapability;
+use crate::policy::{Requirement, requirement_methods};
 use crate::view::{Meta, ToolView};
 
 /// The description of a tool, and the stages that its calls go through.
@@ -15,6 +16,7 @@ use crate::view::{Meta, ToolView};
 pub struct ToolSpec {
     pub(crate) wire: WireTool,
     pub(crate) policy: Policy,
+    pub(crate) requirement: Requirement,
     /// Whether serde alone checks the arguments of a well-formed call.
     pub(crate) typed: bool,
 }
@@ -144,6 +146,7 @@ impl ToolSpec {
                 meta: None,
             },
             policy: Policy::default(),
+            requirement: Requirement::none(),
             typed: false,
         }
     }
@@ -338,3 +341,4 @@ macro_rules! policy_methods {
 pub(crate) use policy_methods;
 
 policy_methods!([] ToolSpec);
+requirement_methods!([] ToolSpec);

@@ -15,6 +15,7 @@ mod listing;
 mod measuring;
 mod nesting;
 mod outputs;
+mod policies;
 mod reading;
 mod recording;
 mod rejections;

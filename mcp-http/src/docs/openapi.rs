@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use mcp_core::Server;
 use mcp_core::catalog::Offered;
 use mcp_core::tool::registry::OfferedTool;
+use mcp_core::{Caller, Server};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -28,9 +28,9 @@ text that XML cannot hold has `encoding=\"base64\"`, and a name `name-encoding=\
 xmlns=\"urn:ietf:rfc:7807\">` with no attributes, and arrays of `<i>`.";
 
 /// Describes the tables, each where it is mounted below `root`, a relative URL.
-pub(super) fn document(server: &Server, root: &str, mounted: &[(String, &'static Table)]) -> Value {
+pub(super) fn document(server: &Server, caller: &Caller, root: &str, mounted: &[(String, &'static Table)]) -> Value {
     let mut document = Document::new();
-    let tools = server.tools().list();
+    let tools = server.tools().seen_by(caller).list();
     for (base, table) in mounted {
         for route in table.routes {
             let operation = document.operation(table, route);

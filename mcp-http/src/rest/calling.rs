@@ -62,7 +62,7 @@ pub(crate) static TABLE: Table = Table {
     ],
 };
 
-const PROBLEMS: &[u16] = &[400, 404, 408, 413, 422, 503, 504];
+const PROBLEMS: &[u16] = &[400, 403, 404, 408, 413, 422, 503, 504];
 
 /// How often a stream says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

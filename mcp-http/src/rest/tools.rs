@@ -38,12 +38,12 @@ const MAX_PAGE: usize = 1000;
 
 /// The tools on offer.
 pub(super) async fn list(
-    _: Admitted,
+    Admitted(caller): Admitted,
     endpoint: web::Data<Endpoint>,
     page: web::Query<Page>,
 ) -> Result<HttpResponse, Problem> {
     let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let catalog = endpoint.server().tools();
+    let catalog = endpoint.server().tools().seen_by(&caller);
     let page =
         if page.enabled { catalog.page(page.after.as_deref(), limit) } else { Some((catalog.list_off(), false)) };
     let (tools, more) = page.ok_or_else(|| Problem::new(400, "`after` names no tool; leave it out to begin again"))?;
@@ -65,11 +65,11 @@ pub(super) async fn list(
 
 /// One tool.
 pub(super) async fn show(
-    _: Admitted,
+    Admitted(caller): Admitted,
     endpoint: web::Data<Endpoint>,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(json(endpoint.server().find_tool(&name)?.json().clone()))
+    Ok(json(endpoint.server().see_tool(&caller, &name)?.json().clone()))
 }
 
 /// Switches a tool off, or on again.
