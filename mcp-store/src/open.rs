@@ -257,8 +257,10 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.principals = Arc::new(SqlPrincipals::new(database.clone()));
     stores.api_keys = Arc::new(SqlApiKeys::new(database.clone()));
     let protocol = SessionRoom { name: SessionRoom::PROTOCOL.name, ..config.protocol_sessions };
-    let sessions = |room| Arc::new(SqlSessions::new(database.clone(), config.clock.clone(), room));
-    let (sessions, protocol_sessions) = (sessions(SessionRoom::APPLICATION), sessions(protocol));
+    let room = |room| SqlSessions::new(database.clone(), config.clock.clone(), room);
+    let sessions = Arc::new(room(SessionRoom::APPLICATION));
+    // One process at a time serves clients of the older era out of a database; a tool's sessions belong to those over stdio as well.
+    let protocol_sessions = Arc::new(room(protocol).remembering());
     stores.sessions = sessions.clone();
     stores.protocol_sessions = protocol_sessions.clone();
     stores.settings = Arc::new(SqlSettings::new(database.clone()));

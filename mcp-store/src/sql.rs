@@ -108,7 +108,7 @@ impl Database {
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
         let (writer, deadline) = (self.writer.clone(), self.deadline);
-        let done = self.runtime.spawn(async move {
+        self.apart(async move {
             let transaction = async {
                 let transaction = begin(&writer).await?;
                 let result = work(&transaction).await?;
@@ -116,8 +116,17 @@ impl Database {
                 Ok(result)
             };
             writer.pool.until(deadline, transaction).await
-        });
-        done.await.unwrap_or_else(|ended| Err(DbErr::Custom(format!("the transaction did not end: {ended}"))))
+        })
+        .await
+    }
+
+    /// Does `work` in a task of its own: the caller may go away at any moment, and what was begun is done.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+    ) -> Result<T, DbErr> {
+        let done = self.runtime.spawn(work).await;
+        done.unwrap_or_else(|ended| Err(DbErr::Custom(format!("what was begun in the database did not end: {ended}"))))
     }
 
     /// Finds out whether the database takes writes.

@@ -1,5 +1,7 @@
 //! Sessions in SQL.
 
+mod remembered;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tokio::sync::Mutex;
 use super::Database;
 use super::error::store_error;
 use super::text::stored;
+use remembered::{Found, Remembered};
 
 /// [`Sessions`] in SQL, which end by the clock of this process: replicas whose clocks differ end a session so much earlier or later.
 ///
@@ -31,6 +34,8 @@ pub(crate) struct SqlSessions {
     clock: Arc<dyn Clock>,
     room: SessionRoom,
     table: String,
+    /// None, where another process must see at once what this one has changed, and the other way around.
+    remembered: Option<Remembered>,
     created: AtomicU32,
     /// Of several that remove what is too much in all, each finds what the one before has left.
     removing: Mutex<()>,
@@ -67,7 +72,7 @@ const FIND: &str = "SELECT version, value, used, idle FROM mcp_sessions \
 
 /// A second time, it is used again.
 const USE: &str = "UPDATE mcp_sessions SET used = $4, ends = $4 + idle \
-     WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4 RETURNING version, value";
+     WHERE tenant = $1 AND owner = $2 AND handle = $3 AND ends > $4 RETURNING version, value, used, idle";
 
 /// A second time, the version is the new one, and the same is written again. If somebody else has saved between the two, it is
 /// a conflict: what was written first was seen by whoever came between, and is not written over theirs.
@@ -88,7 +93,13 @@ const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_session
 impl SqlSessions {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, room: SessionRoom) -> Self {
         let (table, created, removing) = (format!("mcp_{}", room.name), AtomicU32::new(0), Mutex::new(()));
-        Self { database, clock, room, table, created, removing }
+        Self { database, clock, room, table, remembered: None, created, removing }
+    }
+
+    /// The same, for sessions that this process alone changes: of many uses within a second, one asks the database, and what another
+    /// process removes all the same is found for a second more at the most.
+    pub(crate) fn remembering(self) -> Self {
+        Self { remembered: Some(Remembered::new(self.clock.clone())), ..self }
     }
 
     /// Which they are.
@@ -104,6 +115,38 @@ impl SqlSessions {
     async fn write(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
         let done = self.database.writer().execute_raw(self.statement(sql, values)).await;
         done.map(|done| done.rows_affected()).map_err(store_error(STORE))
+    }
+
+    /// Runs a statement that changes or removes sessions, which are remembered no more when this ends, and tells how many. Who waits
+    /// for it may leave: they are forgotten once it is done.
+    async fn change(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
+        let statement = self.statement(&format!("{sql} RETURNING handle"), values);
+        let (database, remembered) = (self.database.clone(), self.remembered.clone());
+        let changed = self.database.apart(async move {
+            let changed = database.writer().query_all_raw(statement).await?;
+            if let Some(remembered) = remembered {
+                for row in &changed {
+                    remembered.forget(&row.try_get_by_index::<String>(0)?).await;
+                }
+            }
+            Ok(changed.len() as u64)
+        });
+        changed.await.map_err(store_error(STORE))
+    }
+
+    /// Looks for a session, and uses it.
+    async fn find(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Result<Option<Found>, StoreError> {
+        let now = self.now();
+        let one = one(tenant, owner, handle, now);
+        let find = self.statement(FIND, one.clone());
+        let row = self.database.readers().query_one_raw(find).await.map_err(store_error(STORE))?;
+        let Some(row) = row else { return Ok(None) };
+        let found = read(handle, &row, now).map_err(store_error(STORE))?;
+        if !found.lasts.is_zero() {
+            return Ok(Some(found));
+        }
+        let used = self.database.writer().query_one_raw(self.statement(USE, one)).await.map_err(store_error(STORE))?;
+        used.map(|row| read(handle, &row, now)).transpose().map_err(store_error(STORE))
     }
 
     fn now(&self) -> i64 {
@@ -131,19 +174,19 @@ impl SqlSessions {
         let others = |most: u32| i64::from(most.max(1)) - 1;
         let mut own = one(tenant, owner, handle, now);
         own.push(others(self.room.of_owner).into());
-        self.write(REMOVE_SURPLUS, own).await?;
+        self.change(REMOVE_SURPLUS, own).await?;
         let created = self.created.fetch_add(1, Ordering::Relaxed);
         if created.is_multiple_of((self.room.in_all / 100).max(1)) {
             let _alone = self.removing.lock().await;
             let all = [handle.into(), now.into(), others(self.room.in_all).into()];
-            self.write(REMOVE_SURPLUS_IN_ALL, all).await?;
+            self.change(REMOVE_SURPLUS_IN_ALL, all).await?;
         }
         Ok(())
     }
 
     /// Removes some of an owner's, and tells how many.
     pub(super) async fn remove_all_of(&self, tenant: &Tenant, owner: &Principal, most: u16) -> Result<u64, StoreError> {
-        self.write(REMOVE_THEIRS, key(tenant, owner).into_iter().chain([i64::from(most).into()])).await
+        self.change(REMOVE_THEIRS, key(tenant, owner).into_iter().chain([i64::from(most).into()])).await
     }
 }
 
@@ -191,18 +234,11 @@ impl Sessions for SqlSessions {
         owner: &Principal,
         handle: &str,
     ) -> Result<Option<StoredSession>, StoreError> {
-        let one = one(tenant, owner, handle, self.now());
-        let find = self.statement(FIND, one.clone());
-        let found = self.database.readers().query_one_raw(find).await.map_err(store_error(STORE))?;
-        let row = match found {
-            Some(row) if was_used_just_now(&row, self.now()).map_err(store_error(STORE))? => Some(row),
-            Some(_) => {
-                let used = self.database.writer().query_one_raw(self.statement(USE, one)).await;
-                used.map_err(store_error(STORE))?
-            }
-            None => None,
-        };
-        row.map(|row| session(handle, &row)).transpose().map_err(store_error(STORE))
+        let find = self.find(tenant, owner, handle);
+        match &self.remembered {
+            Some(remembered) => remembered.load(tenant, owner, handle, find).await,
+            None => Ok(find.await?.map(|found| found.session)),
+        }
     }
 
     async fn save(
@@ -216,8 +252,12 @@ impl Sessions for SqlSessions {
         check_size(STORE, &value)?;
         let (one, new) = (one(tenant, owner, handle, self.now()), new_version()?);
         let change = [version.cast_signed().into(), new.cast_signed().into(), value.to_vec().into()];
-        if self.write(SAVE, one.iter().cloned().chain(change)).await? > 0 {
+        if self.change(SAVE, one.iter().cloned().chain(change)).await? > 0 {
             return Ok(Saved::As(new));
+        }
+        // Another process may have come between, and who tries again has to see that.
+        if let Some(remembered) = &self.remembered {
+            remembered.forget(handle).await;
         }
         let is_there = self.statement(IS_THERE, one);
         let row = self.database.readers().query_one_raw(is_there).await.map_err(store_error(STORE))?;
@@ -225,7 +265,7 @@ impl Sessions for SqlSessions {
     }
 
     async fn remove(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Result<bool, StoreError> {
-        Ok(self.write(REMOVE, one(tenant, owner, handle, self.now())).await? > 0)
+        Ok(self.change(REMOVE, one(tenant, owner, handle, self.now())).await? > 0)
     }
 
     async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
@@ -236,15 +276,16 @@ impl Sessions for SqlSessions {
     }
 }
 
-/// Whether what was found need not be marked as used again: writing costs more than all else, and some come many times a second.
-fn was_used_just_now(found: &QueryResult, now: i64) -> Result<bool, DbErr> {
-    let (used, idle) = (found.try_get_by_index::<i64>(2)?, found.try_get_by_index::<i64>(3)?);
-    Ok(now - used < GRAIN.min(idle / 4))
-}
-
-fn session(handle: &str, row: &QueryResult) -> Result<StoredSession, DbErr> {
+/// What a row is, and for how long its use need not be marked again: writing costs more than all else, and some come many times a
+/// second.
+fn read(handle: &str, row: &QueryResult, now: i64) -> Result<Found, DbErr> {
     let (version, value) = (row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<Vec<u8>>(1)?);
-    Ok(StoredSession { handle: handle.to_owned(), version: version.cast_unsigned(), value: value.into() })
+    let (used, idle) = (row.try_get_by_index::<i64>(2)?, row.try_get_by_index::<i64>(3)?);
+    let session = StoredSession { handle: handle.to_owned(), version: version.cast_unsigned(), value: value.into() };
+    let grain = GRAIN.min(idle / 4);
+    // A clock that was set back has not used it in the future.
+    let lasts = grain.saturating_sub(now - used).clamp(0, grain);
+    Ok(Found { session, lasts: Duration::from_micros(lasts.cast_unsigned()) })
 }
 
 fn info(row: &QueryResult) -> Result<SessionInfo, DbErr> {
