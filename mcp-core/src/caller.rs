@@ -157,7 +157,7 @@ impl<T: Authenticate + ?Sized> Authenticate for Arc<T> {
     }
 }
 
-/// Why a request is not let in: HTTP 401 with a `WWW-Authenticate: Bearer` header (RFC 6750, section 3), or 503.
+/// Why a request is not let in: HTTP 401 with a `WWW-Authenticate: Bearer` header (RFC 6750, section 3), 400, or 503.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Challenge {
@@ -167,25 +167,33 @@ pub enum Challenge {
     /// The credentials that it brings are not valid.
     #[error("the key is not valid; check `Authorization` or `X-API-Key`")]
     Invalid,
+    /// The access token that it brings is not valid, for this reason, which says nothing of what is in the token.
+    #[error("the access token is not valid: {}", .0)]
+    InvalidToken(&'static str),
+    /// The header that holds the credentials cannot be read, for this reason.
+    #[error("`Authorization` cannot be used: {}", .0)]
+    Malformed(&'static str),
     /// What knows whether they are valid, such as `the store of keys`, cannot be asked: they may well be.
     #[error("it cannot be found out who calls: {} is unavailable; send the request again later", .0)]
     Unavailable(&'static str),
 }
 
 impl Challenge {
-    /// The HTTP status: 401, or 503 where nothing is known of the credentials.
+    /// The HTTP status: 401, 400 where the request itself is broken, or 503 where nothing is known of the credentials.
     pub fn status(&self) -> u16 {
         match self {
+            Self::Malformed(_) => 400,
             Self::Unavailable(_) => 503,
             _ => 401,
         }
     }
 
-    /// The value of `WWW-Authenticate`, with 401.
+    /// The value of `WWW-Authenticate`, but with 503.
     pub fn header(&self) -> Option<&'static str> {
         match self {
             Self::Missing(_) => Some("Bearer"),
-            Self::Invalid => Some("Bearer error=\"invalid_token\""),
+            Self::Invalid | Self::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
+            Self::Malformed(_) => Some("Bearer error=\"invalid_request\""),
             Self::Unavailable(_) => None,
         }
     }

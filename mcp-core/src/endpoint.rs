@@ -20,6 +20,7 @@ use crate::legacy;
 use crate::legacy::http::Legacy;
 use crate::legacy::kept::InSession;
 use crate::legacy::session;
+use crate::oauth::ProtectedResource;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::listen::Subscription;
@@ -38,6 +39,7 @@ pub struct Endpoint {
     server: Server,
     guard: Arc<Guard>,
     authenticate: Arc<dyn Authenticate>,
+    resource: Option<Arc<ProtectedResource>>,
     pacing: Pacing,
     max_body: usize,
     body_timeout: Duration,
@@ -59,6 +61,7 @@ impl Endpoint {
             server,
             guard: Arc::new(Guard::default()),
             authenticate: Arc::new(KeyOrLoopback::loopback_only()),
+            resource: None,
             pacing: Pacing { silence: Duration::from_secs(10), keep_alive: Duration::from_secs(15) },
             max_body: 4 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
@@ -69,6 +72,13 @@ impl Endpoint {
     #[must_use]
     pub fn authenticate(mut self, authenticate: impl Authenticate) -> Self {
         self.authenticate = Arc::new(authenticate);
+        self
+    }
+
+    /// Tells those who are not let in, or lack a scope, where they get a token for this server, whoever finds out who calls.
+    #[must_use]
+    pub fn protected_resource(mut self, resource: ProtectedResource) -> Self {
+        self.resource = Some(Arc::new(resource));
         self
     }
 
@@ -137,15 +147,29 @@ impl Endpoint {
         &self.server
     }
 
+    /// What is told of it as a resource that tokens are for.
+    pub fn resource(&self) -> Option<&ProtectedResource> {
+        self.resource.as_deref()
+    }
+
     /// Decides by the head whether a request may come in, and who sends it. To be asked before the body is read.
     ///
     /// Cancel safe.
     ///
     /// # Errors
-    /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 503 where it cannot be found out whose they are.
+    /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 400 for such as cannot be read, 503 where it cannot be
+    /// found out whose they are.
     pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
-        self.authenticate.authenticate(head).await.map_err(Refusal::from)
+        self.authenticate.authenticate(head).await.map_err(|challenge| {
+            let refusal = Refusal::from(challenge);
+            match (&self.resource, &refusal.challenge) {
+                (Some(resource), Some(challenge)) => {
+                    Refusal { challenge: Some(resource.complete(challenge).into()), ..refusal }
+                }
+                _ => refusal,
+            }
+        })
     }
 
     /// The first half of [`Endpoint::admit`], for a host that has found out by itself who calls.
@@ -161,6 +185,16 @@ impl Endpoint {
     /// Dropping the future, or the stream of its answer, is what a client does that leaves: a call of the modern era is then
     /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
     pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
+        let mut answer = self.answer_to(head, caller, body).await;
+        if let (403, Some(resource)) = (answer.status, &self.resource) {
+            for (_, challenge) in answer.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
+                *challenge = resource.complete(challenge);
+            }
+        }
+        answer
+    }
+
+    async fn answer_to(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
         let within = |caller| Legacy { endpoint: self, head, caller };
         let names_session = || head.header(session::HEADER) != Header::Absent;
         match head.verb() {

@@ -28,6 +28,7 @@
 pub mod caller;
 pub mod connection;
 pub mod endpoint;
+pub mod oauth;
 
 // the message and its era,
 mod jsonrpc;

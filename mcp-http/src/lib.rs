@@ -28,6 +28,7 @@ mod mount;
 mod rest;
 pub mod stdio;
 mod telemetry;
+mod well_known;
 
 #[cfg(feature = "bundled")]
 mod bundled;
@@ -53,3 +54,4 @@ pub use rest::rest;
 #[cfg(feature = "bundled")]
 pub use secret::SecretKeys;
 pub use telemetry::{FollowedBody, FollowedService, Telemetry, telemetry};
+pub use well_known::well_known;

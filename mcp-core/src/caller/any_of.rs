@@ -9,8 +9,9 @@ use crate::endpoint::head::Head;
 
 /// Lets in whoever one of several lets in, asked in the order in which they were given.
 ///
-/// Where none does, the answer is the most that is known: that one of them cannot be asked now, which might have; else that the
-/// credentials are not valid; else that there are none. Of two that say the same, it is what the first one says.
+/// Where none does, the answer is the most that is known: that one of them cannot be asked now, which might have; else why an access token
+/// is not valid; else that the credentials cannot be read; else that they are not valid; else that there are none. Of two that say the
+/// same, it is what the first one says.
 #[derive(Clone, Default)]
 pub struct AnyOf(Vec<Arc<dyn Authenticate>>);
 
@@ -50,7 +51,9 @@ fn knows(challenge: &Challenge) -> u8 {
     match challenge {
         Challenge::Missing(_) => 0,
         Challenge::Invalid => 1,
-        Challenge::Unavailable(_) => 2,
+        Challenge::Malformed(_) => 2,
+        Challenge::InvalidToken(_) => 3,
+        Challenge::Unavailable(_) => 4,
     }
 }
 
@@ -95,11 +98,16 @@ mod tests {
     fn one_that_lets_in_is_enough_and_else_the_most_is_said_that_is_known() {
         let (ada, missing) = (Ok(Caller::new("t", "ada")), |text| Err(Challenge::Missing(text)));
         let (invalid, gone) = (Err(Challenge::Invalid), Err(Challenge::Unavailable("it")));
+        let (token, malformed) =
+            (Err(Challenge::InvalidToken("it is old")), Err(Challenge::Malformed("it is there twice")));
         for (ways, expected) in [
             (vec![missing("a"), invalid.clone(), gone.clone(), ada.clone()], &ada),
             (vec![ada.clone(), gone.clone()], &ada),
             (vec![missing("a"), gone.clone(), invalid.clone()], &gone),
             (vec![invalid.clone(), missing("a")], &invalid),
+            (vec![invalid.clone(), malformed.clone(), token.clone()], &token),
+            (vec![malformed.clone(), invalid.clone()], &malformed),
+            (vec![token.clone(), gone.clone()], &gone),
             (vec![missing("a"), invalid.clone()], &invalid),
             (vec![missing("a"), missing("b")], &missing("a")),
         ] {

@@ -1,5 +1,6 @@
 //! What a shell sends back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -90,8 +91,8 @@ pub struct Refusal {
     pub status: u16,
     /// What is wrong, and the mend.
     pub message: String,
-    /// The value of `WWW-Authenticate`, with 401.
-    pub challenge: Option<&'static str>,
+    /// The value of `WWW-Authenticate`, where the request lacks credentials, or scopes.
+    pub challenge: Option<Cow<'static, str>>,
 }
 
 impl Refusal {
@@ -114,13 +115,14 @@ impl Refusal {
     pub fn into_answer(self) -> Answer {
         let challenge = self.challenge;
         let mut answer = Answer::error(None, &RpcError::new(self.status, jsonrpc::INVALID_REQUEST, self.message));
-        answer.headers.extend(challenge.map(|challenge| ("www-authenticate", challenge.to_owned())));
+        answer.headers.extend(challenge.map(|challenge| ("www-authenticate", challenge.into_owned())));
         answer
     }
 }
 
 impl From<Challenge> for Refusal {
     fn from(challenge: Challenge) -> Self {
-        Self { status: challenge.status(), message: challenge.to_string(), challenge: challenge.header() }
+        let header = challenge.header().map(Cow::Borrowed);
+        Self { status: challenge.status(), message: challenge.to_string(), challenge: header }
     }
 }

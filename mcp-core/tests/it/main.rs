@@ -29,6 +29,7 @@ mod support;
 mod switching;
 mod tasks;
 mod time;
+mod tokens;
 mod two_servers;
 mod ui;
 mod views;

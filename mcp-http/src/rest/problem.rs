@@ -92,7 +92,7 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let challenge = refusal.challenge.map(|challenge| ("www-authenticate", challenge.into()));
+        let challenge = refusal.challenge.map(|challenge| ("www-authenticate", challenge));
         let problem = Self::new(refusal.status, refusal.message);
         Self { extra: challenge.or(problem.extra), ..problem }
     }
