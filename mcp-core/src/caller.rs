@@ -2,6 +2,8 @@
 
 mod access;
 mod any_of;
+pub mod desk;
+mod rules;
 pub mod secret;
 mod seen;
 mod stored_keys;

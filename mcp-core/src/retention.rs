@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::caller::{Principal, Tenant};
@@ -124,8 +125,17 @@ pub async fn forget(
     tenant: &Tenant,
     principal: &Principal,
 ) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    forget_records(&stores.records, tenant, principal).await
+}
+
+/// The same, of these kinds.
+pub(crate) async fn forget_records(
+    kinds: &[Arc<dyn Records>],
+    tenant: &Tenant,
+    principal: &Principal,
+) -> Result<Vec<(&'static str, u64)>, StoreError> {
     let mut forgotten = Vec::new();
-    for records in &stores.records {
+    for records in kinds {
         let mut all = 0;
         loop {
             match records.forget(tenant, principal, BATCH).await? {

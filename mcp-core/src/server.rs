@@ -20,6 +20,7 @@ use futures_util::stream::BoxStream;
 use tracing::Instrument;
 
 use crate::call::{Call, OnLeave};
+use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, StoredKeys};
 use crate::catalog::{Catalog, Unseen};
 use crate::changes::{Change, Changes, Heard};
@@ -92,6 +93,7 @@ struct Inner {
     mail: Arc<Mail>,
     seal: Seal,
     stored_keys: StoredKeys,
+    caller_books: CallerBooks,
     changes: Changes,
     switches: Switches,
     listeners: Listeners,
@@ -283,6 +285,11 @@ impl Server {
         self.0.stored_keys.clone()
     }
 
+    /// What callers may do with users and their keys.
+    pub fn callers(&self) -> CallerDesk<'_> {
+        CallerDesk::new(self)
+    }
+
     /// Joins the replicas that serve from the same stores. It waits for one that was killed to be taken for dead. Without it, the
     /// first call with a key joins, and waits for nobody.
     ///
@@ -401,6 +408,10 @@ impl Server {
 
     pub(crate) fn seal(&self) -> &Seal {
         &self.0.seal
+    }
+
+    pub(crate) fn caller_books(&self) -> &CallerBooks {
+        &self.0.caller_books
     }
 
     pub(crate) fn is_measured(&self) -> bool {

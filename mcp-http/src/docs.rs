@@ -37,6 +37,8 @@ const TABLES: &[&Table] = &[
     &rest::calling::TABLE,
     &rest::files::TABLE,
     &rest::runs::TABLE,
+    &rest::keys::TABLE,
+    &rest::users::TABLE,
     #[cfg(feature = "bundled")]
     &crate::health::TABLE,
 ];

@@ -3,6 +3,7 @@
 pub(crate) mod calling;
 mod calls;
 pub(crate) mod files;
+pub(crate) mod keys;
 pub(crate) mod problem;
 mod representation;
 pub(crate) mod route;
@@ -10,6 +11,7 @@ pub(crate) mod runs;
 mod schema;
 mod sessions;
 mod tools;
+pub(crate) mod users;
 mod xml;
 
 use std::future::Future;
@@ -30,7 +32,7 @@ use problem::Problem;
 use representation::negotiate;
 use route::{Forms, Route, Table};
 
-/// Serves the tools, the recorded calls, the files, the runs and the sessions of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
+/// Serves the tools, the recorded calls, the files, the runs, the sessions, the keys and the users of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
 /// | route | what |
 /// |---|---|
@@ -51,6 +53,15 @@ use route::{Forms, Route, Table};
 /// | `POST runs/{run}/cancel` | ends it |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
+/// | `GET keys` | API keys, in the order in which they were made |
+/// | `POST keys` | makes one |
+/// | `DELETE keys/{key}` | revokes one of them |
+/// | `POST keys/{key}/rotate` | makes one in its place |
+/// | `GET users` | the users, in the order of their names |
+/// | `POST users` | adds one |
+/// | `GET users/{principal}` | one of them |
+/// | `PATCH users/{principal}` | changes one, or keeps them out |
+/// | `DELETE users/{principal}` | removes one, with all that is kept of them |
 ///
 /// Answers and problems (RFC 9457) are JSON or XML, as `Accept` asks; [`docs`](crate::docs()) describes both. Who may come in is
 /// decided as for [`mount`](crate::mount).
@@ -64,6 +75,8 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         calling::TABLE.register(config);
         files::TABLE.register(config);
         runs::TABLE.register(config);
+        keys::TABLE.register(config);
+        users::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }

@@ -12,6 +12,7 @@ use super::ids::CallIds;
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
 use crate::caller::StoredKeys;
+use crate::caller::desk::CallerBooks;
 use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -321,6 +322,7 @@ impl ServerBuilder {
             instructions: self.instructions,
         };
         let secret_keys = if self.secret_keys.is_empty() { own_key().to_vec() } else { self.secret_keys };
+        let caller_books = CallerBooks::new(&books);
         let stored_keys = StoredKeys::new(&secret_keys, &books, clock.clone(), spawner.clone());
         let keys = Keys::new(&books);
         let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
@@ -361,6 +363,7 @@ impl ServerBuilder {
             running: Arc::new(Running::default()),
             seal: Seal::new(&secret_keys),
             stored_keys,
+            caller_books,
             measured: self.measured,
         })))
     }

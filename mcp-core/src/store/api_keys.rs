@@ -132,6 +132,11 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// Whether it lets nobody in any more, whoever its user is.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        [self.expires, self.revoked].into_iter().flatten().any(|end| end <= now)
+    }
+
     /// Whether a use at `at` is so much later than the last one that it is noted.
     pub fn is_worth_noting(&self, at: Timestamp) -> bool {
         self.used.is_none_or(|used| used.after(NOTED_EVERY) <= at)
@@ -152,8 +157,7 @@ pub struct KeyHolder {
 impl KeyHolder {
     /// Whether the key lets its user in at this moment.
     pub fn is_let_in(&self, now: Timestamp) -> bool {
-        let has_ended = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
-        !self.user.disabled && !has_ended(self.key.expires) && !has_ended(self.key.revoked)
+        !self.user.disabled && !self.key.has_ended(now)
     }
 }
 

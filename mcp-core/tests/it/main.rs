@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod caching;
+mod callers;
 mod connecting;
 mod ending;
 mod eras;

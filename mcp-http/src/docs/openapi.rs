@@ -234,7 +234,7 @@ fn meaning(status: u16) -> &'static str {
         206 => "A part of it",
         400 => "The request cannot be read",
         401 => "The key is missing or wrong",
-        403 => "`Host` or `Origin` is not allowed",
+        403 => "`Host` or `Origin` is not allowed, or the caller may not do this",
         404 => "There is no such thing",
         406 => "`Accept` names no form that there is",
         408 => "The body came too slowly",

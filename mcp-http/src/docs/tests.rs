@@ -60,6 +60,9 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "calls",
         "files",
         "files/{name}",
+        "keys",
+        "keys/{key}",
+        "keys/{key}/rotate",
         "runs",
         "runs/{run}",
         "runs/{run}/cancel",
@@ -70,6 +73,8 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "tools/{name}",
         "tools/{name}/answer",
         "tools/{name}/call",
+        "users",
+        "users/{principal}",
     ];
     assert_eq!(paths, expected.map(|path| format!("/deep/er/{path}")).each_ref());
     assert_eq!(document["servers"][0]["url"], "..");

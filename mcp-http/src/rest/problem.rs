@@ -5,6 +5,7 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
+use mcp_core::caller::desk::CallerError;
 use mcp_core::endpoint::answer::Refusal;
 use mcp_core::server::switches::SwitchError;
 use mcp_core::store::StoreError;
@@ -141,6 +142,20 @@ impl From<SwitchError> for Problem {
             SwitchError::Store(error) => error.into(),
             _ => Self::new(403, error.to_string()),
         }
+    }
+}
+
+impl From<CallerError> for Problem {
+    fn from(error: CallerError) -> Self {
+        let status = match error {
+            CallerError::Store(error) => return error.into(),
+            CallerError::Forbidden(_) => 403,
+            CallerError::UnknownUser | CallerError::UnknownKey => 404,
+            CallerError::UserExists | CallerError::KeyEnded | CallerError::TooManyKeys => 409,
+            CallerError::Invalid { .. } => 422,
+            _ => 500,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::callers;
 use crate::openapi::{Document, TOOLS};
 use crate::served::{Reply, Served};
 use crate::sessions;
@@ -15,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 24] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -88,6 +89,60 @@ const CASES: [Case; 15] = [
         good: ("/api/v1/runs?limit=1", ""),
         bad: ("GET", "/api/v1/runs?colour=red", "", 400),
     },
+    Case {
+        method: "GET",
+        path: "/api/v1/keys",
+        good: ("/api/v1/keys?limit=1", ""),
+        bad: ("GET", "/api/v1/keys?after=none", "", 400),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/keys",
+        good: ("/api/v1/keys", r#"{"name": "ci", "scopes": ["notes:read"], "expires": "2999-01-01T00:00:00Z"}"#),
+        bad: ("POST", "/api/v1/keys", r#"{"name": "ci", "roles": ["none"]}"#, 422),
+    },
+    Case {
+        method: "DELETE",
+        path: "/api/v1/keys/{key}",
+        good: ("/api/v1/keys/{key}", ""),
+        bad: ("DELETE", "/api/v1/keys/none", "", 404),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/keys/{key}/rotate",
+        good: ("/api/v1/keys/{key}/rotate", r#"{"overlap_seconds": 0}"#),
+        bad: ("POST", "/api/v1/keys/none/rotate", "", 404),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/users",
+        good: ("/api/v1/users?limit=1", ""),
+        bad: ("GET", "/api/v1/users?colour=red", "", 400),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/users",
+        good: ("/api/v1/users", r#"{"principal": "{new}", "roles": ["admin"]}"#),
+        bad: ("POST", "/api/v1/users", r#"{"principal": "a/b"}"#, 422),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/users/{principal}",
+        good: ("/api/v1/users/{principal}", ""),
+        bad: ("GET", "/api/v1/users/none", "", 404),
+    },
+    Case {
+        method: "PATCH",
+        path: "/api/v1/users/{principal}",
+        good: ("/api/v1/users/{principal}", r#"{"disabled": true}"#),
+        bad: ("PATCH", "/api/v1/users/none", r#"{"disabled": true}"#, 404),
+    },
+    Case {
+        method: "DELETE",
+        path: "/api/v1/users/{principal}",
+        good: ("/api/v1/users/{principal}", ""),
+        bad: ("DELETE", "/api/v1/users/none", "", 404),
+    },
     Case { method: "GET", path: "/health", good: ("/health", ""), bad: ("DELETE", "/health", "", 405) },
     Case { method: "GET", path: "/health/live", good: ("/health/live", ""), bad: ("DELETE", "/health/live", "", 405) },
     Case {
@@ -122,7 +177,8 @@ fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
                 server.send("PUT", target, &[], "bytes");
             }
             let target = target.replace("{handle}", &sessions::create(&server));
-            server.send(method, &target, &[("accept", accept)], body)
+            let (target, body) = (callers::filled(&server, &target), body.replace("{new}", &callers::new_name()));
+            server.send(method, &target, &[("accept", accept)], &body)
         };
         let bad = |accept: &str| server.send(bad_method, bad_target, &[("accept", accept)], bad_body);
         for accept in ["application/json", "*/*", "text/html, */*;q=0.1", "application/xml;q=0.5, application/json"] {

@@ -4,6 +4,7 @@ mod audit;
 mod backups;
 mod bodies;
 mod bundled;
+mod callers;
 mod commands;
 mod degraded;
 mod docs;

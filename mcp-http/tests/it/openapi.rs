@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::served::{Reply, Served};
-use crate::{runs, sessions};
+use crate::{callers, runs, sessions};
 
 pub const TOOLS: [&str; 9] = [
     "time.now",
@@ -71,6 +71,12 @@ impl Document {
             "Recorded",
             "Begun",
             "Told",
+            "Keys",
+            "Key",
+            "SecretKey",
+            "Users",
+            "User",
+            "Erased",
             "Problem",
             "Fault",
         ] {
@@ -106,6 +112,15 @@ fn every_operation_is_described_and_no_other() {
         ("POST", "/api/v1/runs/{run}/cancel"),
         ("GET", "/api/v1/sessions"),
         ("DELETE", "/api/v1/sessions/{handle}"),
+        ("GET", "/api/v1/keys"),
+        ("POST", "/api/v1/keys"),
+        ("DELETE", "/api/v1/keys/{key}"),
+        ("POST", "/api/v1/keys/{key}/rotate"),
+        ("GET", "/api/v1/users"),
+        ("POST", "/api/v1/users"),
+        ("GET", "/api/v1/users/{principal}"),
+        ("PATCH", "/api/v1/users/{principal}"),
+        ("DELETE", "/api/v1/users/{principal}"),
         ("GET", "/health"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
@@ -121,7 +136,7 @@ fn every_operation_is_described_and_no_other() {
     }
     for (path, methods) in allowed {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let mut target = path.replace("{name}", "time.now");
+            let mut target = callers::filled(&server, &path.replace("{name}", "time.now"));
             if path.contains("{handle}") {
                 target = path.replace("{handle}", &sessions::create(&server));
             }

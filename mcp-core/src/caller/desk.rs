@@ -1,0 +1,160 @@
+//! What callers may do with users and their keys.
+
+mod keys;
+mod users;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Caller;
+use super::secret::NoRandomness;
+use crate::server::Server;
+use crate::store::api_keys::ApiKeys;
+use crate::store::principals::{Principals, User};
+use crate::store::records::Records;
+use crate::store::{StoreError, Stores};
+
+pub use keys::{KEYS_PER_USER, LONGEST_OVERLAP, MadeKey, NewKey, OVERLAP, RotatedKey};
+pub use users::NewUser;
+
+/// What callers may do with users and their keys: an administrator with those of their tenant, others with their own keys.
+///
+/// Nobody grants a role that they do not have themselves, nor touches an operator, unless they are an operator. What somebody who is no
+/// administrator grants to a key of their own is no more than what they came with.
+pub struct CallerDesk<'s> {
+    server: &'s Server,
+}
+
+/// Where users and keys are kept, and everything else that somebody has.
+pub(crate) struct CallerBooks {
+    principals: Arc<dyn Principals>,
+    api_keys: Arc<dyn ApiKeys>,
+    records: Vec<Arc<dyn Records>>,
+}
+
+impl CallerBooks {
+    pub(crate) fn new(stores: &Stores) -> Self {
+        let Stores { principals, api_keys, records, .. } = stores.clone();
+        Self { principals, api_keys, records }
+    }
+}
+
+/// Something that changes who may do what.
+struct Act<'a> {
+    /// In one word.
+    what: &'static str,
+    /// The user, or the id of the key.
+    of: &'a dyn fmt::Display,
+}
+
+impl<'s> CallerDesk<'s> {
+    pub(crate) fn new(server: &'s Server) -> Self {
+        Self { server }
+    }
+
+    fn books(&self) -> &'s CallerBooks {
+        self.server.caller_books()
+    }
+
+    /// Does what changes who may do what: all of it passes here.
+    async fn act<T>(
+        &self,
+        caller: &Caller,
+        act: Act<'_>,
+        work: impl Future<Output = Result<T, CallerError>>,
+    ) -> Result<T, CallerError> {
+        let done = work.await;
+        let (tenant, by) = (caller.tenant(), caller.principal());
+        match &done {
+            Ok(_) => tracing::info!(%tenant, %by, act = act.what, of = %act.of, "who may do what was changed"),
+            Err(error) => {
+                tracing::info!(%tenant, %by, act = act.what, of = %act.of, %error, "who may do what was not changed")
+            }
+        }
+        done
+    }
+}
+
+/// Why something is not done with a user or a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallerError {
+    /// The caller may not.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What was given cannot be used.
+    #[error("`{field}`: {problem}")]
+    Invalid {
+        /// What of it.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no such user, as far as the caller may know.
+    #[error("there is no such user")]
+    UnknownUser,
+    /// There is no such key, as far as the caller may know.
+    #[error("there is no such key")]
+    UnknownKey,
+    /// Somebody has that name.
+    #[error("there is a user of that name already")]
+    UserExists,
+    /// A key that lets nobody in any more is not replaced.
+    #[error("the key has ended; make a new one")]
+    KeyEnded,
+    /// There is no room for another key.
+    #[error("the user has {KEYS_PER_USER} keys that have not ended; revoke one of them first")]
+    TooManyKeys,
+    /// There is nothing to make a secret of.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// It cannot be kept, or looked up.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn forbidden(why: impl Into<String>) -> CallerError {
+    CallerError::Forbidden(why.into())
+}
+
+fn is_admin(caller: &Caller) -> bool {
+    caller.has_role(Caller::ADMIN)
+}
+
+fn is_operator(caller: &Caller) -> bool {
+    caller.has_role(Caller::OPERATOR)
+}
+
+fn needs_admin(caller: &Caller, what: &str) -> Result<(), CallerError> {
+    if is_admin(caller) {
+        Ok(())
+    } else {
+        Err(forbidden(format!("{what} takes the role `admin`, which the caller does not have")))
+    }
+}
+
+/// Whether the caller may have to do with this user: with an operator only operators have, and they themselves.
+fn may_touch(caller: &Caller, user: &User) -> Result<(), CallerError> {
+    let is_self = user.principal == *caller.principal();
+    if is_self || is_operator(caller) || !user.roles.contains(Caller::OPERATOR) {
+        return Ok(());
+    }
+    Err(forbidden("the user is an operator, whom only operators change"))
+}
+
+/// Whether the caller may give these roles to somebody.
+fn may_grant(caller: &Caller, roles: &BTreeSet<String>) -> Result<(), CallerError> {
+    match roles.iter().find(|role| !is_operator(caller) && !caller.has_role(role)) {
+        Some(role) => Err(forbidden(format!("the caller does not have the role `{role}`, and so cannot grant it"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether the caller may give these scopes to a key.
+fn may_grant_scopes(caller: &Caller, scopes: &BTreeSet<String>) -> Result<(), CallerError> {
+    match scopes.iter().find(|scope| !is_admin(caller) && !caller.has_scope(scope)) {
+        Some(scope) => Err(forbidden(format!("the caller does not have the scope `{scope}`, and so cannot grant it"))),
+        None => Ok(()),
+    }
+}
