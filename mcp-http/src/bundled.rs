@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use mcp_core::caller::{AnyOf, KeyOrLoopback};
+use mcp_core::caller::{AnyOf, KeyOrLoopback, Tenant};
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
@@ -81,6 +81,11 @@ impl Bundled {
         self
     }
 
+    /// The server, which does not serve.
+    pub(crate) fn into_server(self) -> Result<Server, StartError> {
+        Ok(self.builder.build()?)
+    }
+
     /// The stores that it opened.
     pub fn stores(&self) -> &Stores {
         &self.stores
@@ -99,6 +104,7 @@ impl Bundled {
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
+        check_ways_in(&config, &server).await?;
         server.join().await.map_err(|error| match error {
             JoinError::Alone(_) => config.error(
                 "REDIS_URL",
@@ -208,6 +214,26 @@ impl Bundled {
     }
 }
 
+/// Refuses to serve where others would reach the server, and nobody could come in.
+async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigError> {
+    if config.is_loopback() || config.api_key.is_some() {
+        return Ok(());
+    }
+    let failed =
+        |error| config.error("DATABASE_URL", format!("it cannot be read whether there is an API key: {error}"));
+    if server.stored_keys().are_there(&Tenant::from("default")).await.map_err(failed)? {
+        return Ok(());
+    }
+    Err(config.error(
+        "HOST",
+        format!(
+            "{} can be reached from other machines, and there is no key to come in with: run `mcp-http keys create NAME`, \
+             set API_KEY to a long random text, or HOST=127.0.0.1",
+            config.host
+        ),
+    ))
+}
+
 async fn follow_switches(config: &Config, server: &Server) -> Result<(), ConfigError> {
     let failed =
         |error| config.error("DATABASE_URL", format!("it cannot be read which tools are switched off: {error}"));
@@ -256,7 +282,7 @@ fn endpoint(config: &Config, server: Server) -> Endpoint {
     }
     endpoint = config.allowed_hosts.iter().fold(endpoint, |endpoint, host| endpoint.allow_host(host));
     endpoint = config.allowed_origins.iter().fold(endpoint, |endpoint, origin| endpoint.allow_origin(origin));
-    endpoint.authenticate(AnyOf::new().or(access).or(stored_keys))
+    endpoint.authenticate(AnyOf::new().or(stored_keys).or(access))
 }
 
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod failure;
 mod forget;
+mod keys;
 mod list;
 mod migrate;
 mod output;
@@ -66,6 +67,15 @@ enum Command {
     },
     /// Show each setting, its value and where that came from
     Config,
+    /// Make, list, replace and revoke API keys, also while the server serves
+    #[command(before_help = keys::EXAMPLES)]
+    Keys {
+        #[command(subcommand)]
+        what: keys::Keys,
+        /// To which tenant they belong
+        #[arg(long, global = true, default_value = "default", value_name = "TENANT")]
+        tenant: String,
+    },
     /// Bring the database to this version, or show what would be done
     Migrate {
         /// Only show which migrations are pending
@@ -110,7 +120,8 @@ const EXAMPLES: &str = "\
 Examples:
   mcp-http                                      serve on 127.0.0.1:8000
   mcp-http list                                 list the local server's tools
-  mcp-http call time.now zone=Europe/Lisbon     call one of them";
+  mcp-http call time.now zone=Europe/Lisbon     call one of them
+  mcp-http keys create ci --expires 90d         make a key for another caller";
 
 fn after_help() -> String {
     let width = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
@@ -194,6 +205,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Config => config::run(&config, &mut output),
         Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
+        Command::Keys { what, tenant } => keys::run(&config, &tenant, what, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
         Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
         Command::Restore { folder } => backup::restore(&config, &folder, &mut output),

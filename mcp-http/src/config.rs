@@ -197,11 +197,6 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         if !self.is_loopback() {
             let reachable = format!("{} can be reached from other machines", self.host);
-            if self.api_key.is_none() {
-                return Err(
-                    self.error("HOST", format!("{reachable}; set API_KEY to a long random text, or HOST=127.0.0.1"))
-                );
-            }
             if self.debug_mode {
                 return Err(self.error(
                     "DEBUG_MODE",

@@ -19,9 +19,15 @@ pub struct KeyOrLoopback {
 }
 
 impl KeyOrLoopback {
+    /// The name of whoever brings the key.
+    pub(super) const HOLDER: &'static str = "admin";
+
+    /// The name of whoever calls from this machine without it.
+    pub(super) const LOCAL: &'static str = "local";
+
     /// Nobody but callers from this machine.
     pub fn loopback_only() -> Self {
-        Self { key: None, loopback: true, holder: Caller::operator("admin"), local: Caller::operator("local") }
+        Self { key: None, loopback: true, holder: Caller::operator(Self::HOLDER), local: Caller::operator(Self::LOCAL) }
     }
 
     /// Whoever brings `key` as well.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Caller;
 use super::secret::NoRandomness;
+use super::{Caller, KeyOrLoopback, Principal};
 use crate::server::Server;
 use crate::store::api_keys::ApiKeys;
 use crate::store::principals::{Principals, User};
@@ -20,8 +20,7 @@ pub use users::NewUser;
 
 /// What callers may do with users and their keys: an administrator with those of their tenant, others with their own keys.
 ///
-/// Nobody grants a role that they do not have themselves, nor touches an operator, unless they are an operator. What somebody who is no
-/// administrator grants to a key of their own is no more than what they came with.
+/// Nobody grants a role or a scope that they do not have themselves, nor touches an operator, unless they are an operator.
 pub struct CallerDesk<'s> {
     server: &'s Server,
 }
@@ -143,6 +142,16 @@ fn may_touch(caller: &Caller, user: &User) -> Result<(), CallerError> {
     Err(forbidden("the user is an operator, whom only operators change"))
 }
 
+/// Whether the caller may have to do with somebody of this name, also where no user has it: whom the server lets in by itself is an
+/// operator.
+fn may_name(caller: &Caller, principal: &Principal) -> Result<(), CallerError> {
+    let is_own = matches!(principal.as_str(), KeyOrLoopback::HOLDER | KeyOrLoopback::LOCAL);
+    if is_operator(caller) || !is_own {
+        return Ok(());
+    }
+    Err(forbidden(format!("`{principal}` is a name of the server's own, with which only operators have to do")))
+}
+
 /// Whether the caller may give these roles to somebody.
 fn may_grant(caller: &Caller, roles: &BTreeSet<String>) -> Result<(), CallerError> {
     match roles.iter().find(|role| !is_operator(caller) && !caller.has_role(role)) {
@@ -153,7 +162,7 @@ fn may_grant(caller: &Caller, roles: &BTreeSet<String>) -> Result<(), CallerErro
 
 /// Whether the caller may give these scopes to a key.
 fn may_grant_scopes(caller: &Caller, scopes: &BTreeSet<String>) -> Result<(), CallerError> {
-    match scopes.iter().find(|scope| !is_admin(caller) && !caller.has_scope(scope)) {
+    match scopes.iter().find(|scope| !is_operator(caller) && !caller.has_scope(scope)) {
         Some(scope) => Err(forbidden(format!("the caller does not have the scope `{scope}`, and so cannot grant it"))),
         None => Ok(()),
     }

@@ -13,9 +13,9 @@ use super::{Authenticate, Caller, Challenge, Principal, Tenant, presented_key};
 use crate::clock::Clock;
 use crate::endpoint::head::Head;
 use crate::spawn::Spawner;
-use crate::store::Stores;
 use crate::store::api_keys::{ApiKeys, KeyHash};
 use crate::store::events::{Event, Events, Topic};
+use crate::store::{StoreError, Stores};
 
 /// Lets in whoever brings an API key that is kept in the stores: as its user, with those of their roles that the key carries, and the
 /// scopes that it was granted. See [`Server::stored_keys`](crate::Server::stored_keys). Cheap to clone.
@@ -104,6 +104,25 @@ impl StoredKeys {
         }
     }
 
+    /// Whether a tenant has a key that has not ended.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not known.
+    pub async fn are_there(&self, tenant: &Tenant) -> Result<bool, StoreError> {
+        const PAGE: u16 = 500;
+        let (mut after, now) = (None, self.0.clock.now());
+        loop {
+            let page = self.0.keys.keys(tenant, None, after, PAGE).await?;
+            if page.iter().any(|key| !key.has_ended(now)) {
+                return Ok(true);
+            }
+            after = page.last().map(|key| key.id);
+            if page.len() < usize::from(PAGE) {
+                return Ok(false);
+            }
+        }
+    }
+
     /// A new secret, and the hash of it that is kept, for whoever adds a key straight to the stores.
     ///
     /// # Errors
@@ -149,7 +168,9 @@ fn topic() -> Topic {
 #[async_trait]
 impl Authenticate for StoredKeys {
     async fn authenticate(&self, head: &dyn Head) -> Result<Caller, Challenge> {
-        let Some(presented) = presented_key(head)? else { return Err(Challenge::Missing("")) };
+        let Some(presented) = presented_key(head)? else {
+            return Err(Challenge::Missing("; an administrator makes them: `mcp-http keys create NAME`"));
+        };
         if !KeySecret::is_like(presented) {
             return Err(Challenge::Invalid);
         }

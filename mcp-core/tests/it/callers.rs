@@ -116,6 +116,11 @@ async fn nobody_grants_a_role_that_they_do_not_have_and_only_operators_touch_ope
         let new = NewUser { principal: "mallory".into(), display_name: String::new(), roles: set(&[role]) };
         assert!(is_forbidden(desk.create_user(&admin(), new).await), "{role}");
     }
+    for name in ["admin", "local"] {
+        let new = NewUser { principal: name.into(), display_name: String::new(), roles: set(&[]) };
+        assert!(is_forbidden(desk.create_user(&admin(), new).await), "{name}");
+        assert!(is_forbidden(desk.erase_user(&admin(), &name.into()).await), "{name}");
+    }
     add(&house, "ada", &["reader"]).await;
     add(&house, "chief", &[Caller::OPERATOR]).await;
     let (ada, chief) = ("ada".into(), "chief".into());
@@ -134,6 +139,18 @@ async fn nobody_grants_a_role_that_they_do_not_have_and_only_operators_touch_ope
     // A key of ada's carries what the one who makes it may not grant.
     assert!(is_forbidden(make(&house, &admin(), "ada", None).await));
     assert!(make(&house, &admin(), "ada", Some(&["writer"])).await.is_ok());
+    let scoped = |scope: &str| NewKey {
+        name: "scoped".to_owned(),
+        principal: Some("ada".into()),
+        roles: Some(set(&[])),
+        scopes: Some(set(&[scope])),
+        ..NewKey::default()
+    };
+    for scope in ["notes:read", Caller::ALL_SCOPES] {
+        assert!(is_forbidden(desk.create_key(&admin(), scoped(scope)).await), "{scope}");
+        assert!(desk.create_key(&operator(), scoped(scope)).await.is_ok(), "{scope}");
+        assert!(desk.create_key(&admin().with_scope(Caller::ALL_SCOPES), scoped(scope)).await.is_ok(), "{scope}");
+    }
     assert!(matches!(
         make(&house, &operator(), "ada", Some(&["nothing"])).await,
         Err(CallerError::Invalid { field: "roles", .. })

@@ -32,17 +32,7 @@ impl Client {
             .http_status_as_error(false)
             .build()
             .new_agent();
-        let host = match config.host.as_str() {
-            "0.0.0.0" => "127.0.0.1".to_owned(),
-            "::" => "[::1]".to_owned(),
-            v6 if v6.contains(':') => format!("[{v6}]"),
-            host => host.to_owned(),
-        };
-        let base = match target {
-            // A URL of the MCP endpoint is what clients are configured with.
-            Some(url) => url.trim_end_matches('/').trim_end_matches("/mcp").to_owned(),
-            None => format!("http://{host}:{}", config.port),
-        };
+        let base = base(config, target);
         let key = config.api_key.as_ref().map(|key| key.expose_secret().to_owned());
         Self { agent, base, key }
     }
@@ -76,10 +66,25 @@ impl Client {
         })?;
         let detail = |body: &Value| body["detail"].as_str().unwrap_or("no reason given").to_owned();
         match status {
-            401 | 403 => Err(Failure::new(Kind::Refused, detail(&body)).hint("set API_KEY")),
+            401 | 403 => Err(Failure::new(Kind::Refused, detail(&body)).hint("set API_KEY to a key that lets you in")),
             500.. => Err(Failure::new(Kind::Failed, detail(&body))),
             _ => Ok(Reply { status, body }),
         }
+    }
+}
+
+/// Where `target` is, or the server that this configuration starts.
+pub(super) fn base(config: &Config, target: Option<&str>) -> String {
+    let host = match config.host.as_str() {
+        "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" => "[::1]".to_owned(),
+        v6 if v6.contains(':') => format!("[{v6}]"),
+        host => host.to_owned(),
+    };
+    match target {
+        // A URL of the MCP endpoint is what clients are configured with.
+        Some(url) => url.trim_end_matches('/').trim_end_matches("/mcp").to_owned(),
+        None => format!("http://{host}:{}", config.port),
     }
 }
 

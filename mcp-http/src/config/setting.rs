@@ -28,7 +28,11 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
 
 /// All settings, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
-    setting("HOST", "127.0.0.1", "the address to listen on; one that others can reach needs API_KEY"),
+    setting(
+        "HOST",
+        "127.0.0.1",
+        "the address to listen on; one that others can reach needs API_KEY, or a key that is kept",
+    ),
     setting("PORT", "8000", "the port to listen on; 0 takes a free one"),
     setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
     secret(

@@ -104,7 +104,7 @@ struct Keys {
 
 /// An API key, without its secret.
 #[derive(Serialize, JsonSchema)]
-struct Key {
+pub(crate) struct Key {
     /// What it is for.
     name: String,
     /// Whom it lets in.
@@ -159,14 +159,14 @@ struct Rotation {
 
 /// A key that was made.
 #[derive(Serialize, JsonSchema)]
-struct SecretKey {
+pub(crate) struct SecretKey {
     /// What is sent as `Authorization: Bearer …`. It is not shown again.
-    secret: String,
-    key: Key,
+    pub(crate) secret: String,
+    pub(crate) key: Key,
     /// From when on the one in whose place it is lets nobody in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    old_ends: Option<Timestamp>,
+    pub(crate) old_ends: Option<Timestamp>,
 }
 
 async fn list(

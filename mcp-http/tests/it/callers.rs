@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mcp_store::test_servers::PostgresServer;
 use serde_json::{Value, json};
 
-use crate::served::{Reply, Served};
+use crate::outages::{is_refused, serve};
+use crate::served::{Reply, Served, until};
 
 /// A name that nobody has.
 pub fn new_name() -> String {
@@ -149,4 +151,26 @@ fn users_are_listed_changed_and_erased() {
     assert_eq!(server.get("/api/v1/users/ada").status, 404);
     assert_eq!(server.send("DELETE", "/api/v1/users/ada", &[], "").status, 404);
     assert_eq!(server.get("/api/v1/keys").body["keys"], json!([]));
+}
+
+#[test]
+fn with_postgres_stopped_no_key_is_said_to_be_wrong() {
+    let postgres = PostgresServer::start();
+    let server = serve(&postgres.database());
+    let [seen, unseen] =
+        ["seen", "unseen"].map(|name| make(&server, &json!({"name": name}))["secret"].as_str().unwrap().to_owned());
+    let list = |secret: &str| send(&server, secret, "GET", "/api/v1/tools", "");
+    assert_eq!(list(&seen).status, 200);
+    postgres.stop();
+    assert!(is_refused(&list(&unseen)));
+    until("the other one is not known any more", || {
+        let reply = list(&seen);
+        assert!(reply.status == 200 || is_refused(&reply), "{reply:?}");
+        reply.status != 200
+    });
+    assert_eq!(server.get("/api/v1/tools").status, 200, "whoever needs no key goes on");
+    postgres.restart();
+    for secret in [&seen, &unseen] {
+        until("keys are known again", || list(secret).status == 200);
+    }
 }

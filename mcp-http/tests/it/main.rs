@@ -13,6 +13,7 @@ mod forget;
 mod forms;
 mod health;
 mod keyed;
+mod keys_command;
 mod large;
 mod log;
 mod metrics;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Caller, Principal, rules};
-use super::{Act, CallerDesk, CallerError, is_admin, may_grant, may_touch, needs_admin};
+use super::{Act, CallerDesk, CallerError, is_admin, may_grant, may_name, may_touch, needs_admin};
 use crate::retention;
 use crate::store::StoreError;
 use crate::store::principals::{User, UserChange};
@@ -32,6 +32,7 @@ impl CallerDesk<'_> {
             needs_admin(caller, "adding users")?;
             let NewUser { principal, display_name, roles } = new;
             rules::principal(principal.as_str())?;
+            may_name(caller, &principal)?;
             rules::display_name(&display_name)?;
             rules::roles(&roles)?;
             may_grant(caller, &roles)?;
@@ -117,6 +118,7 @@ impl CallerDesk<'_> {
         let (books, tenant) = (self.books(), caller.tenant());
         let work = async {
             needs_admin(caller, "removing users")?;
+            may_name(caller, principal)?;
             if let Some(user) = books.principals.user(tenant, principal).await? {
                 may_touch(caller, &user)?;
             }
