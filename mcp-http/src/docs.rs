@@ -39,6 +39,7 @@ const TABLES: &[&Table] = &[
     &rest::runs::TABLE,
     &rest::keys::TABLE,
     &rest::users::TABLE,
+    &rest::export::TABLE,
     #[cfg(feature = "bundled")]
     &crate::health::TABLE,
 ];

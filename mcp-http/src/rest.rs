@@ -2,6 +2,7 @@
 
 pub(crate) mod calling;
 mod calls;
+pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod keys;
 pub(crate) mod problem;
@@ -61,6 +62,7 @@ use route::{Forms, Route, Table};
 /// | `POST users` | adds one |
 /// | `GET users/{principal}` | one of them |
 /// | `PATCH users/{principal}` | changes one, or keeps them out |
+/// | `GET users/{principal}/export` | all that is kept of one |
 /// | `DELETE users/{principal}` | removes one, with all that is kept of them |
 ///
 /// Answers and problems (RFC 9457) are JSON or XML, as `Accept` asks; [`docs`](crate::docs()) describes both. Who may come in is
@@ -77,6 +79,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         runs::TABLE.register(config);
         keys::TABLE.register(config);
         users::TABLE.register(config);
+        export::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }

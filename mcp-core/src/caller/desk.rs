@@ -1,5 +1,6 @@
 //! What callers may do with users and their keys.
 
+mod export;
 mod keys;
 mod users;
 
@@ -11,10 +12,17 @@ use super::secret::NoRandomness;
 use super::{Caller, KeyOrLoopback, Principal};
 use crate::server::Server;
 use crate::store::api_keys::ApiKeys;
+use crate::store::files::Files;
+use crate::store::history::History;
+use crate::store::notes::Notes;
 use crate::store::principals::{Principals, User};
 use crate::store::records::Records;
+use crate::store::runs::Runs;
+use crate::store::sessions::Sessions;
+use crate::store::threads::Threads;
 use crate::store::{StoreError, Stores};
 
+pub use export::Lines;
 pub use keys::{KEYS_PER_USER, LONGEST_OVERLAP, MadeKey, NewKey, OVERLAP, RotatedKey};
 pub use users::NewUser;
 
@@ -26,16 +34,25 @@ pub struct CallerDesk<'s> {
 }
 
 /// Where users and keys are kept, and everything else that somebody has.
+#[derive(Clone)]
 pub(crate) struct CallerBooks {
     principals: Arc<dyn Principals>,
     api_keys: Arc<dyn ApiKeys>,
+    history: Arc<dyn History>,
+    threads: Arc<dyn Threads>,
+    notes: Arc<dyn Notes>,
+    runs: Arc<dyn Runs>,
+    files: Option<Arc<dyn Files>>,
+    sessions: Arc<dyn Sessions>,
+    protocol_sessions: Arc<dyn Sessions>,
     records: Vec<Arc<dyn Records>>,
 }
 
 impl CallerBooks {
     pub(crate) fn new(stores: &Stores) -> Self {
-        let Stores { principals, api_keys, records, .. } = stores.clone();
-        Self { principals, api_keys, records }
+        let Stores { principals, api_keys, history, threads, notes, runs, .. } = stores.clone();
+        let Stores { files, sessions, protocol_sessions, records, .. } = stores.clone();
+        Self { principals, api_keys, history, threads, notes, runs, files, sessions, protocol_sessions, records }
     }
 }
 

@@ -72,6 +72,20 @@ impl Notes for MemoryStore {
         Ok(note.map(|(_, note)| note.clone()))
     }
 
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError> {
+        let notes = lock(&self.notes);
+        let own = notes.by_order.values().filter(|((of, by, _), _)| of == tenant && by == owner).map(|(_, note)| note);
+        let behind = own.filter(|note| after.is_none_or(|after| note.name.as_str() > after));
+        let by_name: BTreeMap<_, _> = behind.map(|note| (&note.name, note)).collect();
+        Ok(by_name.into_values().take(limit.into()).cloned().collect())
+    }
+
     async fn search(
         &self,
         tenant: &Tenant,

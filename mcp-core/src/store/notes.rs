@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 ///   [`words`](super::words::words) cuts them); a query without words finds nothing.
 /// - **search shows the newest first**: by the time of writing, and in the order of writing where that is the same; at most
 ///   `limit`.
+/// - **notes are listed in the order of their names**: by their bytes; all that come after the given one, at most `limit`.
 #[async_trait]
 pub trait Notes: Send + Sync + 'static {
     /// Writes `text` under `name`.
@@ -33,6 +34,20 @@ pub trait Notes: Send + Sync + 'static {
     /// # Errors
     /// As [`Notes::write`].
     async fn read(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<Note>, StoreError>;
+
+    /// The notes whose names come after `after`, at most `limit`.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Notes::write`].
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError>;
 
     /// The notes that hold every word of `query`.
     ///

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use mcp_core::caller::desk::{CallerError, KEYS_PER_USER, MadeKey, NewKey, NewUser, OVERLAP};
 use mcp_core::caller::secret::KeySecret;
 use mcp_core::clock::Clock;
 use mcp_core::store::api_keys::KeyId;
 use mcp_core::store::principals::UserChange;
+use mcp_core::store::threads::{Message, MessageId, Thread, ThreadId};
 use mcp_core::{Authenticate, Caller, Challenge};
+use serde_json::{Value, json};
 
 use crate::support::{House, Request, settle};
 
@@ -272,6 +275,48 @@ async fn nobody_has_to_do_with_users_and_keys_of_another_tenant() {
     assert!(matches!(make(&house, &stranger, "ada", None).await, Err(CallerError::UnknownUser)));
     assert!(matches!(desk.erase_user(&stranger, &"ada".into()).await, Err(CallerError::UnknownUser)));
     assert!(come(&house, &made.secret).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_export_has_a_line_for_each_record_and_an_end_and_only_those_may_have_it() {
+    let house = house();
+    add(&house, "ada", &[]).await;
+    add(&house, "chief", &[Caller::OPERATOR]).await;
+    let desk = house.server.callers();
+    make(&house, &admin(), "ada", None).await.unwrap();
+    let (tenant, ada) = (admin().tenant().clone(), "ada".into());
+    for n in 0..45 {
+        house.stores.notes.write(&tenant, &ada, &format!("n{n}"), "milk").await.unwrap();
+    }
+    for n in [1, 2] {
+        let thread = Thread { id: ThreadId::from_u128(n), title: "t".to_owned(), created: house.clock.now() };
+        house.stores.threads.create(&tenant, &ada, &thread).await.unwrap();
+        for m in 0..21 {
+            let message = Message {
+                id: MessageId::from_u128(m),
+                role: "user".to_owned(),
+                text: "hello".to_owned(),
+                at: house.clock.now(),
+            };
+            house.stores.threads.append(&tenant, &ada, thread.id, &message).await.unwrap();
+        }
+    }
+    let exported = async |caller: &Caller| {
+        let lines = desk.export_user(caller, &ada).await.unwrap();
+        let text: Vec<_> = lines.map(|lines| lines.unwrap()).collect().await;
+        let text = String::from_utf8(text.concat()).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    for caller in [admin(), Caller::new("acme", "ada")] {
+        let lines = exported(&caller).await;
+        let count = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+        assert_eq!(["user", "key", "note", "thread", "message"].map(count), [1, 1, 45, 2, 42]);
+        assert_eq!(*lines.last().unwrap(), json!({"type": "end", "lines": 91}));
+    }
+    let stranger = Caller::new("other", "eve").with_role(Caller::ADMIN);
+    assert_eq!(exported(&stranger).await, [json!({"type": "end", "lines": 0})]);
+    assert!(matches!(desk.export_user(&Caller::new("acme", "bob"), &ada).await, Err(CallerError::UnknownUser)));
+    assert!(is_forbidden(desk.export_user(&admin(), &"chief".into()).await));
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "tools/{name}/call",
         "users",
         "users/{principal}",
+        "users/{principal}/export",
     ];
     assert_eq!(paths, expected.map(|path| format!("/deep/er/{path}")).each_ref());
     assert_eq!(document["servers"][0]["url"], "..");

@@ -174,3 +174,35 @@ fn with_postgres_stopped_no_key_is_said_to_be_wrong() {
         until("keys are known again", || list(secret).status == 200);
     }
 }
+
+#[test]
+fn all_that_is_kept_of_somebody_is_exported_to_administrators_and_to_themselves() {
+    let server = Served::start(&[]);
+    add(&server, "ada", &[]);
+    add(&server, "bob", &[]);
+    let [ada, bob] = ["ada", "bob"]
+        .map(|name| make(&server, &json!({"name": "ci", "principal": name}))["secret"].as_str().unwrap().to_owned());
+    for n in 0..45 {
+        let note = json!({"name": format!("n{n}"), "text": "milk"}).to_string();
+        assert_eq!(send(&server, &ada, "POST", "/api/v1/tools/notes.write/call", &note).status, 200);
+    }
+    assert_eq!(
+        send(&server, &bob, "POST", "/api/v1/tools/notes.write/call", r#"{"name": "b", "text": "zebra"}"#).status,
+        200
+    );
+    assert_eq!(send(&server, &ada, "PUT", "/api/v1/files/a.txt", "bytes").status, 200);
+    let path = "/api/v1/users/ada/export";
+    for reply in [server.get(path), send(&server, &ada, "GET", path, "")] {
+        assert_eq!((reply.status, reply.content_type.as_str()), (200, "application/jsonl"), "{reply:?}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        let text = reply.body.as_str().unwrap();
+        assert!(!text.contains("zebra") && !text.contains("mcp_"), "{text}");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let count = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+        let counts = ["user", "key", "call", "note", "file", "end"].map(count);
+        assert_eq!(counts, [1, 1, 45, 45, 1, 1]);
+        assert_eq!(*lines.last().unwrap(), json!({"type": "end", "lines": 93}));
+        assert!(lines.iter().any(|line| line["type"] == "call" && line["arguments"]["name"] == "n7"));
+    }
+    assert_eq!(send(&server, &bob, "GET", path, "").status, 404);
+}

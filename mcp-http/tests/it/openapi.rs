@@ -121,6 +121,7 @@ fn every_operation_is_described_and_no_other() {
         ("GET", "/api/v1/users/{principal}"),
         ("PATCH", "/api/v1/users/{principal}"),
         ("DELETE", "/api/v1/users/{principal}"),
+        ("GET", "/api/v1/users/{principal}/export"),
         ("GET", "/health"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),

@@ -10,7 +10,7 @@ use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::notes::{Note, Notes};
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, Select};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::Database;
 use super::entity::note::{Column, Entity, Model};
@@ -57,6 +57,25 @@ impl Notes for SqlNotes {
     async fn read(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<Note>, StoreError> {
         let row = named(tenant, owner, name).one(self.database.readers()).await.map_err(store_error(STORE))?;
         Ok(row.map(Note::from))
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError> {
+        let own = Entity::find()
+            .filter(Column::Tenant.eq(&*stored(tenant.as_str())))
+            .filter(Column::Owner.eq(&*stored(owner.as_str())));
+        let behind = match after {
+            Some(after) => own.filter(Column::Name.gt(&*stored(after))),
+            None => own,
+        };
+        let page = behind.order_by_asc(Column::Name).limit(u64::from(limit));
+        let rows = page.all(self.database.readers()).await.map_err(store_error(STORE))?;
+        Ok(rows.into_iter().map(Note::from).collect())
     }
 
     async fn search(

@@ -46,6 +46,16 @@ impl Notes for Counted {
         self.notes.read(tenant, owner, name).await
     }
 
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError> {
+        self.notes.list(tenant, owner, after, limit).await
+    }
+
     async fn search(
         &self,
         tenant: &Tenant,

@@ -33,6 +33,10 @@ enum Flaw {
     OldestFirst,
     FirstWritingCounts,
     NoLimit,
+    ListsAsWritten,
+    ListsFromTheGivenOn,
+    ListsAll,
+    ListsFolded,
 }
 
 /// Notes in a list; sound, but for its flaw.
@@ -125,6 +129,35 @@ impl Notes for Broken {
         Ok(notes.iter().rev().find(|(of, note)| *of == caller && note.name == name).map(|(_, note)| note.clone()))
     }
 
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        after: Option<&str>,
+        limit: u16,
+    ) -> Result<Vec<Note>, StoreError> {
+        let caller = self.caller(tenant, owner);
+        let notes = lock(&self.notes);
+        let own = notes.iter().filter(|(of, _)| *of == caller).map(|(_, note)| note);
+        let mut listed: Vec<_> = own
+            .filter(|note| match (after, self.flaw) {
+                (Some(after), Flaw::ListsFromTheGivenOn) => *note.name >= *after,
+                (Some(after), _) => *note.name > *after,
+                (None, _) => true,
+            })
+            .cloned()
+            .collect();
+        match self.flaw {
+            Flaw::ListsAsWritten => {}
+            Flaw::ListsFolded => listed.sort_by_key(|note| note.name.to_lowercase()),
+            _ => listed.sort_by(|a, b| a.name.cmp(&b.name)),
+        }
+        if self.flaw != Flaw::ListsAll {
+            listed.truncate(limit.into());
+        }
+        Ok(listed)
+    }
+
     async fn search(
         &self,
         tenant: &Tenant,
@@ -165,4 +198,11 @@ super::each_case_fails! {
         Flaw::TextAlone,
     ],
     search_shows_the_newest_first: [Flaw::OldestFirst, Flaw::FirstWritingCounts, Flaw::NoLimit],
+    notes_are_listed_in_the_order_of_their_names: [
+        Flaw::AnyOwner,
+        Flaw::ListsAsWritten,
+        Flaw::ListsFromTheGivenOn,
+        Flaw::ListsAll,
+        Flaw::ListsFolded,
+    ],
 }
