@@ -23,3 +23,16 @@ pub fn resident_kib(process: u32) -> io::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     line.and_then(|kib| kib.parse().ok()).ok_or_else(|| io::Error::other("the kernel does not say what is resident"))
 }
+
+/// The processor time that a process has taken so far, in microseconds.
+///
+/// # Errors
+/// As [`resident_kib`].
+pub fn processor_micros(process: u32) -> io::Result<u64> {
+    /// The kernel tells times in hundredths of a second (proc(5), `sysconf(_SC_CLK_TCK)`).
+    const TICK_MICROS: u64 = 10_000;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in parentheses may hold spaces; `utime` and `stime` are the 12th and 13th fields behind it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    Ok(fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * TICK_MICROS)
+}

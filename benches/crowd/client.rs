@@ -3,6 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -56,10 +57,22 @@ impl Client {
 
     /// What comes, to the end of `mark`.
     pub async fn read_until(&mut self, mark: &[u8]) -> io::Result<String> {
+        let end = self.find(mark).await?;
+        let taken: Vec<u8> = self.read.drain(..end).collect();
+        String::from_utf8(taken).map_err(io::Error::other)
+    }
+
+    /// Passes over what comes, to the end of `mark`.
+    pub async fn skip_until(&mut self, mark: &[u8]) -> io::Result<()> {
+        let end = self.find(mark).await?;
+        self.read.drain(..end);
+        Ok(())
+    }
+
+    async fn find(&mut self, mark: &[u8]) -> io::Result<usize> {
         loop {
-            if let Some(at) = self.read.windows(mark.len()).position(|window| window == mark) {
-                let taken: Vec<u8> = self.read.drain(..at + mark.len()).collect();
-                return String::from_utf8(taken).map_err(io::Error::other);
+            if let Some(at) = memmem::find(&self.read, mark) {
+                return Ok(at + mark.len());
             }
             self.fill().await?;
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
 use crate::server::Server;
@@ -20,48 +20,52 @@ pub async fn measure(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let before = server.resident_kib()?;
-    let mut clients = Vec::with_capacity(listeners);
+    let (told, mut hears) = unbounded_channel();
     for _ in 0..listeners {
         let mut client = Client::connect(server.port).await?;
         client.send("POST", "/mcp", HEADERS, LISTEN).await?;
-        client.read_until(b"acknowledged").await?;
-        client.read_until(b"\n\n").await?;
-        clients.push(client);
+        client.skip_until(b"acknowledged").await?;
+        client.skip_until(b"\n\n").await?;
+        tokio::spawn(listen(client, told.clone()));
     }
     let each = (server.resident_kib()? - before) as f64 / listeners as f64;
     let mut operator = Client::connect(server.port).await?;
     let mut delays = Vec::new();
+    let (own, theirs) = (benches::processor_micros(std::process::id())?, server.processor_micros()?);
     for n in 0..changes {
-        let mut waiting = JoinSet::new();
-        for mut client in clients.drain(..) {
-            waiting.spawn(async move {
-                client.read_until(b"list_changed").await?;
-                let heard = Instant::now();
-                client.read_until(b"\n\n").await?;
-                Ok::<_, io::Error>((client, heard))
-            });
-        }
-        // Each has begun to wait.
-        tokio::task::yield_now().await;
         let switched = Instant::now();
         let body = format!("{{\"enabled\":{}}}", n % 2 == 1);
         let answer = operator.ask("PATCH", "/api/v1/tools/time.now", "", &body).await?;
         if answer.status != 200 {
             return Err(io::Error::other(format!("the tool is not switched: {}", answer.head)));
         }
-        while let Some(told) = waiting.join_next().await {
-            let (client, heard) = told.map_err(io::Error::other)??;
+        for _ in 0..listeners {
+            let heard = hears.recv().await.ok_or_else(|| io::Error::other("nobody listens"))??;
             delays.push(heard - switched);
-            clients.push(client);
         }
     }
+    let an_event = |micros: u64| micros as f64 / delays.len() as f64;
+    let own = an_event(benches::processor_micros(std::process::id())? - own);
+    let theirs = an_event(server.processor_micros()? - theirs);
     delays.sort();
     let at = |part: f64| delays[((delays.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
     let last = delays.last().copied().unwrap_or(Duration::ZERO).as_secs_f64() * 1e3;
     writeln!(
         out,
-        "{name}: {listeners} listeners, {each:.1} KiB each; a change reaches them in {:.1} ms (p50), {:.1} ms (p99), {last:.1} ms (the last)",
+        "{name}: {listeners} listeners, {each:.1} KiB each; a change reaches them in {:.1} ms (p50), {:.1} ms (p99), {last:.1} ms (the last); \
+         µs of processor time an event: {theirs:.1} of the server, {own:.1} of the clients",
         at(0.5),
         at(0.99)
     )
+}
+
+/// Tells when one client hears of a change, again and again.
+async fn listen(mut client: Client, told: UnboundedSender<io::Result<Instant>>) {
+    loop {
+        let heard = client.skip_until(b"list_changed").await.map(|()| Instant::now());
+        let ended = heard.is_err() || client.skip_until(b"\n\n").await.is_err();
+        if told.send(heard).is_err() || ended {
+            return;
+        }
+    }
 }

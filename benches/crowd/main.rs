@@ -6,6 +6,7 @@
 //! cargo bench -p benches --features bundled,store --bench crowd -- --short     to try it; its figures say nothing
 //! ```
 
+mod bare;
 mod client;
 mod listeners;
 mod server;
@@ -30,6 +31,9 @@ struct Extent {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("bare") {
+        return benches::ended(bare::serve());
+    }
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let extent = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(Extent { cap: 10_000, sessions: 100_000, listeners: 10_000, changes: 20 }),
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(extent: &Extent, out: &mut impl Write) -> io::Result<()> {
+    listeners::measure("a bare loop", &Server::start_bare()?, extent.listeners, extent.changes, out).await?;
     let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
     let database = postgres.database();
     for (name, database, redis) in

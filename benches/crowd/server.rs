@@ -16,8 +16,18 @@ pub struct Server {
 
 impl Server {
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_bundled")), settings)
+    }
+
+    /// What does no more than to write: see [`bare`](crate::bare).
+    pub fn start_bare() -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bare");
+        Self::run(command, &[])
+    }
+
+    fn run(mut command: Command, settings: &[(&str, &str)]) -> io::Result<Self> {
         let folder = TempDir::new()?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bundled"));
         command.current_dir(folder.path()).env_clear().envs(settings.iter().copied()).env("PORT", "0");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the server has no output"))?;
@@ -37,6 +47,11 @@ impl Server {
     /// The memory that is resident, in KiB.
     pub fn resident_kib(&self) -> io::Result<u64> {
         benches::resident_kib(self.child.id())
+    }
+
+    /// The processor time that it has taken so far, in microseconds.
+    pub fn processor_micros(&self) -> io::Result<u64> {
+        benches::processor_micros(self.child.id())
     }
 }
 

@@ -54,12 +54,7 @@ impl Native {
 
     /// The processor time it has taken so far, in microseconds.
     pub fn processor_micros(&self) -> io::Result<u64> {
-        /// The kernel tells times in hundredths of a second (proc(5), `sysconf(_SC_CLK_TCK)`).
-        const TICK_MICROS: u64 = 10_000;
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        // The name in parentheses may hold spaces; `utime` and `stime` are the 12th and 13th fields behind it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-        Ok(fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * TICK_MICROS)
+        benches::processor_micros(self.0.id())
     }
 
     /// The memory that is resident, in KiB.
