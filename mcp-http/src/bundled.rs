@@ -1,5 +1,6 @@
 //! The ready-made server: storage, the tools that come with it, every way in.
 
+mod access;
 mod opened;
 
 use std::io::Write;
@@ -8,20 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use mcp_core::caller::{AnyOf, KeyOrLoopback, Tenant};
+use mcp_core::caller::Tenant;
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
 use mcp_core::store::audit::keep_anchored;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Caller, Endpoint, Server, ServerBuilder, Stores, Tool, tool};
-use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
-use crate::{Metrics, docs, mount, rest, stdio, telemetry};
+use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
 
 pub(crate) use opened::{Opened, located, open, pending_migrations, unopened};
 
@@ -116,7 +116,7 @@ impl Bundled {
         })?;
         follow_switches(&config, &server).await?;
         server.stored_keys().follow();
-        let endpoint = endpoint(&config, server.clone());
+        let endpoint = access::endpoint(&config, server.clone())?;
         let kept = stores.clone();
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
         let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);
@@ -216,7 +216,7 @@ impl Bundled {
 
 /// Refuses to serve where others would reach the server, and nobody could come in.
 async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigError> {
-    if config.is_loopback() || config.api_key.is_some() {
+    if config.is_loopback() || config.api_key.is_some() || !config.oauth_issuers.is_empty() {
         return Ok(());
     }
     let failed =
@@ -228,7 +228,7 @@ async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigErr
         "HOST",
         format!(
             "{} can be reached from other machines, and there is no key to come in with: run `mcp-http keys create NAME`, \
-             set API_KEY to a long random text, or HOST=127.0.0.1",
+             set API_KEY to a long random text, OAUTH_ISSUERS to who signs in its callers, or HOST=127.0.0.1",
             config.host
         ),
     ))
@@ -258,31 +258,10 @@ pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health, metrics: &Metrics) -
             .service(web::scope("/mcp").configure(mount(endpoint.clone())))
             .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
             .configure(docs(endpoint.clone()))
+            .configure(well_known(endpoint.clone()))
             .configure(metrics.routes())
             .configure(health::routes(health.clone()));
     }
-}
-
-fn endpoint(config: &Config, server: Server) -> Endpoint {
-    let mut access = KeyOrLoopback::loopback_only();
-    if let Some(key) = &config.api_key {
-        access = access.or_key(key.expose_secret());
-    }
-    let stored_keys = server.stored_keys();
-    let mut endpoint = Endpoint::new(server)
-        .silence(config.stream_after)
-        .limit_body(config.max_body)
-        .limit_body_time(config.body_timeout);
-    if !config.is_loopback() {
-        access = access.everyone_needs_it();
-        if config.allowed_hosts.is_empty() {
-            // Every request needs the key, which a page that rebinds a name does not have.
-            endpoint = endpoint.allow_any_host();
-        }
-    }
-    endpoint = config.allowed_hosts.iter().fold(endpoint, |endpoint, host| endpoint.allow_host(host));
-    endpoint = config.allowed_origins.iter().fold(endpoint, |endpoint, origin| endpoint.allow_origin(origin));
-    endpoint.authenticate(AnyOf::new().or(stored_keys).or(access))
 }
 
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.

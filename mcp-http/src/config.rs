@@ -38,6 +38,24 @@ pub struct Config {
     pub api_key: Option<SecretString>,
     /// Keys that seal what leaves the server and comes back, the newest first.
     pub secret_keys: Vec<SecretString>,
+    /// The address at which clients reach MCP.
+    pub public_url: Option<String>,
+    /// Issuers whose access tokens are believed.
+    pub oauth_issuers: Vec<String>,
+    /// What tokens may also have in `aud`.
+    pub oauth_audience: Option<String>,
+    /// Where the keys of the only issuer are.
+    pub oauth_jwks_url: Option<String>,
+    /// Scopes that clients are to ask for.
+    pub oauth_scopes: Vec<String>,
+    /// The tenant of callers who bring a token.
+    pub oauth_tenant: String,
+    /// The claim that names the tenant instead.
+    pub oauth_tenant_claim: Option<String>,
+    /// The claim that holds a caller's roles.
+    pub oauth_roles_claim: Option<String>,
+    /// The claim that holds a caller's scopes.
+    pub oauth_scopes_claim: Option<String>,
     /// More detail in the log and in errors.
     pub debug_mode: bool,
     /// How the log is written.
@@ -160,6 +178,15 @@ impl Config {
             files_url: layers.get("FILES_URL", value::optional_text)?,
             api_key: layers.get("API_KEY", value::api_key)?,
             secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
+            public_url: layers.get("PUBLIC_URL", value::optional_text)?,
+            oauth_issuers: layers.get("OAUTH_ISSUERS", value::list)?,
+            oauth_audience: layers.get("OAUTH_AUDIENCE", value::optional_text)?,
+            oauth_jwks_url: layers.get("OAUTH_JWKS_URL", value::optional_text)?,
+            oauth_scopes: layers.get("OAUTH_SCOPES", value::list)?,
+            oauth_tenant: layers.get("OAUTH_TENANT", value::text)?,
+            oauth_tenant_claim: layers.get("OAUTH_TENANT_CLAIM", value::optional_text)?,
+            oauth_roles_claim: layers.get("OAUTH_ROLES_CLAIM", value::optional_text)?,
+            oauth_scopes_claim: layers.get("OAUTH_SCOPES_CLAIM", value::optional_text)?,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
             log_level: layers.get("LOG_LEVEL", value::log_level)?,

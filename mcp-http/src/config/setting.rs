@@ -31,7 +31,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "HOST",
         "127.0.0.1",
-        "the address to listen on; one that others can reach needs API_KEY, or a key that is kept",
+        "the address to listen on; one that others can reach needs API_KEY, a key that is kept, or OAUTH_ISSUERS",
     ),
     setting("PORT", "8000", "the port to listen on; 0 takes a free one"),
     setting("DATABASE_URL", "sqlite:./data/mcp.db", "where data is kept"),
@@ -52,6 +52,27 @@ pub static SETTINGS: &[Setting] = &[
         "SECRET_KEYS",
         "keys that seal what leaves the server, the newest first, each 32 bytes in base64; on SQLite made at the first start",
     ),
+    unset(
+        "PUBLIC_URL",
+        "the address at which clients reach MCP, such as https://mcp.example.com/mcp: what tokens of OAUTH_ISSUERS are for",
+    ),
+    unset(
+        "OAUTH_ISSUERS",
+        "issuers whose access tokens are believed, such as https://login.example.com, separated by commas; then callers on this machine need a token or a key as well",
+    ),
+    unset("OAUTH_AUDIENCE", "what tokens may also have in aud, beside PUBLIC_URL"),
+    unset("OAUTH_JWKS_URL", "where the keys of the only issuer are, if it does not say so itself"),
+    unset("OAUTH_SCOPES", "scopes that clients are to ask for, separated by commas"),
+    setting("OAUTH_TENANT", "default", "the tenant of callers who bring a token"),
+    unset(
+        "OAUTH_TENANT_CLAIM",
+        "the claim that names the tenant instead: its name, or a JSON pointer such as /org/id; each issuer is believed for every tenant",
+    ),
+    unset(
+        "OAUTH_ROLES_CLAIM",
+        "the claim that holds a caller's roles, also those of administrators; without it, they have none",
+    ),
+    unset("OAUTH_SCOPES_CLAIM", "the claim that holds a caller's scopes, if neither scope nor scp"),
     setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
     setting("LOG_FORMAT", "text", "text or json"),
     setting("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,mcp_core=debug"),

@@ -116,7 +116,7 @@ impl Document {
             }
             responses.insert(status.to_string(), response);
         }
-        let every: &[u16] = if table.open { &[406] } else { &[401, 403, 406, 500, 503] };
+        let every: &[u16] = if table.open { &[406] } else { &[400, 401, 403, 406, 500, 503] };
         for status in route.problems.iter().chain(every) {
             responses.insert(status.to_string(), self.problem(*status));
         }

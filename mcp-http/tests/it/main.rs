@@ -17,6 +17,7 @@ mod keys_command;
 mod large;
 mod log;
 mod metrics;
+mod oauth;
 mod openapi;
 mod outages;
 #[cfg(target_os = "linux")]
