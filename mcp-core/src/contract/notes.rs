@@ -86,27 +86,6 @@ pub async fn callers_are_apart(fresh: &Fresh) {
     assert_eq!(fresh.stores.notes.search(&tenant, &owner, "shared", 100).await.expect("notes are searched"), []);
 }
 
-/// By their bytes; all that come after the given one, at most `limit`.
-pub async fn notes_are_listed_in_the_order_of_their_names(fresh: &Fresh) {
-    for name in ["b", "é", "a b", "B", "a", "🦀", "ab", ""] {
-        write(fresh, name, &format!("about {name}")).await;
-    }
-    let other = Principal::from("another");
-    fresh.stores.notes.write(&tenant(), &other, "c", "of another").await.expect("a note is written");
-    let list = async |after: Option<&str>, limit| {
-        let page = fresh.stores.notes.list(&tenant(), &ada(), after, limit).await.expect("notes are listed");
-        assert!(page.iter().all(|note| note.text == format!("about {}", note.name)), "{page:?}");
-        page.into_iter().map(|note| note.name).collect::<Vec<_>>()
-    };
-    let all = ["", "B", "a", "a b", "ab", "b", "é", "🦀"];
-    assert_eq!(list(None, 100).await, all);
-    assert_eq!(list(None, 3).await, all[..3]);
-    assert_eq!(list(Some("a"), 2).await, ["a b", "ab"]);
-    assert_eq!(list(Some("aa"), 100).await, ["ab", "b", "é", "🦀"], "it need not be there");
-    assert_eq!(list(Some("🦀"), 100).await, [""; 0]);
-    assert_eq!(list(None, 0).await, [""; 0]);
-}
-
 /// A note is found if its name or text holds every word of the query; a query without words finds nothing.
 pub async fn search_finds_whole_words_in_any_case(fresh: &Fresh) {
     write(fresh, "recipe", "Zwiebeln; Öl, ÄPFEL (3 kg) and crème-brûlée.").await;
@@ -173,4 +152,25 @@ pub async fn search_shows_the_newest_first(fresh: &Fresh) {
         let notes = fresh.stores.notes.search(&tenant(), &ada(), "word", limit).await.expect("notes are searched");
         assert_eq!(notes.iter().map(|note| note.name.as_str()).collect::<Vec<_>>(), expected);
     }
+}
+
+/// By their bytes; all that come after the given one, at most `limit`.
+pub async fn notes_are_listed_in_the_order_of_their_names(fresh: &Fresh) {
+    for name in ["b", "é", "a b", "B", "a", "🦀", "ab", ""] {
+        write(fresh, name, &format!("about {name}")).await;
+    }
+    let other = Principal::from("another");
+    fresh.stores.notes.write(&tenant(), &other, "c", "of another").await.expect("a note is written");
+    let list = async |after: Option<&str>, limit| {
+        let page = fresh.stores.notes.list(&tenant(), &ada(), after, limit).await.expect("notes are listed");
+        assert!(page.iter().all(|note| note.text == format!("about {}", note.name)), "{page:?}");
+        page.into_iter().map(|note| note.name).collect::<Vec<_>>()
+    };
+    let all = ["", "B", "a", "a b", "ab", "b", "é", "🦀"];
+    assert_eq!(list(None, 100).await, all);
+    assert_eq!(list(None, 3).await, all[..3]);
+    assert_eq!(list(Some("a"), 2).await, ["a b", "ab"]);
+    assert_eq!(list(Some("aa"), 100).await, ["ab", "b", "é", "🦀"], "it need not be there");
+    assert_eq!(list(Some("🦀"), 100).await, [""; 0]);
+    assert_eq!(list(None, 0).await, [""; 0]);
 }
