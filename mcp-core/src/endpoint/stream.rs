@@ -170,14 +170,16 @@ impl Drop for Speaker {
 pub(super) fn listen(subscription: Subscription, keep_alive: Duration) -> Answer {
     let mut first = Vec::new();
     frame(&mut first, &subscription.acknowledgement());
-    let rest = stream::unfold(Some(subscription), move |state| async move {
+    // In a box, it is not copied from one wait to the next.
+    let rest = stream::unfold(Some(Box::new(subscription)), move |state| async move {
         let mut subscription = state?;
-        let (mut frames, clock) = (Vec::new(), subscription.clock());
-        let next = match select(pin!(subscription.next()), clock.sleep(keep_alive)).await {
+        let silence = subscription.clock().sleep(keep_alive);
+        let next = match select(pin!(subscription.next()), silence).await {
             Either::Left((next, _)) => Some(next),
             Either::Right(_) => None,
         };
         let Some(next) = next else { return Some((Bytes::from_static(KEEP_ALIVE), Some(subscription))) };
+        let mut frames = Vec::with_capacity(256);
         let Some(messages) = next else {
             frame(&mut frames, &subscription.end());
             return Some((Bytes::from(frames), None));

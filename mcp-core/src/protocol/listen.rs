@@ -234,7 +234,8 @@ impl Subscription {
     }
 
     fn notification(&self, method: &str, params: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut out = b"{\"jsonrpc\":\"2.0\",\"method\":\"".to_vec();
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
         out.extend_from_slice(method.as_bytes());
         out.extend_from_slice(b"\",\"params\":{\"_meta\":{");
         self.write_id(&mut out);

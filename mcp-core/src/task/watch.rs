@@ -53,7 +53,8 @@ impl Watch {
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Task> {
         while let Some(id) = self.changed.first().copied() {
-            let task = match self.tasks.find(&id.to_string()).await {
+            // In a box: of the many that listen, few watch a task, and all would hold the room to look for one.
+            let task = match Box::pin(self.tasks.find(&id.to_string())).await {
                 Ok(task) => task,
                 Err(Refused::Missing(_)) => {
                     self.changed.remove(&id);

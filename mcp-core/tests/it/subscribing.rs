@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_core::endpoint::answer::Answer;
+use mcp_core::endpoint::answer::{Answer, Body};
 use mcp_core::{Caller, Change, Context, NoInput, ServerBuilder, ToolError, prompt_fn, resource_fn, tool_fn};
 use serde_json::{Value, json};
 
@@ -72,6 +72,18 @@ async fn who_listens_is_told_what_was_asked_for_and_nothing_else() {
     assert_eq!(heard, expected);
     assert_eq!(told(&mut tools).await, [list("tools")]);
     assert_eq!(told(&mut nothing).await, []);
+}
+
+/// There may be tens of thousands.
+#[tokio::test]
+async fn a_stream_that_is_listened_to_is_small() {
+    let house = House::new(furnish);
+    let request = listen(json!({"toolsListChanged": true}));
+    let caller = house.endpoint.admit(&request).await.expect("it comes in");
+    let answer = house.endpoint.answer(&request, caller, request.body.clone().into()).await;
+    let Body::Stream(pieces) = answer.body else { panic!("it is no stream") };
+    let bytes = size_of_val(&*pieces);
+    assert!(bytes <= 1024, "{bytes} bytes");
 }
 
 #[tokio::test]
