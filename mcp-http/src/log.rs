@@ -1,8 +1,9 @@
 //! The log of the bundled server, on stdout; on stderr where stdout is a client's.
 
 mod json;
+mod queue;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -11,19 +12,38 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Config, LogFormat};
 use json::JsonLines;
+use queue::Queue;
+
+/// The log of a process. Dropping it waits a moment until the last lines are written.
+#[must_use = "the last lines are written when it is dropped"]
+pub struct Log(Option<Queue>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            queue.flush();
+        }
+    }
+}
 
 /// Installs the log for the whole process, as the configuration says. To be called by a `main`, once; without it, nothing is
 /// logged. A process that has a log already keeps it.
-pub fn init(config: &Config) {
-    install(config, BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal());
+///
+/// Whoever logs waits for nobody: of a reader that is too slow the lines are dropped that find no room, and it is told how many.
+pub fn init(config: &Config) -> Log {
+    install(config, std::io::stdout(), std::io::stdout().is_terminal())
 }
 
 /// The same on stderr, for a process whose stdout is a client's.
-pub fn init_on_stderr(config: &Config) {
-    install(config, BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal());
+pub fn init_on_stderr(config: &Config) -> Log {
+    install(config, std::io::stderr(), std::io::stderr().is_terminal())
 }
 
-fn install(config: &Config, writer: BoxMakeWriter, is_terminal: bool) {
+fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool) -> Log {
+    // Without a thread there is no log; the server can do without it.
+    let Ok(queue) = Queue::start(out) else { return Log(None) };
+    let lines = queue.clone();
+    let writer = BoxMakeWriter::new(move || lines.clone());
     let mut filter = config.log_level.clone();
     if !filter.contains('=') {
         // The level is meant for this server; of the libraries below it, one hears what is wrong.
@@ -49,4 +69,5 @@ fn install(config: &Config, writer: BoxMakeWriter, is_terminal: bool) {
             let _ = lines.try_init();
         }
     }
+    Log(Some(queue))
 }

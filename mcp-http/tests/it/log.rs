@@ -25,7 +25,7 @@ fn a_server_with_a_broken_tool() {
         Err(std::io::Error::other("disk 7 is full"))?
     }
     let config = Config::load().unwrap();
-    mcp_http::log::init(&config);
+    let _log = mcp_http::log::init(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let broken = tool_fn("broken", "Breaks.", broken);
     runtime.block_on(async { mcp_http::bundled(config).await.unwrap().tool(broken).run().await }).unwrap();
@@ -159,4 +159,23 @@ fn an_error_has_its_request_also_where_only_errors_are_logged() {
     let logged: Vec<_> = text.lines().filter(|line| line.contains("a call failed")).collect();
     assert!(matches!(logged[..], [line] if line.contains("request{request_id=\"r-1\" caller=\"local\"")), "{text}");
     assert!(!text.contains("from inside"), "{text}");
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_goes_on_and_tells_how_much_is_left_out() {
+    let server = start("json", "debug");
+    // Each is a line of more than a hundred bytes: more than a pipe and the server hold.
+    let lines = 8_000;
+    std::thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                for _ in 0..lines / 8 {
+                    assert_eq!(server.get("/health/live").status, 200);
+                }
+            });
+        }
+    });
+    let written = stop(server);
+    let requests = written.iter().filter(|line| line["message"] == "request").count();
+    assert!(requests < lines, "{requests} lines were kept");
 }

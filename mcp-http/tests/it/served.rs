@@ -151,9 +151,10 @@ impl Served {
 
     /// Waits for its end.
     pub fn wait(mut self) -> (Option<i32>, String, tempfile::TempDir) {
-        let status = self.child.wait().unwrap();
+        // It may have more to say than a pipe holds.
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (status.code(), rest, folder)
     }
