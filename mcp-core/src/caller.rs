@@ -82,6 +82,9 @@ impl Caller {
     /// The role that may change what the server offers to the callers of every tenant.
     pub const OPERATOR: &'static str = "operator";
 
+    /// The role that may see how the server does: what it counts, and what it leans on. Operators may as well.
+    pub const MONITOR: &'static str = "monitor";
+
     /// The scope that stands for all scopes.
     pub const ALL_SCOPES: &'static str = "*";
 
@@ -135,6 +138,11 @@ impl Caller {
     /// Whether the caller has `role`.
     pub fn has_role(&self, role: &str) -> bool {
         self.0.roles.iter().any(|own| **own == *role)
+    }
+
+    /// Whether the caller may see how the server does.
+    pub fn may_monitor(&self) -> bool {
+        self.has_role(Self::MONITOR) || self.has_role(Self::OPERATOR)
     }
 
     /// Whether the caller was granted `scope`, or [`Caller::ALL_SCOPES`].

@@ -191,6 +191,13 @@ impl<T: Offered> Catalog<T> {
         all
     }
 
+    /// The patterns of rules that fit nothing of what there is, on offer or switched off.
+    pub(crate) fn rules_without_use(&self) -> Vec<String> {
+        let own = self.own();
+        let all = self.with_what_is_off(&own);
+        self.rules.without_use(all.iter().map(|offered| offered.key())).collect()
+    }
+
     /// Whether nothing is offered, and nothing can be.
     pub(crate) fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.own().order.is_empty()

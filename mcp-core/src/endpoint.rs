@@ -21,6 +21,7 @@ use crate::legacy::http::Legacy;
 use crate::legacy::kept::InSession;
 use crate::legacy::session;
 use crate::oauth::ProtectedResource;
+use crate::policy::{InsufficientScope, Requirement, Standing};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::listen::Subscription;
@@ -161,15 +162,42 @@ impl Endpoint {
     /// found out whose they are.
     pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
-        self.authenticate.authenticate(head).await.map_err(|challenge| {
-            let refusal = Refusal::from(challenge);
-            match (&self.resource, &refusal.challenge) {
-                (Some(resource), Some(challenge)) => {
-                    Refusal { challenge: Some(resource.complete(challenge).into()), ..refusal }
-                }
-                _ => refusal,
+        self.authenticate.authenticate(head).await.map_err(|challenge| self.complete(challenge.into()))
+    }
+
+    /// Adds to a refusal with a challenge where a token is to be had.
+    fn complete(&self, refusal: Refusal) -> Refusal {
+        match (&self.resource, &refusal.challenge) {
+            (Some(resource), Some(challenge)) => {
+                Refusal { challenge: Some(resource.complete(challenge).into()), ..refusal }
             }
-        })
+            _ => refusal,
+        }
+    }
+
+    /// Decides whether an admitted caller may take a route of the shell: its method and its path, such as `GET /api/v1/files/{name}`. It is
+    /// asked for only where [`Policy::routes`](crate::Policy::routes) was used.
+    ///
+    /// # Errors
+    /// 404 for who may not know of the route, where there is nothing at `shown`; 403 for who lacks scopes for it.
+    pub fn admit_to(&self, caller: &Caller, shown: &str, route: impl FnOnce() -> String) -> Result<(), Refusal> {
+        let rules = self.server.route_rules();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let route = route();
+        match rules.standing(&route, &Requirement::none(), caller) {
+            Standing::Met => Ok(()),
+            Standing::Hidden => {
+                Err(Refusal { status: 404, message: format!("there is nothing at {shown}"), challenge: None })
+            }
+            Standing::LacksScopes => {
+                let scopes = rules.scopes(&route, &Requirement::none());
+                let lacking = InsufficientScope { what: format!("`{route}`"), scopes };
+                let challenge = Some(lacking.challenge().into());
+                Err(self.complete(Refusal { status: 403, message: lacking.to_string(), challenge }))
+            }
+        }
     }
 
     /// The first half of [`Endpoint::admit`], for a host that has found out by itself who calls.
@@ -185,16 +213,6 @@ impl Endpoint {
     /// Dropping the future, or the stream of its answer, is what a client does that leaves: a call of the modern era is then
     /// cancelled, one of the older era goes on (basic/transports, "Streamable HTTP").
     pub async fn answer(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
-        let mut answer = self.answer_to(head, caller, body).await;
-        if let (403, Some(resource)) = (answer.status, &self.resource) {
-            for (_, challenge) in answer.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
-                *challenge = resource.complete(challenge);
-            }
-        }
-        answer
-    }
-
-    async fn answer_to(&self, head: &dyn Head, caller: Caller, body: Bytes) -> Answer {
         let within = |caller| Legacy { endpoint: self, head, caller };
         let names_session = || head.header(session::HEADER) != Header::Absent;
         match head.verb() {
@@ -243,11 +261,22 @@ impl Endpoint {
         self.respond(reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding, None).await
     }
 
+    /// Answers with an error, which tells a caller who lacks scopes where a token with them is to be had.
+    pub(crate) fn refuse(&self, id: Option<&str>, error: &RpcError) -> Answer {
+        let mut answer = Answer::error(id, error);
+        if let (Some(_), Some(resource)) = (&error.lacking, &self.resource) {
+            for (_, challenge) in answer.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
+                *challenge = resource.complete(challenge);
+            }
+        }
+        answer
+    }
+
     /// Answers with what a request has come to, once it has.
     pub(crate) async fn respond(&self, reply: Reply, encoding: Encoding, session: Option<Box<InSession>>) -> Answer {
         match reply {
             Reply::Message(json) => Answer::json(200, json),
-            Reply::Refused(id, error) => Answer::error(id.as_deref(), &error),
+            Reply::Refused(id, error) => self.refuse(id.as_deref(), &error),
             Reply::Call(id, call, outbox) => self.speaker(id, encoding, outbox, session).answer(call).await,
             Reply::Listen(id, caller, filter) => {
                 match Subscription::open(self.server.clone(), &caller, id.clone(), filter).await {

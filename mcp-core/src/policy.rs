@@ -83,6 +83,7 @@ pub struct Policy {
     pub(crate) tools: Rules,
     pub(crate) resources: Rules,
     pub(crate) prompts: Rules,
+    pub(crate) routes: Rules,
 }
 
 /// Requirements by key.
@@ -122,9 +123,35 @@ impl Policy {
         self.prompts.push(names, requirement);
         self
     }
+
+    /// What routes of a shell require, as their method and their path, such as `GET /api/v1/files/{name}`; `*` at the end stands for
+    /// anything. See [`Endpoint::admit_to`](crate::Endpoint::admit_to).
+    #[must_use]
+    pub fn routes(mut self, routes: &str, requirement: Requirement) -> Self {
+        self.routes.push(routes, requirement);
+        self
+    }
+}
+
+impl Pattern {
+    fn fits(&self, key: &str) -> bool {
+        if self.is_prefix { key.starts_with(&self.text) } else { key == self.text }
+    }
 }
 
 impl Rules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The patterns that fit none of these keys.
+    pub(crate) fn without_use<'k>(&self, keys: impl Iterator<Item = &'k str> + Clone) -> impl Iterator<Item = String> {
+        self.0.iter().filter(move |(pattern, _)| !keys.clone().any(|key| pattern.fits(key))).map(|(pattern, _)| {
+            let star = if pattern.is_prefix { "*" } else { "" };
+            format!("{}{star}", pattern.text)
+        })
+    }
+
     fn push(&mut self, pattern: &str, requirement: Requirement) {
         let (text, is_prefix) = pattern.strip_suffix('*').map_or((pattern, false), |prefix| (prefix, true));
         self.0.push((Pattern { text: text.to_owned(), is_prefix }, requirement));
@@ -132,10 +159,7 @@ impl Rules {
 
     /// Those that what has this key is under.
     fn of(&self, key: &str) -> impl Iterator<Item = &Requirement> {
-        let fits = move |pattern: &Pattern| {
-            if pattern.is_prefix { key.starts_with(&pattern.text) } else { key == pattern.text }
-        };
-        self.0.iter().filter(move |(pattern, _)| fits(pattern)).map(|(_, requirement)| requirement)
+        self.0.iter().filter(move |(pattern, _)| pattern.fits(key)).map(|(_, requirement)| requirement)
     }
 
     /// How all of them, and `own`, stand with a caller.
@@ -181,8 +205,15 @@ impl InsufficientScope {
     /// The value of `WWW-Authenticate`: all the scopes at once, so that a client can ask for them (basic/authorization, "Scope Challenge
     /// Handling").
     pub fn challenge(&self) -> String {
-        format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", self.scopes.join(" "))
+        // What is no scope cannot be asked for.
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| &**scope).filter(|scope| is_scope(scope)).collect();
+        format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "))
     }
+}
+
+/// Whether it is a scope: visible ASCII without quotes, backslashes and spaces (RFC 6749, section 3.3).
+pub(crate) fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }
 
 fn quoted(scopes: &[Arc<str>]) -> String {

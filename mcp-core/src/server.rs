@@ -29,7 +29,7 @@ use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
-use crate::policy::InsufficientScope;
+use crate::policy::{InsufficientScope, Rules};
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::caching::Caching;
@@ -72,6 +72,7 @@ struct Inner {
     resources: Catalog<OfferedResource>,
     resource_templates: Catalog<OfferedResource>,
     prompts: Catalog<OfferedPrompt>,
+    route_rules: Rules,
     list_caching: Caching,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -208,6 +209,20 @@ impl Server {
             name: name.chars().take(128).collect(),
             nearest: seen.nearest(name),
         })
+    }
+
+    /// The patterns of its [policy](ServerBuilder::policy) that fit no tool, resource or prompt: perhaps they are not written as they
+    /// were meant.
+    pub fn rules_without_use(&self) -> Vec<String> {
+        let Inner { tools, resources, resource_templates, prompts, .. } = &*self.0;
+        // A rule may be meant for either.
+        let templates = resource_templates.rules_without_use();
+        let resources = resources.rules_without_use().into_iter().filter(|rule| templates.contains(rule));
+        tools.rules_without_use().into_iter().chain(resources).chain(prompts.rules_without_use()).collect()
+    }
+
+    pub(crate) fn route_rules(&self) -> &Rules {
+        &self.0.route_rules
     }
 
     /// Calls a tool, as every way in does.

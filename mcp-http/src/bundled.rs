@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::Tenant;
 use mcp_core::presence::JoinError;
@@ -59,6 +60,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .secret_keys(secret_keys.subkeys("mcp-core"))
         .measured()
         .timeout(config.call_timeout)
+        .policy(config.policy.clone())
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
     Ok(Bundled { config, builder, stores, secret_keys })
@@ -123,7 +125,7 @@ impl Bundled {
         let metrics = metrics.collector(health.dependencies());
         let workers = server.start_workers(workers(&config));
         let metrics = metrics.collector(Arc::new(workers.clone()));
-        let shown = health.clone();
+        let (shown, monitored) = (health.clone(), metrics.clone());
         let http = HttpServer::new(move || {
             App::new().wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
         })
@@ -133,16 +135,22 @@ impl Bundled {
         .disable_signals()
         .shutdown_timeout(config.stop_timeout.as_secs().max(1))
         .bind((config.host.as_str(), config.port));
-        let http = match http {
-            Ok(http) => http,
+        let http = http.map_err(|error| {
+            let taken = format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port);
+            config.error("PORT", taken)
+        });
+        let (http, admin) = match http.and_then(|http| Ok((http, serve_admin(&config, &health, &monitored)?))) {
+            Ok(bound) => bound,
             Err(error) => {
                 workers.stop(Duration::ZERO).await;
                 // Whoever comes next need not wait until this replica is taken for dead.
                 server.drain(Duration::from_secs(1)).await;
-                let taken = format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port);
-                return Err(config.error("PORT", taken).into());
+                return Err(error.into());
             }
         };
+        for rule in server.rules_without_use() {
+            tracing::warn!(rule, "a rule of POLICY fits nothing that is offered");
+        }
         let address = http.addrs().first().copied();
         let running = http.run();
         let handle = running.handle();
@@ -177,6 +185,9 @@ impl Bundled {
             }
             tidy.abort();
             anchored.abort();
+            if let Some(admin) = &admin {
+                admin.stop(false).await;
+            }
             // Where the database is gone, there is nothing new to be anchored.
             let _ = tokio::time::timeout(LAST_ANCHOR, audit.anchor()).await;
         };
@@ -260,8 +271,22 @@ pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health, metrics: &Metrics) -
             .configure(docs(endpoint.clone()))
             .configure(well_known(endpoint.clone()))
             .configure(metrics.routes())
-            .configure(health::routes(health.clone()));
+            .configure(health::routes(health.guarded_by(endpoint.clone())));
     }
+}
+
+/// Shows how the server does to whoever can reach `ADMIN_BIND`, where that is set.
+fn serve_admin(config: &Config, health: &Health, metrics: &Metrics) -> Result<Option<ServerHandle>, ConfigError> {
+    let Some(address) = config.admin_bind else { return Ok(None) };
+    let (health, metrics) = (health.clone(), metrics.clone());
+    let app = move || App::new().configure(metrics.routes_for_everyone()).configure(health::routes(health.clone()));
+    let bound = HttpServer::new(app).workers(1).disable_signals().bind(address);
+    let running = bound.map(HttpServer::run).map_err(|error| {
+        config.error("ADMIN_BIND", format!("{address} cannot be listened on: {error}; set another address"))
+    })?;
+    let handle = running.handle();
+    tokio::spawn(running);
+    Ok(Some(handle))
 }
 
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.

@@ -1,16 +1,18 @@
 //! What the bundled server is told: defaults, then a JSON file, then the environment.
 
 mod origin;
+mod policy;
 mod setting;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mcp_core::policy::Policy;
 use mcp_core::retention::Limit;
 use secrecy::SecretString;
 
@@ -56,12 +58,16 @@ pub struct Config {
     pub oauth_roles_claim: Option<String>,
     /// The claim that holds a caller's scopes.
     pub oauth_scopes_claim: Option<String>,
+    /// What callers need, on top of what the code of a tool, resource or prompt requires.
+    pub policy: Policy,
     /// More detail in the log and in errors.
     pub debug_mode: bool,
     /// How the log is written.
     pub log_format: LogFormat,
     /// The least level of the log, or a filter such as `info,mcp_core=debug`.
     pub log_level: String,
+    /// Where metrics and health are shown without a key.
+    pub admin_bind: Option<SocketAddr>,
     /// Names under which the server is reached, beside this machine's own.
     pub allowed_hosts: Vec<String>,
     /// Web pages that may call the server, beside its own.
@@ -187,9 +193,11 @@ impl Config {
             oauth_tenant_claim: layers.get("OAUTH_TENANT_CLAIM", value::optional_text)?,
             oauth_roles_claim: layers.get("OAUTH_ROLES_CLAIM", value::optional_text)?,
             oauth_scopes_claim: layers.get("OAUTH_SCOPES_CLAIM", value::optional_text)?,
+            policy: layers.get(setting::POLICY, policy::policy)?,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
             log_level: layers.get("LOG_LEVEL", value::log_level)?,
+            admin_bind: layers.get("ADMIN_BIND", value::optional_address)?,
             allowed_hosts: layers.get("ALLOWED_HOSTS", value::list)?,
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
             workers: layers.get("WORKERS", value::workers)?,

@@ -42,6 +42,9 @@ pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<
         Some(caller) => endpoint.check_origin(&head).map(|()| caller)?,
         None => endpoint.admit(&head).await?,
     };
+    endpoint.admit_to(&caller, request.path(), || {
+        format!("{} {}", request.method(), request.match_pattern().unwrap_or_default())
+    })?;
     // Nobody logs where no level is on.
     if LevelFilter::current() != LevelFilter::OFF {
         tracing::Span::current().record("caller", caller.principal().as_str());

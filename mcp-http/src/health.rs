@@ -2,17 +2,20 @@
 
 mod dependency;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::Endpoint;
 use mcp_core::clock::Clock;
 use mcp_core::store::check::Check;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::exchange;
 use crate::rest::route::{Forms, Route, SchemaOf, Table};
 use dependency::{Condition, Dependencies, Report};
 
@@ -22,6 +25,8 @@ pub(crate) struct Health {
     dependencies: Arc<Dependencies>,
     ready: Arc<AtomicBool>,
     version: String,
+    /// Who finds out who asks; nobody, where everyone sees all.
+    endpoint: Option<Endpoint>,
 }
 
 impl Health {
@@ -29,7 +34,19 @@ impl Health {
     /// runtime that checks.
     pub(crate) async fn watch(checks: Vec<Arc<dyn Check>>, clock: Arc<dyn Clock>, version: &str) -> Self {
         let dependencies = Arc::new(Dependencies::watch(checks, clock).await);
-        Self { dependencies, ready: Arc::new(AtomicBool::new(false)), version: version.to_owned() }
+        Self { dependencies, ready: Arc::new(AtomicBool::new(false)), version: version.to_owned(), endpoint: None }
+    }
+
+    /// The same, but whoever this endpoint does not know for somebody who [may see it](mcp_core::Caller::may_monitor) is told in one word.
+    pub(crate) fn guarded_by(&self, endpoint: Endpoint) -> Self {
+        Self { endpoint: Some(endpoint), ..self.clone() }
+    }
+
+    async fn is_shown_to(&self, request: &HttpRequest) -> bool {
+        match &self.endpoint {
+            None => true,
+            Some(endpoint) => exchange::admit(request, endpoint).await.is_ok_and(|caller| caller.may_monitor()),
+        }
     }
 
     /// From now on requests are welcome, or no more.
@@ -65,7 +82,7 @@ pub(crate) static TABLE: Table = Table {
         route(
             "/health",
             "health",
-            "How the server is, and what it leans on",
+            "How the server is, and what it leans on, for callers with the role `monitor`; others are told in one word",
             |route| route.to(show),
             &[(200, of::<Answer>), (503, of::<Answer>)],
         ),
@@ -108,11 +125,18 @@ struct Word {
 struct Answer {
     /// `ok`; `degraded` where something is down that calls can do without; `down` where calls fail.
     status: &'static str,
-    version: String,
     /// Whether it takes requests.
     ready: bool,
+    /// What else there is to know, for callers with the role `monitor` or `operator`.
+    #[serde(flatten)]
+    detail: Option<Detail>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Detail {
+    version: String,
     /// What it leans on, as the last check found it.
-    checks: std::collections::BTreeMap<&'static str, Report>,
+    checks: BTreeMap<&'static str, Report>,
 }
 
 async fn live() -> HttpResponse {
@@ -128,13 +152,13 @@ async fn ready(health: web::Data<Health>) -> HttpResponse {
 }
 
 /// Asks nobody: what it says is what the last checks found, so that it answers at once whatever hangs.
-async fn show(health: web::Data<Health>) -> HttpResponse {
+async fn show(request: HttpRequest, health: web::Data<Health>) -> HttpResponse {
     let condition = health.dependencies.condition();
+    let detail = || Detail { version: health.version.clone(), checks: health.dependencies.reports().collect() };
     let answer = Answer {
         status: condition.word(),
-        version: health.version.clone(),
         ready: health.is_ready(),
-        checks: health.dependencies.reports().collect(),
+        detail: health.is_shown_to(&request).await.then(detail),
     };
     let status = if condition == Condition::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     HttpResponse::build(status).json(answer)

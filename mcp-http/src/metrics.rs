@@ -11,6 +11,7 @@ use mcp_core::Endpoint;
 use mcp_core::measure::{Collector, SampleKind};
 
 use crate::rest::Admitted;
+use crate::rest::problem::Problem;
 use exposition::{CONTENT_TYPE, Exposition};
 use http::HttpMeasures;
 use process::Process;
@@ -54,13 +55,22 @@ impl Metrics {
         self
     }
 
-    /// Serves `GET /metrics` in the text format of Prometheus, to whoever may call the endpoint's tools.
+    /// Serves `GET /metrics` in the text format of Prometheus, to callers with the role [`monitor`](mcp_core::Caller::MONITOR) or
+    /// [`operator`](mcp_core::Caller::OPERATOR): what is counted is of all tenants.
     pub fn routes(&self) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
         let metrics = self.clone();
         move |config| {
             let endpoint = web::Data::new(metrics.endpoint.clone());
             let resource = web::resource("/metrics").app_data(endpoint).app_data(web::Data::new(metrics));
             config.service(resource.get(show));
+        }
+    }
+
+    /// The same for everyone, at an address that nobody else can reach.
+    pub fn routes_for_everyone(&self) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+        let metrics = web::Data::new(self.clone());
+        move |config| {
+            config.service(web::resource("/metrics").app_data(metrics).get(show_to_everyone));
         }
     }
 
@@ -187,6 +197,13 @@ fn processes(text: &mut Exposition) {
     }
 }
 
-async fn show(_: Admitted, metrics: web::Data<Metrics>) -> HttpResponse {
+async fn show(Admitted(caller): Admitted, metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
+    if caller.may_monitor() {
+        return Ok(show_to_everyone(metrics).await);
+    }
+    Err(Problem::new(403, "metrics take the role `monitor` or `operator`, which the caller does not have"))
+}
+
+async fn show_to_everyone(metrics: web::Data<Metrics>) -> HttpResponse {
     HttpResponse::Ok().content_type(CONTENT_TYPE).body(metrics.text())
 }

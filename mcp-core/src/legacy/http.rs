@@ -45,13 +45,14 @@ type Refused = (Option<String>, RpcError);
 impl Legacy<'_> {
     /// Answers one message.
     pub(crate) async fn message(self, message: Message<'_>, body: &Bytes) -> Answer {
+        let endpoint = self.endpoint;
         let answered = match message {
             Message::Request(request) => self.request(request, body).await,
             Message::Notification(notification) => {
                 self.notification(&notification).await.map_err(|error| (None, error))
             }
         };
-        answered.unwrap_or_else(|(id, error)| Answer::error(id.as_deref(), &error))
+        answered.unwrap_or_else(|(id, error)| endpoint.refuse(id.as_deref(), &error))
     }
 
     /// Answers what is no message of its own: a response to a question, or several messages at once.

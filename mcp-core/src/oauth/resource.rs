@@ -1,5 +1,6 @@
 //! What a server tells of itself to those who are to get a token for it.
 
+use crate::policy::is_scope;
 use serde::Serialize;
 
 use super::url::CanonicalUrl;
@@ -133,11 +134,6 @@ impl ProtectedResource {
 
 /// The methods by which the metadata are asked for.
 const VERBS: &str = "GET, HEAD, OPTIONS";
-
-/// Whether it is a scope: visible ASCII without quotes, backslashes and spaces (RFC 6749, section 3.3).
-fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
-}
 
 /// An address that no token can be for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

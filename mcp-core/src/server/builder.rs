@@ -336,6 +336,7 @@ impl ServerBuilder {
             resources,
             resource_templates,
             prompts,
+            route_rules: self.policy.routes,
             list_caching: self.list_caching,
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::ConfigError;
-use super::setting::{SETTINGS, find};
+use super::setting::{POLICY, SETTINGS, find};
 use mcp_core::nearest::nearest;
 
 /// Where a value came from.
@@ -107,7 +107,11 @@ fn read_file(path: &Path) -> Result<Vec<(&'static str, String)>, ConfigError> {
                 };
                 bad(&name, format!("there is no such setting; {mend}"))
             })?;
-            let text = scalar(&value).ok_or_else(|| {
+            let text = match value {
+                Value::Object(_) if setting.key == POLICY => Some(value.to_string()),
+                value => scalar(&value),
+            };
+            let text = text.ok_or_else(|| {
                 bad(setting.key, "expected a text, a number, true or false, or a list of texts".to_owned())
             })?;
             Ok((setting.key, text))

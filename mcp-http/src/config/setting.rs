@@ -26,6 +26,9 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
     Setting { key, default: None, about, secret: true }
 }
 
+/// The setting that is an object in the file.
+pub(super) const POLICY: &str = "POLICY";
+
 /// All settings, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
     setting(
@@ -73,9 +76,17 @@ pub static SETTINGS: &[Setting] = &[
         "the claim that holds a caller's roles, also those of administrators; without it, they have none",
     ),
     unset("OAUTH_SCOPES_CLAIM", "the claim that holds a caller's scopes, if neither scope nor scp"),
+    unset(
+        POLICY,
+        "which roles, tenants and scopes tools, resources, prompts and routes take, as JSON: see docs/policy.md",
+    ),
     setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
     setting("LOG_FORMAT", "text", "text or json"),
     setting("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,mcp_core=debug"),
+    unset(
+        "ADMIN_BIND",
+        "an address of its own, such as 127.0.0.1:9000, at which /metrics and all of /health are shown without a key; let nobody else reach it",
+    ),
     unset("ALLOWED_HOSTS", "names under which the server is reached, beside localhost, separated by commas"),
     unset("ALLOWED_ORIGINS", "web pages that may call it, such as https://app.example.com, separated by commas"),
     setting("WORKERS", "0", "threads that speak HTTP; 0 is one for each processor"),

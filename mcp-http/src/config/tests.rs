@@ -145,3 +145,17 @@ fn what_is_kept_is_a_time_or_a_number_or_both() {
     assert_eq!(value::age(Some("90d")), limit("90d"));
     assert!(value::age(Some("90d,5")).is_err() && value::age(Some("5")).is_err());
 }
+
+#[test]
+fn a_policy_is_an_object_or_its_text_and_says_what_is_wrong_with_it() {
+    let file = r#"{"policy": {"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}, "routes": {"GET /api/v1/files*": {"tenants": ["a"]}}}}"#;
+    assert!(load(Some(file), &[]).is_ok());
+    assert!(load(None, &[("POLICY", r#"{"prompts": {"*": {"roles": ["clerk"]}}, "resources": {}}"#)]).is_ok());
+    refused(None, &[("POLICY", "notes=clerk")], &["POLICY", "such as {\"tools\""]);
+    refused(None, &[("POLICY", r#"{"tool": {}}"#)], &["POLICY", "unknown field `tool`"]);
+    refused(None, &[("POLICY", r#"{"tools": {"a": {"role": ["b"]}}}"#)], &["POLICY", "unknown field `role`"]);
+    refused(None, &[("POLICY", r#"{"tools": {"a": {}}}"#)], &["POLICY", "\"a\" requires nothing"]);
+    refused(None, &[("POLICY", r#"{"routes": {"/files": {"roles": ["a"]}}}"#)], &["\"/files\"", "a method and a path"]);
+    refused(Some(r#"{"tools": {}}"#), &[], &["no such setting"]);
+    refused(None, &[("ADMIN_BIND", "9000")], &["ADMIN_BIND", "127.0.0.1:9000"]);
+}

@@ -1,6 +1,6 @@
 //! Texts to values. An error says what is expected and what was found; it never repeats a secret.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,6 +33,13 @@ pub(super) fn host(text: Option<&str>) -> Parsed<String> {
         Err(_) if host == "localhost" => Ok(host.to_owned()),
         Err(_) => Err(format!("expected an address such as 127.0.0.1 or 0.0.0.0, got {host:?}")),
     }
+}
+
+pub(super) fn optional_address(text: Option<&str>) -> Parsed<Option<SocketAddr>> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| format!("expected an address and a port such as 127.0.0.1:9000, got {text:?}"))
+    };
+    text.filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
 pub(super) fn number<T: FromStr>(text: Option<&str>) -> Parsed<T> {

@@ -20,6 +20,7 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod outages;
+mod policy;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod readme;

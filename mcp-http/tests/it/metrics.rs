@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use actix_web::test::{TestRequest, call_and_read_body, call_service, init_service};
-use actix_web::{App, web};
-use mcp_core::{Endpoint, Server, ToolError, tool_fn};
+use actix_web::{App, HttpMessage, web};
+use mcp_core::{Caller, Endpoint, Server, ToolError, tool_fn};
 use mcp_http::{Metrics, rest, telemetry};
 
 use crate::served::Served;
@@ -213,5 +213,17 @@ async fn two_apps_of_ones_own_count_each_for_itself() {
         let route = "route=\"/rest/tools/{name}/call\",method=\"POST\",status=\"2xx\"";
         assert_eq!(of(&format!("mcp_http_requests_total{{{route}}}")), Some(f64::from(calls)));
         assert_eq!(of(&format!("mcp_build_info{{server=\"{name}\",version=\"1.0.0\"}}")), Some(1.0));
+    }
+}
+
+#[actix_web::test]
+async fn what_is_counted_of_all_tenants_is_for_monitors_and_operators() {
+    for (role, status) in [(Caller::MONITOR, 200), (Caller::OPERATOR, 200), (Caller::ADMIN, 403), ("clerk", 403)] {
+        let endpoint = Endpoint::new(Server::builder("t", "1").measured().build().unwrap());
+        let metrics = Metrics::new(endpoint);
+        let app = init_service(App::new().configure(metrics.routes())).await;
+        let request = TestRequest::get().uri("/metrics").insert_header(("host", "localhost")).to_request();
+        request.extensions_mut().insert(Caller::new("acme", "ada").with_role(role));
+        assert_eq!(call_service(&app, request).await.status().as_u16(), status, "{role}");
     }
 }
