@@ -175,6 +175,13 @@ impl Endpoint {
         }
     }
 
+    /// What is answered to a caller who lacks scopes: 403, with all that are needed and, where that is known, where a token with them is to
+    /// be had. For shells that call by [`Server::open_call`]; [`Endpoint::answer`] does it by itself.
+    pub fn insufficient_scope(&self, lacking: &InsufficientScope) -> Refusal {
+        let challenge = Some(lacking.challenge().into());
+        self.complete(Refusal { status: 403, message: lacking.to_string(), challenge })
+    }
+
     /// Decides whether an admitted caller may take a route of the shell: its method and its path, such as `GET /api/v1/files/{name}`. It is
     /// asked for only where [`Policy::routes`](crate::Policy::routes) was used.
     ///
@@ -193,9 +200,7 @@ impl Endpoint {
             }
             Standing::LacksScopes => {
                 let scopes = rules.scopes(&route, &Requirement::none());
-                let lacking = InsufficientScope { what: format!("`{route}`"), scopes };
-                let challenge = Some(lacking.challenge().into());
-                Err(self.complete(Refusal { status: 403, message: lacking.to_string(), challenge }))
+                Err(self.insufficient_scope(&InsufficientScope { what: format!("`{route}`"), scopes }))
             }
         }
     }
@@ -263,13 +268,10 @@ impl Endpoint {
 
     /// Answers with an error, which tells a caller who lacks scopes where a token with them is to be had.
     pub(crate) fn refuse(&self, id: Option<&str>, error: &RpcError) -> Answer {
-        let mut answer = Answer::error(id, error);
-        if let (Some(_), Some(resource)) = (&error.lacking, &self.resource) {
-            for (_, challenge) in answer.headers.iter_mut().filter(|(name, _)| *name == "www-authenticate") {
-                *challenge = resource.complete(challenge);
-            }
+        match &error.lacking {
+            Some(lacking) => self.insufficient_scope(lacking).into_answer_to(id),
+            None => Answer::error(id, error),
         }
-        answer
     }
 
     /// Answers with what a request has come to, once it has.

@@ -204,7 +204,7 @@ pub struct InsufficientScope {
 impl InsufficientScope {
     /// The value of `WWW-Authenticate`: all the scopes at once, so that a client can ask for them (basic/authorization, "Scope Challenge
     /// Handling").
-    pub fn challenge(&self) -> String {
+    pub(crate) fn challenge(&self) -> String {
         // What is no scope cannot be asked for.
         let scopes: Vec<_> = self.scopes.iter().map(|scope| &**scope).filter(|scope| is_scope(scope)).collect();
         format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "))

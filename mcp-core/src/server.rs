@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::call::{Call, OnLeave};
 use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, StoredKeys};
-use crate::catalog::{Catalog, Unseen};
+use crate::catalog::{Catalog, Seen, Unseen};
 use crate::changes::{Change, Changes, Heard};
 use crate::clock::Clock;
 use crate::context::key::Key;
@@ -192,11 +192,11 @@ impl Server {
     /// # Errors
     /// As [`Server::see_tool`]; [`CallError::Forbidden`] where they lack scopes for it.
     pub fn find_tool(&self, caller: &Caller, name: &str) -> Result<Arc<OfferedTool>, CallError> {
-        match self.0.tools.seen_by(caller).find(name) {
-            Ok(tool) => Ok(tool),
-            Err(Unseen::Lacking(lacking)) => Err(lacking.into()),
-            Err(Unseen::Unknown) => self.see_tool(caller, name),
-        }
+        let seen = self.0.tools.seen_by(caller);
+        seen.find(name).map_err(|unseen| match unseen {
+            Unseen::Lacking(lacking) => lacking.into(),
+            Unseen::Unknown => CallError::unknown_tool(name, seen),
+        })
     }
 
     /// The tool of that name, to be shown to `caller`, who may lack scopes to call it.
@@ -205,10 +205,7 @@ impl Server {
     /// [`CallError::UnknownTool`], with the name that may have been meant, also where the caller may not know of it.
     pub fn see_tool(&self, caller: &Caller, name: &str) -> Result<Arc<OfferedTool>, CallError> {
         let seen = self.0.tools.seen_by(caller);
-        seen.see(name).ok_or_else(|| CallError::UnknownTool {
-            name: name.chars().take(128).collect(),
-            nearest: seen.nearest(name),
-        })
+        seen.see(name).ok_or_else(|| CallError::unknown_tool(name, seen))
     }
 
     /// The patterns of its [policy](ServerBuilder::policy) that fit no tool, resource or prompt: perhaps they are not written as they
@@ -558,6 +555,12 @@ pub enum CallError {
         /// Whether it went wrong in an earlier call, which was sent under the same key.
         replayed: bool,
     },
+}
+
+impl CallError {
+    fn unknown_tool(name: &str, seen: Seen<'_, OfferedTool>) -> Self {
+        Self::UnknownTool { name: name.chars().take(128).collect(), nearest: seen.nearest(name) }
+    }
 }
 
 impl From<Failure> for CallError {

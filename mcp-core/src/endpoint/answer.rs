@@ -65,7 +65,6 @@ impl Answer {
             503 => answer.headers.push(("retry-after", "1".to_owned())),
             _ => {}
         }
-        answer.headers.extend(error.lacking.iter().map(|lacking| ("www-authenticate", lacking.challenge())));
         answer
     }
 
@@ -113,8 +112,13 @@ impl Refusal {
 
     /// The answer of the MCP endpoint: an error without an id, since no message has been read.
     pub fn into_answer(self) -> Answer {
+        self.into_answer_to(None)
+    }
+
+    /// The answer to the request of this id, as JSON text.
+    pub(crate) fn into_answer_to(self, id: Option<&str>) -> Answer {
         let challenge = self.challenge;
-        let mut answer = Answer::error(None, &RpcError::new(self.status, jsonrpc::INVALID_REQUEST, self.message));
+        let mut answer = Answer::error(id, &RpcError::new(self.status, jsonrpc::INVALID_REQUEST, self.message));
         answer.headers.extend(challenge.map(|challenge| ("www-authenticate", challenge.into_owned())));
         answer
     }

@@ -1,11 +1,11 @@
 //! What a server tells of itself to those who are to get a token for it.
 
-use crate::policy::is_scope;
 use serde::Serialize;
 
 use super::url::CanonicalUrl;
 use crate::endpoint::answer::{Answer, Body};
 use crate::jsonrpc;
+use crate::policy::is_scope;
 use crate::protocol::errors::RpcError;
 
 /// A server as a resource that tokens are for: what its metadata (RFC 9728) says, and what a challenge adds.

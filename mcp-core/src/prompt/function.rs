@@ -1,6 +1,5 @@
 //! Prompts made of async functions.
 
-use crate::policy::requirement_methods;
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use super::message::{IntoMessages, PromptOutput};
 use super::spec::{PromptArgument, PromptSpec, prompt_methods};
 use crate::completion::{Completers, Completing, Completion, completion_methods};
 use crate::context::Context;
+use crate::policy::requirement_methods;
 use crate::strings::StringArguments;
 use crate::tool::error::ToolError;
 use crate::tool::function::{ToolFunction, WithState};

@@ -1,6 +1,5 @@
 //! Resources made of async functions.
 
-use crate::policy::requirement_methods;
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
@@ -12,6 +11,7 @@ use super::spec::{ResourceSpec, resource_methods};
 use crate::completion::{Completers, Completing, Completion, completion_methods};
 use crate::content::ResourceContents;
 use crate::context::Context;
+use crate::policy::requirement_methods;
 use crate::strings::StringArguments;
 use crate::tool::error::ToolError;
 use crate::tool::function::{NoInput, ToolFunction, WithState};

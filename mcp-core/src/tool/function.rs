@@ -1,6 +1,5 @@
 //! A tool made of an async function.
 
-use crate::policy::requirement_methods;
 use std::any::Any;
 use std::marker::PhantomData;
 
@@ -18,6 +17,7 @@ use super::schema;
 use super::spec::{ToolSpec, policy_methods};
 use crate::content::Content;
 use crate::context::Context;
+use crate::policy::requirement_methods;
 
 /// Makes a tool of an async function: `async fn(Input, Context) -> Result<Output, ToolError>`, or without the context, or
 /// without both. The doc comments of the input's fields become descriptions in its schema.

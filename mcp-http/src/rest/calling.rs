@@ -121,11 +121,17 @@ async fn perform(
     let key = IdempotencyKey::from_header(ActixHead::of(request).header(IdempotencyKey::HEADER))
         .map_err(|bad| Problem::new(400, format!("`Idempotency-Key`: {bad}")))?;
     let call = call.under(key);
+    let open = |call: &ToolCall| {
+        endpoint.server().open_call(caller, call).map_err(|error| match error {
+            CallError::Forbidden(lacking) => endpoint.insufficient_scope(&lacking).into(),
+            error => Problem::from(error),
+        })
+    };
     if wants_events(request) {
-        let open = endpoint.server().open_call(caller, &call.listening())?;
+        let open = open(&call.listening())?;
         return Ok(exchange::respond(Answer::events(Body::Stream(events(open)))));
     }
-    let (body, replayed) = ended(endpoint.server().open_call(caller, &call)?.end().await)?;
+    let (body, replayed) = ended(open(&call)?.end().await)?;
     let mut response = json(body);
     if replayed {
         let name = HeaderName::from_static(IdempotencyKey::REPLAYED_HEADER);

@@ -114,10 +114,8 @@ impl From<CallError> for Problem {
         let detail = error.to_string();
         let (id, error, replayed) = match error {
             CallError::Tool { id, error, replayed } => (id, error, replayed),
-            CallError::Forbidden(lacking) => {
-                let extra = Some(("www-authenticate", lacking.challenge().into()));
-                return Self { extra, ..Self::new(403, detail) };
-            }
+            // Where it can be, it is told by `Endpoint::insufficient_scope`, which knows more.
+            CallError::Forbidden(_) => return Self::new(403, detail),
             CallError::Refused(_) => return Self::new(422, detail),
             _ => return Self::new(404, detail),
         };

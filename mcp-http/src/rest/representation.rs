@@ -2,11 +2,9 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY, WWW_AUTHENTICATE};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, ResponseError, web};
-use mcp_core::Endpoint;
+use actix_web::{Error, HttpRequest, ResponseError};
 
 use super::problem::Problem;
 use super::xml::{self, Document};
@@ -76,25 +74,8 @@ async fn answer_in(
         None => request.into_response(Problem::not_acceptable().error_response()),
     };
     response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
-    complete_challenge(&mut response);
     let Some(Form::Xml(content_type)) = form else { return Ok(response) };
     Ok(response.map_body(|head, body| into_xml(&mut head.headers, body, content_type)))
-}
-
-/// Tells whoever lacks a scope where they get a token with it.
-fn complete_challenge(response: &mut ServiceResponse) {
-    // Whoever is not let in was told by the endpoint.
-    if response.status() != StatusCode::FORBIDDEN {
-        return;
-    }
-    let endpoint = response.request().app_data::<web::Data<Endpoint>>();
-    let resource = endpoint.and_then(|endpoint| endpoint.resource());
-    let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|challenge| challenge.to_str().ok());
-    let complete =
-        resource.zip(challenge).map(|(resource, challenge)| HeaderValue::try_from(resource.complete(challenge)));
-    if let Some(Ok(complete)) = complete {
-        response.headers_mut().insert(WWW_AUTHENTICATE, complete);
-    }
 }
 
 fn into_xml(headers: &mut HeaderMap, body: BoxBody, content_type: &'static str) -> BoxBody {
