@@ -8,7 +8,7 @@ use mcp_connect::test_issuer::{KEYS, TestIssuer};
 use mcp_core::endpoint::head::Head;
 use mcp_core::oauth::ProtectedResource;
 use mcp_core::oauth::signing::SigningKey;
-use mcp_core::{Authenticate, Caller, Challenge, Endpoint, Server, ToolError, tool_fn};
+use mcp_core::{Authenticate, Caller, Challenge, Endpoint, Policy, Requirement, Server, ToolError, tool_fn};
 use serde_json::{Value, json};
 
 use crate::served::{Reply, Served, binary, text};
@@ -204,20 +204,24 @@ impl Authenticate for Everyone {
 #[actix_web::test]
 async fn an_app_tells_who_lacks_a_scope_where_to_get_a_token_with_it() {
     let pay = tool_fn("pay", "Pays.", async || Ok::<_, ToolError>("paid")).requires("pay:write");
-    let server = Server::builder("house", "1.0.0").tool(pay).build().unwrap();
+    let policy = Policy::none().routes("GET /api/v1/runs", Requirement::none().scope("runs"));
+    let server = Server::builder("house", "1.0.0").tool(pay).policy(policy).build().unwrap();
     let resource = ProtectedResource::new(RESOURCE).unwrap();
     let endpoint = Endpoint::new(server).authenticate(Everyone).protected_resource(resource);
     let app = App::new()
         .service(web::scope("/api/v1").configure(mcp_http::rest(endpoint.clone())))
         .configure(mcp_http::well_known(endpoint));
     let app = in_process::init_service(app).await;
-    let request = in_process::TestRequest::post().uri("/api/v1/tools/pay/call").to_request();
-    let response = in_process::call_service(&app, request).await;
-    assert_eq!(response.status(), 403);
-    assert_eq!(
-        response.headers().get("www-authenticate").unwrap(),
-        "Bearer error=\"insufficient_scope\", resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"pay:write\""
-    );
+    let call = in_process::TestRequest::post().uri("/api/v1/tools/pay/call").to_request();
+    let route = in_process::TestRequest::get().uri("/api/v1/runs").insert_header(("host", "localhost")).to_request();
+    for (request, scope) in [(call, "pay:write"), (route, "runs")] {
+        let response = in_process::call_service(&app, request).await;
+        assert_eq!(response.status(), 403);
+        let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+        let challenge =
+            format!("Bearer error=\"insufficient_scope\", resource_metadata=\"{metadata}\", scope=\"{scope}\"");
+        assert_eq!(response.headers().get("www-authenticate").unwrap(), &challenge);
+    }
     let request = in_process::TestRequest::get().uri("/.well-known/oauth-protected-resource/mcp").to_request();
     assert_eq!(in_process::call_service(&app, request).await.status(), 200);
 }
