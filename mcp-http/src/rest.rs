@@ -5,6 +5,7 @@ mod calls;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod keys;
+mod page;
 pub(crate) mod problem;
 mod representation;
 pub(crate) mod route;

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::page::PageSize;
 use super::problem::Problem;
-use super::{Admitted, json};
+use super::{Admitted, encoded};
 
 /// Which calls to show.
 #[derive(Deserialize, JsonSchema)]
@@ -36,9 +37,6 @@ pub(super) struct Filter {
     /// How many at the most: 50 unless told otherwise, and never more than 500.
     limit: Option<u16>,
 }
-
-const DEFAULT_PAGE: u16 = 50;
-const MAX_PAGE: u16 = 500;
 
 /// A page of recorded calls, the newest first.
 #[derive(Serialize, JsonSchema)]
@@ -80,7 +78,7 @@ pub(super) async fn list(
     filter: web::Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let filter = filter.into_inner();
-    let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let size = PageSize::of(filter.limit);
     let query = CallQuery {
         principal: filter.caller.map(Into::into),
         tool: filter.tool,
@@ -88,15 +86,11 @@ pub(super) async fn list(
         from: parse::<Timestamp>("from", filter.from)?,
         to: parse::<Timestamp>("to", filter.to)?,
         before: parse::<CallId>("before", filter.before)?,
-        // One more than is shown tells whether there is another page.
-        limit: limit + 1,
+        limit: size.and_one(),
     };
-    let mut found = endpoint.server().calls(&caller, query).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
-    let next = found.last().filter(|_| more).map(|call| call.id.to_string());
-    let page = Calls { calls: found.into_iter().map(Call::from).collect(), next };
-    Ok(json(serde_json::to_vec(&page).map_err(|error| Problem::new(500, error.to_string()))?))
+    let found = endpoint.server().calls(&caller, query).await?;
+    let (calls, next) = size.cut(found, |call| call.id.to_string());
+    encoded(&Calls { calls: calls.into_iter().map(Call::from).collect(), next })
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<String>) -> Result<Option<T>, Problem> {

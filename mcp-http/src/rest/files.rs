@@ -11,6 +11,7 @@ use mcp_core::store::files::{File, FileError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::page::PageSize;
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, encoded};
@@ -95,9 +96,6 @@ struct Filter {
     limit: Option<u16>,
 }
 
-const DEFAULT_PAGE: u16 = 100;
-const MAX_PAGE: u16 = 1000;
-
 /// A page of files, in the order of their names.
 #[derive(Serialize, JsonSchema)]
 struct Files {
@@ -136,14 +134,11 @@ async fn list(
     filter: web::Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let Filter { prefix, after, limit } = filter.into_inner();
-    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let size = PageSize::within(limit, 100, 1000);
     let files = endpoint.server().files(&caller)?;
-    // One more than is shown tells whether there is another page.
-    let mut found = files.list(&prefix.unwrap_or_default(), after.as_deref(), limit + 1).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
-    let next = found.last().filter(|_| more).map(|file| file.name.clone());
-    encoded(&Files { files: found.into_iter().map(FileShown::from).collect(), next })
+    let found = files.list(&prefix.unwrap_or_default(), after.as_deref(), size.and_one()).await?;
+    let (files, next) = size.cut(found, |file| file.name.clone());
+    encoded(&Files { files: files.into_iter().map(FileShown::from).collect(), next })
 }
 
 async fn remove(

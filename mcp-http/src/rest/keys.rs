@@ -13,6 +13,7 @@ use mcp_core::store::api_keys::{ApiKey, KeyId};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::page::PageSize;
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, Sent, encoded};
@@ -89,9 +90,6 @@ struct Filter {
     /// How many at the most: 50 unless told otherwise, and never more than 500.
     limit: Option<u16>,
 }
-
-const DEFAULT_PAGE: u16 = 50;
-const MAX_PAGE: u16 = 500;
 
 /// A page of keys, in the order in which they were made.
 #[derive(Serialize, JsonSchema)]
@@ -175,16 +173,13 @@ async fn list(
     filter: web::Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let Filter { principal, after, limit } = filter.into_inner();
-    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let size = PageSize::of(limit);
     let after = after.map(|id| id.parse::<KeyId>()).transpose();
     let after = after.map_err(|error| Problem::new(400, format!("`after`: {error}")))?;
     let of = principal.map(Into::into);
-    // One more than is shown tells whether there is another page.
-    let mut found = endpoint.server().callers().keys(&caller, of.as_ref(), after, limit + 1).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
-    let next = found.last().filter(|_| more).map(|key| key.id.to_string());
-    encoded(&Keys { keys: found.into_iter().map(Key::from).collect(), next })
+    let found = endpoint.server().callers().keys(&caller, of.as_ref(), after, size.and_one()).await?;
+    let (keys, next) = size.cut(found, |key| key.id.to_string());
+    encoded(&Keys { keys: keys.into_iter().map(Key::from).collect(), next })
 }
 
 async fn create(Sent(caller, body): Sent, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::page::PageSize;
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, Sent, encoded};
@@ -106,9 +107,6 @@ struct Filter {
     /// How many at the most: 50 unless told otherwise, and never more than 500.
     limit: Option<u16>,
 }
-
-const DEFAULT_PAGE: u16 = 50;
-const MAX_PAGE: u16 = 500;
 
 /// A page of runs, the newest first.
 #[derive(Serialize, JsonSchema)]
@@ -233,20 +231,17 @@ async fn list(
     filter: web::Query<Filter>,
 ) -> Result<HttpResponse, Problem> {
     let filter = filter.into_inner();
-    let limit = filter.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let size = PageSize::of(filter.limit);
     let query = RunQuery {
         principal: filter.caller.map(Into::into),
         kind: filter.kind,
         state: parse::<RunState>("state", filter.state)?,
         before: parse::<RunId>("before", filter.before)?,
-        // One more than is shown tells whether there is another page.
-        limit: limit + 1,
+        limit: size.and_one(),
     };
-    let mut found = endpoint.server().runs().list(&caller, query).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
-    let next = found.last().filter(|_| more).map(|run| run.id.to_string());
-    encoded(&Runs { runs: found.into_iter().map(Run::from).collect(), next })
+    let found = endpoint.server().runs().list(&caller, query).await?;
+    let (runs, next) = size.cut(found, |run| run.id.to_string());
+    encoded(&Runs { runs: runs.into_iter().map(Run::from).collect(), next })
 }
 
 /// Begins a run.
@@ -271,10 +266,10 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let (id, runs) = (id_of(&id)?, endpoint.server().runs());
     let run = runs.find(&caller, id).await?.ok_or_else(nothing)?;
-    let limit = part.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    let mut steps = runs.steps(&caller, id, part.from.unwrap_or(0), limit + 1).await?;
-    let next = steps.get(usize::from(limit)).map(|step| step.number);
-    steps.truncate(limit.into());
+    let size = PageSize::of(part.limit);
+    let steps = runs.steps(&caller, id, part.from.unwrap_or(0), size.and_one()).await?;
+    let (steps, next) = size.split(steps);
+    let next = next.map(|step| step.number);
     encoded(&RunWithSteps { run: run.into(), steps: steps.into_iter().map(Recorded::from).collect(), next })
 }
 

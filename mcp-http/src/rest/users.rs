@@ -12,6 +12,7 @@ use mcp_core::store::principals;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::page::PageSize;
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, Sent, encoded};
@@ -98,9 +99,6 @@ struct Page {
     limit: Option<u16>,
 }
 
-const DEFAULT_PAGE: u16 = 50;
-const MAX_PAGE: u16 = 500;
-
 /// A page of users, in the order of their names.
 #[derive(Serialize, JsonSchema)]
 struct Users {
@@ -168,14 +166,11 @@ async fn list(
     page: web::Query<Page>,
 ) -> Result<HttpResponse, Problem> {
     let Page { after, limit } = page.into_inner();
-    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let size = PageSize::of(limit);
     let after = after.map(Principal::from);
-    // One more than is shown tells whether there is another page.
-    let mut found = endpoint.server().callers().users(&caller, after.as_ref(), limit + 1).await?;
-    let more = found.len() > usize::from(limit);
-    found.truncate(limit.into());
-    let next = found.last().filter(|_| more).map(|user| user.principal.to_string());
-    encoded(&Users { users: found.into_iter().map(User::from).collect(), next })
+    let found = endpoint.server().callers().users(&caller, after.as_ref(), size.and_one()).await?;
+    let (users, next) = size.cut(found, |user| user.principal.to_string());
+    encoded(&Users { users: users.into_iter().map(User::from).collect(), next })
 }
 
 async fn create(Sent(caller, body): Sent, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
