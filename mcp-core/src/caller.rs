@@ -3,6 +3,7 @@
 mod access;
 mod any_of;
 pub mod desk;
+pub(crate) mod lately;
 mod rules;
 pub mod secret;
 mod seen;

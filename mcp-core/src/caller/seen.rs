@@ -1,26 +1,27 @@
 //! Which keys were seen lately.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Caller;
+use super::lately::Lately;
 use crate::clock::Timestamp;
 use crate::memory::lock;
 use crate::store::api_keys::{KeyHash, KeyHolder, KeyId, NOTED_EVERY};
 
 /// What the store said of keys a moment ago, so that not each request asks it.
-#[derive(Default)]
 pub(super) struct Seen(Mutex<State>);
 
-#[derive(Default)]
+/// What was said, and when.
+type Said<T> = (Duration, T);
+
 struct State {
     /// How often something was forgotten: what was asked before that is not kept after it.
     forgotten: u64,
-    found: Generations<Arc<Holder>>,
+    found: Lately<Said<Arc<Holder>>>,
     /// Apart from those that were found, so that strangers do not put them out.
-    unknown: Generations<()>,
+    unknown: Lately<Said<()>>,
 }
 
 /// Whoever has a key, as far as it matters to let them in.
@@ -41,13 +42,21 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(5);
 const FOUND: usize = 10_000;
 const UNKNOWN: usize = 1_000;
 
+impl Default for Seen {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self(Mutex::new(State { forgotten: 0, found: Lately::new(FOUND), unknown: Lately::new(UNKNOWN) }))
+    }
+}
+
 impl Seen {
     /// What was said of this key, if that was less than [`LIFETIME`] ago: who has it, or that nobody does.
     pub(super) fn find(&self, hash: &KeyHash, now: Duration) -> Option<Option<Arc<Holder>>> {
         let state = lock(&self.0);
-        match state.found.find(hash, now) {
-            Some(holder) => Some(Some(holder.clone())),
-            None => state.unknown.find(hash, now).map(|()| None),
+        let holds = |said: Duration| now.saturating_sub(said) < LIFETIME;
+        match state.found.find(&hash.0) {
+            Some((said, holder)) if holds(*said) => Some(Some(holder.clone())),
+            _ => state.unknown.find(&hash.0).filter(|(said, ())| holds(*said)).map(|_| None),
         }
     }
 
@@ -61,8 +70,8 @@ impl Seen {
         let mut state = lock(&self.0);
         if state.forgotten == forgotten {
             match holder {
-                Some(holder) => state.found.keep(hash, holder, now, FOUND),
-                None => state.unknown.keep(hash, (), now, UNKNOWN),
+                Some(holder) => state.found.keep(hash.0, (now, holder)),
+                None => state.unknown.keep(hash.0, (now, ())),
             }
         }
     }
@@ -71,13 +80,15 @@ impl Seen {
     pub(super) fn forget(&self, test: impl Fn(&Caller) -> bool) {
         let mut state = lock(&self.0);
         state.forgotten += 1;
-        state.found.forget(|holder| test(&holder.caller));
+        state.found.forget(|(_, holder)| test(&holder.caller));
     }
 
     /// Forgets all.
     pub(super) fn forget_all(&self) {
         let mut state = lock(&self.0);
-        *state = State { forgotten: state.forgotten + 1, ..State::default() };
+        state.forgotten += 1;
+        state.found.clear();
+        state.unknown.clear();
     }
 }
 
@@ -105,38 +116,6 @@ impl Holder {
     }
 }
 
-/// A map that forgets what it was given longest ago, by halves.
-struct Generations<T> {
-    young: HashMap<KeyHash, (Duration, T)>,
-    old: HashMap<KeyHash, (Duration, T)>,
-}
-
-impl<T> Default for Generations<T> {
-    fn default() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new() }
-    }
-}
-
-impl<T> Generations<T> {
-    fn find(&self, hash: &KeyHash, now: Duration) -> Option<&T> {
-        let (kept, value) = self.young.get(hash).or_else(|| self.old.get(hash))?;
-        (now.saturating_sub(*kept) < LIFETIME).then_some(value)
-    }
-
-    fn keep(&mut self, hash: KeyHash, value: T, now: Duration, capacity: usize) {
-        if self.young.len() >= capacity {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(hash, (now, value));
-    }
-
-    fn forget(&mut self, test: impl Fn(&T) -> bool) {
-        for generation in [&mut self.young, &mut self.old] {
-            generation.retain(|_, (_, value)| !test(value));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,8 +140,8 @@ mod tests {
             seen.keep(hash(n), Some(holder.clone()), 0, now);
         }
         let state = lock(&seen.0);
-        assert!(state.unknown.young.len() + state.unknown.old.len() <= 2 * UNKNOWN);
-        assert!(state.found.young.len() + state.found.old.len() <= 2 * FOUND);
+        assert!(state.unknown.len() <= 2 * UNKNOWN);
+        assert!(state.found.len() <= 2 * FOUND);
     }
 
     #[test]

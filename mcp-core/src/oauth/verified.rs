@@ -1,28 +1,21 @@
 //! Tokens whose signature was checked a short while ago.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
 use crate::caller::Caller;
+use crate::caller::lately::Lately;
 use crate::clock::Timestamp;
+use crate::memory::lock;
 
 /// Remembers who has brought which token, by its digest, so that a call does not cost a signature. It holds no token.
-///
-/// It has two halves: where the newer one is full, the older one is forgotten, and they change places. So it never grows beyond both.
-pub(super) struct Verified {
-    halves: Mutex<[Half; 2]>,
-    half: usize,
-}
-
-/// By the digest of a token: who brought it, and until when that is believed.
-type Half = HashMap<[u8; 32], (Caller, Timestamp)>;
+pub(super) struct Verified(Mutex<Lately<(Caller, Timestamp)>>);
 
 impl Verified {
     /// One that holds so many tokens at the most.
     pub(super) fn of(most: usize) -> Self {
-        Self { halves: Mutex::default(), half: (most / 2).max(1) }
+        Self(Mutex::new(Lately::new(most / 2)))
     }
 
     /// By what a token is remembered.
@@ -32,19 +25,14 @@ impl Verified {
 
     /// Who brought that token, where that may still be believed.
     pub(super) fn find(&self, digest: &[u8; 32], now: Timestamp) -> Option<Caller> {
-        let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        let (caller, until) = halves.iter().find_map(|half| half.get(digest))?;
+        let verified = lock(&self.0);
+        let (caller, until) = verified.find(digest)?;
         (now < *until).then(|| caller.clone())
     }
 
     /// Believes a token until then.
     pub(super) fn keep(&self, digest: [u8; 32], caller: Caller, until: Timestamp) {
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
-        if halves[0].len() >= self.half {
-            halves.swap(0, 1);
-            halves[0].clear();
-        }
-        halves[0].insert(digest, (caller, until));
+        lock(&self.0).keep(digest, (caller, until));
     }
 }
 
