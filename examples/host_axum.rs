@@ -77,6 +77,10 @@ impl Head for AxumHead<'_> {
         Header::from_values(self.0.headers.get_all(name).iter().map(|value| value.as_bytes()))
     }
 
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        self.0.headers.get_all(name).iter().map(|value| value.as_bytes()).collect()
+    }
+
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {
         self.0.headers.keys().any(|name| test(name.as_str()))
     }

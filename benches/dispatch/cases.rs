@@ -128,6 +128,10 @@ impl Head for PlainHead {
         Header::from_values(self.headers.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_bytes()))
     }
 
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        self.headers.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_bytes()).collect()
+    }
+
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {
         self.headers.iter().any(|(name, _)| test(name))
     }

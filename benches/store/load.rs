@@ -55,6 +55,7 @@ impl Load {
             parent: None,
             tenant: Tenant::from("a tenant"),
             principal: Principal::from(format!("caller {}", number % 100)),
+            address: None,
             tool: "echo".to_owned(),
             arguments: Bytes::from_static(br#"{"text":"The quick brown fox jumps over the lazy dog."}"#),
             outcome: Outcome::Ok,

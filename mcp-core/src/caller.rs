@@ -64,9 +64,22 @@ name! {
     Principal
 }
 
-/// Who calls: known from the first byte of a request to the last row that it writes. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(Arc<Identity>);
+/// Who calls, and from where: known from the first byte of a request to the last row that it writes. Cheap to clone.
+///
+/// Two are equal that have the same tenant, name, roles and scopes, wherever they call from.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    identity: Arc<Identity>,
+    address: Option<IpAddr>,
+}
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for Caller {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
@@ -92,7 +105,8 @@ impl Caller {
     /// A caller with no roles and no scopes.
     pub fn new(tenant: impl Into<Tenant>, principal: impl Into<Principal>) -> Self {
         let (tenant, principal) = (tenant.into(), principal.into());
-        Self(Arc::new(Identity { tenant, principal, roles: Vec::new(), scopes: Vec::new() }))
+        let identity = Identity { tenant, principal, roles: Vec::new(), scopes: Vec::new() };
+        Self { identity: Arc::new(identity), address: None }
     }
 
     /// An administrator of the tenant `default` who operates the server, with all scopes: who is let in because of where they are, or
@@ -105,40 +119,51 @@ impl Caller {
     /// The same caller with one more role.
     #[must_use]
     pub fn with_role(mut self, role: impl Into<Arc<str>>) -> Self {
-        Arc::make_mut(&mut self.0).roles.push(role.into());
+        Arc::make_mut(&mut self.identity).roles.push(role.into());
         self
     }
 
     /// The same caller with one more scope.
     #[must_use]
     pub fn with_scope(mut self, scope: impl Into<Arc<str>>) -> Self {
-        Arc::make_mut(&mut self.0).scopes.push(scope.into());
+        Arc::make_mut(&mut self.identity).scopes.push(scope.into());
         self
+    }
+
+    /// The same caller, who calls from this address. [`Endpoint::admit`](crate::Endpoint::admit) says it of all whom it lets in.
+    #[must_use]
+    pub fn from_address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Where the caller calls from, as far as that is known: not in the work of runs, nor over the standard streams.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// To whom the caller's data belongs.
     pub fn tenant(&self) -> &Tenant {
-        &self.0.tenant
+        &self.identity.tenant
     }
 
     /// The caller's own name.
     pub fn principal(&self) -> &Principal {
-        &self.0.principal
+        &self.identity.principal
     }
 
     /// The caller's roles.
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
-        self.0.roles.iter().map(|role| &**role)
+        self.identity.roles.iter().map(|role| &**role)
     }
 
     /// The caller's scopes.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.scopes.iter().map(|scope| &**scope)
+        self.identity.scopes.iter().map(|scope| &**scope)
     }
 
     /// Whether the caller has `role`.
     pub fn has_role(&self, role: &str) -> bool {
-        self.0.roles.iter().any(|own| **own == *role)
+        self.identity.roles.iter().any(|own| **own == *role)
     }
 
     /// Whether the caller may see how the server does.
@@ -148,7 +173,7 @@ impl Caller {
 
     /// Whether the caller was granted `scope`, or [`Caller::ALL_SCOPES`].
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.0.scopes.iter().any(|own| **own == *scope || **own == *Self::ALL_SCOPES)
+        self.identity.scopes.iter().any(|own| **own == *scope || **own == *Self::ALL_SCOPES)
     }
 }
 

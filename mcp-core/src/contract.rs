@@ -145,6 +145,7 @@ fn call(id: u128) -> CallRecord {
         parent: None,
         tenant: tenant(),
         principal: Principal::from("somebody"),
+        address: Some("2001:db8::1".parse().expect("it is an address")),
         tool: "add".to_owned(),
         arguments: Bytes::from_static(br#"{"a":1,"b":2}"#),
         outcome: Outcome::Ok,

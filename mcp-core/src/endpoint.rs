@@ -4,9 +4,11 @@
 pub mod answer;
 mod guard;
 pub mod head;
+mod proxies;
 pub(crate) mod rules;
 pub(crate) mod stream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use crate::server::Server;
 use answer::{Answer, Refusal};
 use guard::Guard;
 use head::{Head, Header};
+pub use proxies::{BadNetwork, TrustedProxies};
 
 /// A [`Server`] behind the Streamable HTTP transport, in every era of the protocol. Cheap to clone.
 ///
@@ -41,6 +44,7 @@ pub struct Endpoint {
     guard: Arc<Guard>,
     authenticate: Arc<dyn Authenticate>,
     resource: Option<Arc<ProtectedResource>>,
+    proxies: Arc<TrustedProxies>,
     pacing: Pacing,
     max_body: usize,
     body_timeout: Duration,
@@ -63,6 +67,7 @@ impl Endpoint {
             guard: Arc::new(Guard::default()),
             authenticate: Arc::new(KeyOrLoopback::loopback_only()),
             resource: None,
+            proxies: Arc::default(),
             pacing: Pacing { silence: Duration::from_secs(10), keep_alive: Duration::from_secs(15) },
             max_body: 4 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
@@ -102,6 +107,14 @@ impl Endpoint {
     #[must_use]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         Arc::make_mut(&mut self.guard).allow_origin(origin);
+        self
+    }
+
+    /// Takes the word of these proxies for where a request comes from. One of them on this machine does not make its clients callers on this
+    /// machine.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = Arc::new(proxies);
         self
     }
 
@@ -162,7 +175,23 @@ impl Endpoint {
     /// found out whose they are.
     pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
-        self.authenticate.authenticate(head).await.map_err(|challenge| self.complete(challenge.into()))
+        let client = self.client_address(head);
+        let admitted = match self.proxies.see(head, client) {
+            None => self.authenticate.authenticate(head).await,
+            Some(behind) => self.authenticate.authenticate(&behind).await,
+        };
+        match admitted {
+            Ok(caller) => Ok(caller.from_address(client)),
+            Err(challenge) => {
+                self.server.note_rejected(client, &challenge);
+                Err(self.complete(challenge.into()))
+            }
+        }
+    }
+
+    /// Where a request comes from, by its connection or by the [proxies](Endpoint::trusted_proxies) that are believed.
+    pub fn client_address(&self, head: &dyn Head) -> Option<IpAddr> {
+        self.proxies.client(head)
     }
 
     /// Adds to a refusal with a challenge where a token is to be had.

@@ -39,6 +39,7 @@ mod dispatch;
 pub mod protocol;
 
 // the call, and what outlives it,
+mod act;
 pub mod ask;
 mod call;
 pub mod capability;

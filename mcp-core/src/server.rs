@@ -19,6 +19,7 @@ use futures_util::FutureExt;
 use futures_util::future::select;
 use tracing::Instrument;
 
+use crate::act::Rejected;
 use crate::call::{Call, OnLeave};
 use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, StoredKeys};
@@ -51,6 +52,7 @@ use crate::tool::error::ToolError;
 use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::{Failure, Flights, Keys};
+use crate::tool::redacted::Redacted;
 use crate::tool::registry::OfferedTool;
 
 pub use builder::{BuildError, ServerBuilder};
@@ -96,6 +98,8 @@ struct Inner {
     changes: Changes,
     switches: Switches,
     listeners: Listeners,
+    rejected: Rejected,
+    redacted: Redacted,
     closing: Cancellation,
     /// Whether workers were started.
     works: AtomicBool,
@@ -306,6 +310,7 @@ impl Server {
     pub async fn drain(&self, limit: Duration) -> usize {
         select(pin!(self.0.running.idle()), self.0.clock.sleep(limit)).await;
         if let Some(ledger) = &self.0.ledger {
+            select(pin!(self.settle_rejected()), self.0.clock.sleep(limit)).await;
             // An empty commit waits for all before it. What fails has been told to whoever waited for it.
             select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
         }
@@ -435,6 +440,20 @@ impl Server {
 
     pub(crate) fn closing(&self) -> &Cancellation {
         &self.0.closing
+    }
+
+    /// The server as long as others keep it alive.
+    pub(crate) fn weak(&self) -> impl Fn() -> Option<Self> + Send + use<> {
+        let weak = Arc::downgrade(&self.0);
+        move || weak.upgrade().map(Self)
+    }
+
+    pub(crate) fn redacted(&self) -> &Redacted {
+        &self.0.redacted
+    }
+
+    pub(crate) fn rejected(&self) -> &Rejected {
+        &self.0.rejected
     }
 
     pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {

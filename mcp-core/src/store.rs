@@ -9,6 +9,7 @@ pub mod cache;
 pub mod check;
 pub mod events;
 pub mod files;
+pub mod hex;
 pub mod history;
 pub(crate) mod id;
 pub mod idempotency;

@@ -99,6 +99,10 @@ impl Head for TestHead {
         }
     }
 
+    fn values(&self, _: &str) -> Vec<&[u8]> {
+        Vec::new()
+    }
+
     fn any_name(&self, _: &dyn Fn(&str) -> bool) -> bool {
         false
     }

@@ -7,6 +7,7 @@ pub(crate) mod header;
 pub mod key;
 pub mod output;
 pub(crate) mod pipeline;
+pub(crate) mod redacted;
 pub mod registry;
 pub mod schema;
 pub mod spec;

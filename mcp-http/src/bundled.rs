@@ -1,6 +1,7 @@
 //! The ready-made server: storage, the tools that come with it, every way in.
 
 mod access;
+mod cors;
 mod opened;
 
 use std::io::Write;
@@ -61,6 +62,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .measured()
         .timeout(config.call_timeout)
         .policy(config.policy.clone())
+        .redacted(config.redact_arguments.iter().cloned())
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
     Ok(Bundled { config, builder, stores, secret_keys })
@@ -125,9 +127,10 @@ impl Bundled {
         let metrics = metrics.collector(health.dependencies());
         let workers = server.start_workers(workers(&config));
         let metrics = metrics.collector(Arc::new(workers.clone()));
-        let (shown, monitored) = (health.clone(), metrics.clone());
+        let (shown, monitored, origins) = (health.clone(), metrics.clone(), config.allowed_origins.clone());
         let http = HttpServer::new(move || {
-            App::new().wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
+            let cors = cors::cors(&origins);
+            App::new().wrap(cors).wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
         })
         .workers(config.workers)
         .tcp_nodelay(true)

@@ -103,17 +103,11 @@ enum Command {
         /// The folder of the backup
         folder: PathBuf,
     },
-    /// Prove what was recorded
+    /// Prove what was recorded, and export it
     Audit {
         #[command(subcommand)]
-        what: Audit,
+        what: audit::Audit,
     },
-}
-
-#[derive(Subcommand)]
-enum Audit {
-    /// Compare all records with the audit chains, and tell what was altered, removed or added; the server may serve meanwhile
-    Verify,
 }
 
 const EXAMPLES: &str = "\
@@ -203,7 +197,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::List { target } => list::run(&config, target.as_deref(), &mut output),
         Command::Call { words } => call::run(&config, words, &mut output),
         Command::Config => config::run(&config, &mut output),
-        Command::Audit { what: Audit::Verify } => audit::verify(&config, &mut output),
+        Command::Audit { what } => audit::run(&config, &what, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
         Command::Keys { what, tenant } => keys::run(&config, &tenant, what, &mut output),
         Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),

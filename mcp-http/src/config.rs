@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mcp_core::endpoint::TrustedProxies;
 use mcp_core::policy::Policy;
 use mcp_core::retention::Limit;
 use secrecy::SecretString;
@@ -72,6 +73,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Web pages that may call the server, beside its own.
     pub allowed_origins: Vec<String>,
+    /// The proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// How many threads speak HTTP.
     pub workers: usize,
     /// The largest request body, in bytes.
@@ -98,6 +101,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// How long calls are recorded, and how many.
     pub keep_calls: Limit,
+    /// Places in the arguments of calls that are not recorded.
+    pub redact_arguments: Vec<String>,
     /// How long messages are kept, and how many.
     pub keep_messages: Limit,
     /// How long notes are kept, and how many.
@@ -200,6 +205,7 @@ impl Config {
             admin_bind: layers.get("ADMIN_BIND", value::optional_address)?,
             allowed_hosts: layers.get("ALLOWED_HOSTS", value::list)?,
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
+            trusted_proxies: layers.get("TRUSTED_PROXIES", value::networks)?,
             workers: layers.get("WORKERS", value::workers)?,
             max_body: layers.get("MAX_BODY", value::bytes)?,
             max_file: layers.get("MAX_FILE", value::bytes)?,
@@ -213,6 +219,7 @@ impl Config {
             stop_delay: layers.get("STOP_DELAY", value::delay)?,
             cache_bytes: layers.get("CACHE_BYTES", value::bytes)?,
             keep_calls: layers.get("KEEP_CALLS", value::limit)?,
+            redact_arguments: layers.get("REDACT_ARGUMENTS", value::pointers)?,
             keep_messages: layers.get("KEEP_MESSAGES", value::limit)?,
             keep_notes: layers.get("KEEP_NOTES", value::limit)?,
             keep_runs: layers.get("KEEP_RUNS", value::limit)?,

@@ -39,7 +39,11 @@ pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<
     let head = ActixHead::of(request);
     let known = request.extensions().get::<Caller>().cloned();
     let caller = match known {
-        Some(caller) => endpoint.check_origin(&head).map(|()| caller)?,
+        Some(caller) => {
+            endpoint.check_origin(&head)?;
+            let address = caller.address().or_else(|| endpoint.client_address(&head));
+            caller.from_address(address)
+        }
         None => endpoint.admit(&head).await?,
     };
     endpoint.admit_to(&caller, request.path(), || {
@@ -159,6 +163,10 @@ impl Head for ActixHead<'_> {
             None => self.headers.get_all(name),
         };
         Header::from_values(values.map(HeaderValue::as_bytes))
+    }
+
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        self.headers.get_all(name).map(HeaderValue::as_bytes).collect()
     }
 
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {

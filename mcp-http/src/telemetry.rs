@@ -2,7 +2,9 @@
 
 mod correlation;
 
+use std::any::Any;
 use std::future::{Ready, ready};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,11 +16,13 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tracing::{Instrument, Span};
 
 use crate::metrics::Metrics;
 use crate::metrics::http::{HttpMeasures, Method, Route};
+use crate::rest::problem::Problem;
 use correlation::RequestIds;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +36,7 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// - At the end one line says `method`, `route` (the pattern, never the path or the query), `status` and `duration_ms`: at the level
 ///   debug, of a failure of the server (5xx) at info.
 /// - It is counted in `metrics`.
+/// - Where its handling panics, it is answered 500, as a problem that names the id; the log has what the panic said.
 ///
 /// It needs nothing that is global: without a subscriber, nothing is logged.
 pub fn telemetry(metrics: &Metrics) -> Telemetry {
@@ -88,7 +93,8 @@ where
         let span = follow.span.clone();
         let answer = span.in_scope(|| self.service.call(request)).instrument(span);
         Box::pin(async move {
-            match answer.await {
+            match AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| Err(follow.broken(&*panic, &id)))
+            {
                 Ok(mut response) => {
                     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
                     follow.answered(response.status().as_u16());
@@ -134,6 +140,14 @@ impl Follow {
         let route = shared.http.begin(request.match_pattern());
         let method = Method::of(request.method());
         Self { http: shared.http.clone(), route, method, status: None, started: Instant::now(), span }
+    }
+
+    /// What is answered to a request in whose handling something has panicked: the log has the rest under the request's id.
+    fn broken(&self, panic: &(dyn Any + Send), id: &HeaderValue) -> Error {
+        let id = id.to_str().unwrap_or_default();
+        let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
+        self.span.in_scope(|| tracing::error!(panic = message.unwrap_or("(no message)"), "a request was not answered"));
+        Problem::broken(id).into()
     }
 
     fn answered(&mut self, status: u16) {

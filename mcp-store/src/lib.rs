@@ -28,7 +28,6 @@ mod blobs;
 mod cache;
 mod distrust;
 mod error;
-mod hex;
 mod ledger;
 mod open;
 mod random;
@@ -40,5 +39,5 @@ mod tls;
 pub mod tool;
 
 pub use error::OpenError;
-pub use open::{StoreConfig, audit, beside, key_ids, migrate, open, pending_migrations};
+pub use open::{Recorded, StoreConfig, beside, key_ids, migrate, open, pending_migrations, recorded};
 pub use sql::keys::KeyId;

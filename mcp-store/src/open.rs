@@ -12,6 +12,7 @@ use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
 use mcp_core::store::blobs::Blobs;
 use mcp_core::store::files::Caps;
+use mcp_core::store::history::History;
 use mcp_core::store::idempotency;
 use mcp_core::store::records::{FileRecords, KeyRecords, LinkRecords, RunRecords, SessionRecords};
 use mcp_core::store::replicas::{Replica, Replicas};
@@ -340,11 +341,20 @@ fn chain_key(key: &HouseKey) -> ChainKey {
     ChainKey::new(key.bytes())
 }
 
-/// The chains in a database of this version, to be read and verified beside those who write them: nothing is made or migrated.
+/// What was recorded, and what proves it.
+#[non_exhaustive]
+pub struct Recorded {
+    /// The chains.
+    pub audit: Arc<dyn Audit>,
+    /// The calls.
+    pub history: Arc<dyn History>,
+}
+
+/// What was recorded in a database of this version, to be read and verified beside those who write it: nothing is made or migrated.
 ///
 /// # Errors
 /// As [`open`]; [`OpenError::Sealed`] also where none of [`StoreConfig::secret_keys`] opens the key of the chain.
-pub async fn audit(config: &StoreConfig) -> Result<Arc<dyn Audit>, OpenError> {
+pub async fn recorded(config: &StoreConfig) -> Result<Recorded, OpenError> {
     let database = config.connect().await?;
     // The place is not asked, nor made, unless something is there that is proven.
     let unreadable =
@@ -354,7 +364,8 @@ pub async fn audit(config: &StoreConfig) -> Result<Arc<dyn Audit>, OpenError> {
         Some(place) => Some(place.open(&config.aws).await?.blobs),
         None => None,
     };
-    audit_of(config, database, blobs).await
+    let history = Arc::new(SqlCalls::new(database.clone(), LargeBytes::new(blobs.clone())));
+    Ok(Recorded { audit: audit_of(config, database, blobs).await?, history })
 }
 
 /// The chains in a database, large records of which are in `blobs`.

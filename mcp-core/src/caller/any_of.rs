@@ -85,6 +85,10 @@ mod tests {
             Header::Absent
         }
 
+        fn values(&self, _: &str) -> Vec<&[u8]> {
+            Vec::new()
+        }
+
         fn any_name(&self, _: &dyn Fn(&str) -> bool) -> bool {
             false
         }

@@ -5,11 +5,11 @@ mod keys;
 mod users;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use super::secret::NoRandomness;
 use super::{Caller, KeyOrLoopback, Principal};
+use crate::act::NOBODY;
 use crate::server::Server;
 use crate::store::api_keys::ApiKeys;
 use crate::store::files::Files;
@@ -56,14 +56,6 @@ impl CallerBooks {
     }
 }
 
-/// Something that changes who may do what.
-struct Act<'a> {
-    /// In one word.
-    what: &'static str,
-    /// The user, or the id of the key.
-    of: &'a dyn fmt::Display,
-}
-
 impl<'s> CallerDesk<'s> {
     pub(crate) fn new(server: &'s Server) -> Self {
         Self { server }
@@ -71,24 +63,6 @@ impl<'s> CallerDesk<'s> {
 
     fn books(&self) -> &'s CallerBooks {
         self.server.caller_books()
-    }
-
-    /// Does what changes who may do what: all of it passes here.
-    async fn act<T>(
-        &self,
-        caller: &Caller,
-        act: Act<'_>,
-        work: impl Future<Output = Result<T, CallerError>>,
-    ) -> Result<T, CallerError> {
-        let done = work.await;
-        let (tenant, by) = (caller.tenant(), caller.principal());
-        match &done {
-            Ok(_) => tracing::info!(%tenant, %by, act = act.what, of = %act.of, "who may do what was changed"),
-            Err(error) => {
-                tracing::info!(%tenant, %by, act = act.what, of = %act.of, %error, "who may do what was not changed")
-            }
-        }
-        done
     }
 }
 
@@ -162,7 +136,7 @@ fn may_touch(caller: &Caller, user: &User) -> Result<(), CallerError> {
 /// Whether the caller may have to do with somebody of this name, also where no user has it: whom the server lets in by itself is an
 /// operator.
 fn may_name(caller: &Caller, principal: &Principal) -> Result<(), CallerError> {
-    let is_own = matches!(principal.as_str(), KeyOrLoopback::HOLDER | KeyOrLoopback::LOCAL);
+    let is_own = matches!(principal.as_str(), KeyOrLoopback::HOLDER | KeyOrLoopback::LOCAL | NOBODY);
     if is_operator(caller) || !is_own {
         return Ok(());
     }

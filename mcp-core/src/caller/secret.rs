@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::seal::subkey;
 use crate::store::api_keys::KeyHash;
@@ -15,7 +16,7 @@ use crate::store::api_keys::KeyHash;
 ///
 /// It has no checksum: one that was mistyped has the right length at the most, and costs one look into the store.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeySecret(String);
+pub struct KeySecret(Zeroizing<String>);
 
 impl KeySecret {
     /// What each of them begins with.
@@ -23,9 +24,12 @@ impl KeySecret {
 
     /// A new one.
     pub(super) fn draw() -> Result<Self, NoRandomness> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
-        Ok(Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(bytes))))
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *bytes).map_err(|_| NoRandomness)?;
+        let mut text = Zeroizing::new(String::with_capacity(Self::PREFIX.len() + 43));
+        text.push_str(Self::PREFIX);
+        URL_SAFE_NO_PAD.encode_string(*bytes, &mut text);
+        Ok(Self(text))
     }
 
     /// The text, to be shown to whoever made the key.

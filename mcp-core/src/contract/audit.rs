@@ -26,6 +26,7 @@ macro_rules! audit_contract {
             pages_neither_repeat_nor_skip,
             every_filter_holds,
             tenants_are_apart,
+            a_walk_passes_each_link_once,
             what_was_written_verifies,
             what_is_old_and_gone_is_trimmed,
         }
@@ -237,6 +238,32 @@ pub async fn tenants_are_apart(fresh: &Fresh) {
         }
     }
     assert!(fresh.links(&Tenant::from("a"), &all()).await.is_empty());
+}
+
+/// Those of all tenants, and of none, chain by chain, in the order in which they were made.
+pub async fn a_walk_passes_each_link_once(fresh: &Fresh) {
+    let walk = async |after, limit| fresh.stores.audit.walk(after, limit).await.expect("links can be read");
+    for id in 1..=10 {
+        let tenant = Tenant::from(if id % 2 == 0 { "acme" } else { "another tenant" });
+        fresh.commit([CallRecord { tenant, ..call(id) }]).await;
+    }
+    fresh.remove(&Tenant::from("acme"), RemovalCause::Erased, [2, 4]).await;
+    fresh.stores.audit.anchor().await.expect("an anchor is written");
+    let all = walk(None, u16::MAX).await;
+    let place = |link: &Link| (link.chain, link.sequence);
+    assert!(all.is_sorted_by(|one, next| place(one) < place(next)), "{all:?}");
+    let subjects = |kind: Kind| all.iter().filter(move |link| link.kind == kind).map(|link| link.subject);
+    assert!(subjects(Kind::CALL).eq(1..=10), "{all:?}");
+    assert!(subjects(Kind::ERASED).eq([2, 4]), "{all:?}");
+    assert_eq!(subjects(Kind::PIN).count(), 0, "the pin is no link of a chain");
+    let (mut walked, mut after) = (Vec::new(), None);
+    while walked.len() <= all.len() {
+        let page = walk(after, 3).await;
+        let Some(last) = page.last() else { break };
+        after = Some(place(last));
+        walked.extend(page);
+    }
+    assert_eq!(walked, all);
 }
 
 /// Also what was committed twice, what was removed, and what is anchored.

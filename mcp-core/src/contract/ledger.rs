@@ -31,6 +31,7 @@ macro_rules! ledger_contract {
 pub async fn committed_entries_are_read_back(fresh: &Fresh) {
     let odd = CallRecord {
         parent: Some(CallId::from_u128(u128::MAX)),
+        address: None,
         tenant: Tenant::from("Ünïcode' \" % _ \\ \0 🦀"),
         principal: Principal::from("o'brien"),
         tool: String::new(),

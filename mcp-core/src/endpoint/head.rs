@@ -10,6 +10,9 @@ pub trait Head: Send + Sync {
     /// The header of that name, given in lower case.
     fn header(&self, name: &str) -> Header<'_>;
 
+    /// All the values under that name, given in lower case, in their order: for headers to which several may have added.
+    fn values(&self, name: &str) -> Vec<&[u8]>;
+
     /// Whether the name of any header passes `test`.
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool;
 

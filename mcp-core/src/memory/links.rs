@@ -102,6 +102,13 @@ impl Audit for MemoryStore {
         Ok(links)
     }
 
+    async fn walk(&self, after: Option<(ChainId, u64)>, limit: u16) -> Result<Vec<Link>, StoreError> {
+        let mut links = chain(&lock(&self.calls));
+        links.retain(|link| after.is_none_or(|after| after < (link.chain, link.sequence)));
+        links.truncate(limit.into());
+        Ok(links)
+    }
+
     async fn verify(&self) -> Result<Verification, StoreError> {
         let (calls, runs) = (lock(&self.calls), lock(&self.runs));
         let (mut written, mut removed) = (HashMap::new(), HashSet::new());

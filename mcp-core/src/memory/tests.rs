@@ -83,6 +83,7 @@ fn call(id: usize, result: Bytes) -> Entry {
         parent: None,
         tenant: tenant(),
         principal: Principal::from("p"),
+        address: None,
         tool: "t".to_owned(),
         arguments: Bytes::from_static(b"{}"),
         outcome: Outcome::Ok,

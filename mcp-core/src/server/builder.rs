@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::counts::{Listeners, Running};
 use super::ids::CallIds;
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
+use crate::act::Rejected;
 use crate::caller::StoredKeys;
 use crate::caller::desk::CallerBooks;
 use crate::catalog::{Catalog, Offered, Source};
@@ -31,6 +33,7 @@ use crate::store::Stores;
 use crate::task;
 use crate::tool::Tool;
 use crate::tool::pipeline::{Flights, Keys};
+use crate::tool::redacted::Redacted;
 use crate::tool::registry::{BadTool, OfferedTool};
 use crate::tool::spec::Icon;
 
@@ -53,8 +56,9 @@ pub struct ServerBuilder {
     clock: Option<Arc<dyn Clock>>,
     spawner: Option<Arc<dyn Spawner>>,
     limits: Limits,
-    secret_keys: Vec<[u8; 32]>,
+    secret_keys: Zeroizing<Vec<[u8; 32]>>,
     measured: bool,
+    redacted: Redacted,
 }
 
 /// Who a server is (schema, `Implementation`).
@@ -99,8 +103,9 @@ impl ServerBuilder {
                 page: 100,
                 listeners: 16 * 1024,
             },
-            secret_keys: Vec::new(),
+            secret_keys: Zeroizing::default(),
             measured: false,
+            redacted: Redacted::default(),
         }
     }
 
@@ -253,7 +258,7 @@ impl ServerBuilder {
     /// newest first: the first seals and hashes, all of them open and find. Replicas have the same. Without any, the server has a key
     /// of its own, which ends with it.
     pub fn secret_keys(mut self, keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        self.secret_keys = keys.into_iter().collect();
+        self.secret_keys = Zeroizing::new(keys.into_iter().collect());
         self
     }
 
@@ -272,6 +277,13 @@ impl ServerBuilder {
     /// How many clients may listen to changes at once (16,384); more are answered 503.
     pub fn listeners(mut self, most: usize) -> Self {
         self.limits.listeners = most;
+        self
+    }
+
+    /// Does not record what stands in arguments at these places, of whichever tool: JSON pointers (RFC 6901), such as `/card/number`. See
+    /// [`ToolSpec::redacted`](crate::ToolSpec::redacted).
+    pub fn redacted(mut self, pointers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.redacted.extend(pointers);
         self
     }
 
@@ -321,7 +333,8 @@ impl ServerBuilder {
             version: self.implementation.version,
             instructions: self.instructions,
         };
-        let secret_keys = if self.secret_keys.is_empty() { own_key().to_vec() } else { self.secret_keys };
+        let secret_keys =
+            if self.secret_keys.is_empty() { Zeroizing::new(own_key().to_vec()) } else { self.secret_keys };
         let caller_books = CallerBooks::new(&books);
         let stored_keys = StoredKeys::new(&secret_keys, &books, clock.clone(), spawner.clone());
         let keys = Keys::new(&books);
@@ -355,6 +368,8 @@ impl ServerBuilder {
             changes,
             switches: Switches::new(books.settings, books.events.clone()),
             listeners: Listeners::default(),
+            rejected: Rejected::default(),
+            redacted: self.redacted,
             closing: Cancellation::default(),
             works: AtomicBool::new(false),
             knows_tasks: AtomicBool::new(false),

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{CallError, Server};
+use crate::act::Act;
 use crate::caller::Caller;
 use crate::catalog::Offered;
 use crate::store::StoreError;
@@ -70,7 +72,7 @@ impl Server {
         let mut heard = events.subscribe(&Switches::topic()).await.ok();
         self.look_at_switches().await?;
         // It ends with the server, which it does not keep alive.
-        let (server, clock) = (Arc::downgrade(&self.0), self.shared_clock());
+        let (server, clock) = (self.weak(), self.shared_clock());
         self.spawn(async move {
             loop {
                 match &mut heard {
@@ -82,7 +84,7 @@ impl Server {
                     }
                     None => clock.sleep(LOOK_AGAIN).await,
                 }
-                let Some(server) = server.upgrade().map(Server) else { return };
+                let Some(server) = server() else { return };
                 if heard.is_none() {
                     heard = events.subscribe(&Switches::topic()).await.ok();
                 }
@@ -108,6 +110,11 @@ impl Server {
     /// # Errors
     /// [`SwitchError`].
     pub async fn switch_tool(&self, caller: &Caller, name: &str, on: bool) -> Result<(), SwitchError> {
+        let act = Act { what: "switch_tool", details: json!({"tool": name, "on": on}) };
+        self.act(caller, act, self.switch(caller, name, on)).await
+    }
+
+    async fn switch(&self, caller: &Caller, name: &str, on: bool) -> Result<(), SwitchError> {
         if !caller.has_role(Caller::OPERATOR) {
             return Err(SwitchError::Forbidden);
         }

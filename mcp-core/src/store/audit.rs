@@ -4,6 +4,7 @@ mod anchors;
 mod chain;
 mod digest;
 mod entry;
+mod export;
 mod finding;
 mod link;
 
@@ -17,6 +18,7 @@ pub use anchors::keep_anchored;
 pub use chain::{Chain, ChainKey};
 pub use digest::RecordDigest;
 pub use entry::{Head, Removal, RemovalCause};
+pub use export::{Export, ExportKey, export};
 pub use finding::{Finding, Record, Verification};
 pub use link::{ChainId, Kind, Link, Mark, Place};
 
@@ -32,6 +34,7 @@ pub use link::{ChainId, Kind, Link, Mark, Place};
 ///   beginning once, whatever is written meanwhile.
 /// - **every filter holds**: a link that is shown satisfies all that are set; one that does is not left out.
 /// - **tenants are apart**: no query shows a link of another tenant.
+/// - **a walk passes each link once**: those of all tenants, and of none, chain by chain, in the order in which they were made.
 /// - **what was written verifies**: also what was committed twice, what was removed, and what is anchored.
 /// - **what is old and gone is trimmed**: the links of records that were removed go by their age, and those of others stay; what is
 ///   left verifies.
@@ -45,6 +48,15 @@ pub trait Audit: Send + Sync + 'static {
     /// [`StoreError::Unavailable`] when the store cannot be reached; [`StoreError::Refused`] when it holds what this version
     /// cannot read.
     async fn links(&self, tenant: &Tenant, query: &LinkQuery) -> Result<Vec<Link>, StoreError>;
+
+    /// The links of all chains after `after`, a chain and the place of a link in it, or from the first, at most `limit`; without the
+    /// [pin](Kind::PIN), which stands beside the chains. It is the house's own: no caller sees what it gives.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Audit::links`].
+    async fn walk(&self, after: Option<(ChainId, u64)>, limit: u16) -> Result<Vec<Link>, StoreError>;
 
     /// Walks over all chains and all records that have links, of all tenants, as they were when it began. Others may write
     /// meanwhile.

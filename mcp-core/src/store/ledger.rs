@@ -1,5 +1,6 @@
 //! The one door through which calls are written.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub struct CallRecord {
     pub tenant: Tenant,
     /// Who called.
     pub principal: Principal,
+    /// Where they called from, as far as that is known.
+    pub address: Option<IpAddr>,
     /// The tool's name.
     pub tool: String,
     /// The arguments as they came, byte for byte.

@@ -25,7 +25,7 @@ use crate::store::ledger::CallId;
 pub(crate) use cache::Flights;
 pub(crate) use idempotency::Keys;
 pub(crate) use measure::Meter;
-use record::Recording;
+pub(crate) use record::Recording;
 
 /// How a call ended.
 pub(crate) type Finished = Result<ToolOutput, Failure>;

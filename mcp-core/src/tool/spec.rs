@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::redacted::Redacted;
 use super::schema;
 use crate::capability::ClientCapability;
 use crate::policy::{Requirement, requirement_methods};
@@ -105,6 +106,7 @@ pub(crate) struct Policy {
     pub(crate) asks: Vec<ClientCapability>,
     pub(crate) answered_once: bool,
     pub(crate) task: Option<TaskPolicy>,
+    pub(crate) redacted: Redacted,
 }
 
 /// How calls become tasks.
@@ -304,6 +306,15 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn task_required(mut self) -> Self {
                 self$(.$spec)?.policy.task.get_or_insert_default().required = true;
+                self
+            }
+
+            /// What stands in the arguments at this place, a JSON pointer (RFC 6901) such as `/card/number`, is not recorded: `"[redacted]"` is,
+            /// in its place. (A call that has become a task, or the work of a run, keeps its arguments until it is removed: it must be gone on
+            /// with.)
+            #[must_use]
+            pub fn redacted(mut self, pointer: impl Into<String>) -> Self {
+                self$(.$spec)?.policy.redacted.extend([pointer]);
                 self
             }
 

@@ -1,5 +1,6 @@
 //! The engine from the outside: literal bytes in, literal bytes out, on one thread and simulated time.
 
+mod acts;
 mod arguments;
 mod asking;
 mod caching;

@@ -98,6 +98,10 @@ impl Head for Request {
         Header::from_values(self.headers.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_slice()))
     }
 
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        self.headers.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_slice()).collect()
+    }
+
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {
         self.headers.iter().any(|(name, _)| test(name))
     }

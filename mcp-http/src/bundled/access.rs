@@ -20,6 +20,7 @@ pub(super) fn endpoint(config: &Config, server: Server) -> Result<Endpoint, Conf
     }
     let stored_keys = server.stored_keys();
     let mut endpoint = Endpoint::new(server)
+        .trusted_proxies(config.trusted_proxies.clone())
         .silence(config.stream_after)
         .limit_body(config.max_body)
         .limit_body_time(config.body_timeout);

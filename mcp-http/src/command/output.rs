@@ -31,10 +31,15 @@ impl Output {
         if !text.ends_with('\n') && !text.is_empty() {
             text.push('\n');
         }
-        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+        self.lines(text.as_bytes()).map(drop)
+    }
+
+    /// Writes whole lines as they are, and tells whether anybody still reads.
+    pub(super) fn lines(&mut self, lines: &[u8]) -> Result<bool, Failure> {
+        match self.out.write_all(lines).and_then(|()| self.out.flush()) {
             // Whoever reads has read enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => Ok(written.map(|()| true)?),
         }
     }
 }

@@ -88,7 +88,14 @@ pub static SETTINGS: &[Setting] = &[
         "an address of its own, such as 127.0.0.1:9000, at which /metrics and all of /health are shown without a key; let nobody else reach it",
     ),
     unset("ALLOWED_HOSTS", "names under which the server is reached, beside localhost, separated by commas"),
-    unset("ALLOWED_ORIGINS", "web pages that may call it, such as https://app.example.com, separated by commas"),
+    unset(
+        "ALLOWED_ORIGINS",
+        "web pages that may call it and read its answers (CORS), such as https://app.example.com, separated by commas",
+    ),
+    unset(
+        "TRUSTED_PROXIES",
+        "addresses and networks of the proxies in front of it, such as 10.0.0.0/8, separated by commas: what they write into X-Forwarded-For is believed, and none of them passes for this machine",
+    ),
     setting("WORKERS", "0", "threads that speak HTTP; 0 is one for each processor"),
     setting("MAX_BODY", "4MiB", "the largest request body"),
     setting("MAX_FILE", "64MiB", "the largest file"),
@@ -109,6 +116,10 @@ pub static SETTINGS: &[Setting] = &[
         "KEEP_CALLS",
         "90d",
         "how long calls are recorded, and how many of each tenant, such as 90d,1000000; or forever",
+    ),
+    unset(
+        "REDACT_ARGUMENTS",
+        "places in the arguments of calls that are not recorded, as JSON pointers such as /password or /card/number, separated by commas",
     ),
     setting("KEEP_MESSAGES", "365d", "the same of messages in threads"),
     setting("KEEP_NOTES", "forever", "the same of notes"),

@@ -63,6 +63,8 @@ fn a_bad_value_names_the_key_its_origin_and_the_mend() {
     refused(None, &[("PROTOCOL_SESSIONS", "0")], &["PROTOCOL_SESSIONS", "at least 1"]);
     refused(None, &[("PROTOCOL_SESSIONS_PER_CALLER", "-1")], &["PROTOCOL_SESSIONS_PER_CALLER", "\"-1\""]);
     refused(None, &[("HOST", "example.com:80")], &["HOST", "127.0.0.1"]);
+    refused(None, &[("REDACT_ARGUMENTS", "/a, password")], &["REDACT_ARGUMENTS", "\"password\"", "/card/number"]);
+    refused(None, &[("TRUSTED_PROXIES", "10.0.0.0/8, lb.example.com")], &["TRUSTED_PROXIES", "lb.example.com"]);
     refused(None, &[("ALLOWED_ORIGINS", "app.example.com")], &["ALLOWED_ORIGINS", "https://app.example.com"]);
 }
 

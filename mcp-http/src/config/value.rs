@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mcp_core::endpoint::{BadNetwork, TrustedProxies};
 use mcp_core::retention::Limit;
 use secrecy::SecretString;
 
@@ -101,12 +102,25 @@ pub(super) fn list(text: Option<&str>) -> Parsed<Vec<String>> {
     Ok(parts.filter(|part| !part.is_empty()).map(str::to_owned).collect())
 }
 
+/// JSON pointers (RFC 6901), none of which is that of the whole.
+pub(super) fn pointers(text: Option<&str>) -> Parsed<Vec<String>> {
+    let pointers = list(text)?;
+    match pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+        Some(bad) => Err(format!("expected JSON pointers such as /card/number, got {bad:?}")),
+        None => Ok(pointers),
+    }
+}
+
 pub(super) fn origins(text: Option<&str>) -> Parsed<Vec<String>> {
     let origins = list(text)?;
     match origins.iter().find(|origin| !origin.starts_with("https://") && !origin.starts_with("http://")) {
         Some(bad) => Err(format!("expected origins such as https://app.example.com, got {bad:?}")),
         None => Ok(origins),
     }
+}
+
+pub(super) fn networks(text: Option<&str>) -> Parsed<TrustedProxies> {
+    text.unwrap_or_default().parse().map_err(|error: BadNetwork| error.to_string())
 }
 
 /// So long that three renewals fit into it.

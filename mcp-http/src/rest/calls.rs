@@ -65,6 +65,9 @@ struct Call {
     /// The result or the error.
     #[schemars(with = "Value")]
     result: Option<Box<RawValue>>,
+    /// The address that it came from, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     id: String,
     /// The call that made this one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,7 @@ impl From<CallRecord> for Call {
             id: call.id.to_string(),
             parent: call.parent.map(|parent| parent.to_string()),
             caller: call.principal.to_string(),
+            address: call.address.map(|address| address.to_string()),
             tool: call.tool,
             arguments: raw(&call.arguments),
             outcome: call.outcome.as_str(),

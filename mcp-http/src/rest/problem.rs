@@ -62,6 +62,12 @@ impl Problem {
         }
     }
 
+    /// Something has broken inside, under the id of its request.
+    pub(crate) fn broken(request: &str) -> Self {
+        let detail = "something broke inside; the log has the cause under the id of the request";
+        Self { instance: Some(format!("urn:request:{request}")), ..Self::new(500, detail) }
+    }
+
     /// As it is sent.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let title = self.status_code().canonical_reason().unwrap_or_default();

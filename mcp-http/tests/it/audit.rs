@@ -86,3 +86,65 @@ fn what_was_changed_behind_its_back_is_told_with_its_place() {
     assert_eq!((&findings["whole"], finding["sequence"].is_u64()), (&false.into(), true));
     assert!(text(&verified.stderr).contains("\"code\":\"findings\""), "{}", text(&verified.stderr));
 }
+
+#[test]
+fn an_export_tells_who_did_what_from_where_and_is_signed() {
+    let server = Served::start(&[
+        ("API_KEY", "the-key-of-the-house"),
+        ("REDACT_ARGUMENTS", "/zone"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+    ]);
+    let send = |path: &str, key: &str, body: &str| {
+        let headers = [("x-api-key", key), ("x-forwarded-for", "127.0.0.1, 203.0.113.5")];
+        server.send("POST", path, &headers, body).status
+    };
+    let house = "the-key-of-the-house";
+    assert_eq!(send("/api/v1/tools/time.now/call", house, "{\"zone\": \"Europe/Lisbon\"}"), 200);
+    assert_eq!(send("/api/v1/users", house, "{\"principal\": \"ada\"}"), 200);
+    assert_eq!(send("/api/v1/tools/time.now/call", "another key, which is none", "{}"), 401);
+    let (code, _, folder) = server.stop();
+    assert_eq!(code, Some(0));
+    let run = |words: &[&str]| binary(folder.path(), &[]).args(words).output().unwrap();
+    let exported = run(&["audit", "export", "--arguments"]);
+    assert_eq!(exported.status.code(), Some(0), "{}", text(&exported.stderr));
+    let lines: Vec<Value> = text(&exported.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).collect::<Vec<_>>();
+    let calls = of("call");
+    let shown: Vec<_> =
+        calls.iter().map(|call| (&call["caller"], &call["tool"], &call["outcome"], &call["sound"])).collect();
+    for expected in
+        [("admin", "time.now", "ok"), ("admin", "act:create_user", "ok"), ("/unknown", "act:authenticate", "error")]
+    {
+        let (caller, tool, outcome) = expected;
+        assert!(shown.contains(&(&caller.into(), &tool.into(), &outcome.into(), &true.into())), "{shown:?}");
+    }
+    assert_eq!(calls.len(), 3);
+    assert!(calls.iter().all(|call| call["address"] == "203.0.113.5"), "{calls:?}");
+    let call = calls.iter().find(|call| call["tool"] == "time.now").unwrap();
+    assert_eq!(call["arguments"], serde_json::json!({"zone": "[redacted]"}));
+    let plain = run(&["audit", "export"]);
+    assert!(!text(&plain.stdout).contains("redacted"), "{}", text(&plain.stdout));
+
+    // Whoever has the public key can check it.
+    let pem = text(&run(&["audit", "key"]).stdout).to_owned();
+    let der = STANDARD.decode(pem.lines().filter(|line| !line.starts_with("---")).collect::<String>()).unwrap();
+    let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &der[12..]);
+    let verify = |text: String, signature: &Value| {
+        key.verify(text.as_bytes(), &STANDARD.decode(signature.as_str().unwrap()).unwrap()).is_ok()
+    };
+    let end = lines.last().unwrap();
+    let whole = text(&exported.stdout);
+    let before = &whole[..whole.trim_end().rfind('\n').unwrap() + 1];
+    let sha256 =
+        mcp_core::store::hex::hex(&sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(before)));
+    assert_eq!((end["sha256"].as_str(), end["lines"].as_u64()), (Some(&*sha256), Some(lines.len() as u64 - 1)));
+    assert!(verify(format!("mcp export 1\n{}\n{sha256}\n", lines.len() - 1), &end["signature"]));
+    let anchors = of("anchor");
+    assert_eq!(anchors.len(), 1);
+    let signed = |anchor: &Value, sequence: u64| {
+        let [chain, code, at] = ["chain", "code", "at"].map(|member| anchor[member].as_str().unwrap());
+        verify(format!("mcp anchor 1\n{chain}\n{sequence}\n{code}\n{at}\n"), &anchor["signature"])
+    };
+    let sequence = anchors[0]["sequence"].as_u64().unwrap();
+    assert!(signed(anchors[0], sequence) && !signed(anchors[0], sequence + 1));
+}

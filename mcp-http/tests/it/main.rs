@@ -6,6 +6,7 @@ mod bodies;
 mod bundled;
 mod callers;
 mod commands;
+mod cors;
 mod degraded;
 mod docs;
 mod files;

@@ -22,6 +22,12 @@ pub const TOOLS: [&str; 9] = [
 /// The document of a server.
 pub struct Document(Value);
 
+impl From<Value> for Document {
+    fn from(document: Value) -> Self {
+        Self(document)
+    }
+}
+
 impl Document {
     pub fn of(server: &Served) -> Self {
         let reply = server.get("/openapi.json");

@@ -167,3 +167,26 @@ async fn the_error_of_another_middleware_has_an_id_as_well() {
     );
     assert_eq!(error.to_string(), "short and stout");
 }
+
+#[actix_web::test]
+async fn a_handler_that_panics_is_answered_with_an_id() {
+    async fn broken() -> HttpResponse {
+        panic!("a secret of the house")
+    }
+    let metrics = metrics(&Arc::default()).1;
+    let app = init_service(App::new().route("/", web::get().to(broken)).wrap(telemetry(&metrics))).await;
+    let request = TestRequest::get().uri("/").insert_header(("x-request-id", "my-id")).to_request();
+    let error = try_call_service(&app, request).await.map(drop).unwrap_err();
+    let response = error.error_response();
+    assert_eq!(
+        (response.status().as_u16(), response.headers().get("x-request-id").unwrap().as_bytes()),
+        (500, &b"my-id"[..])
+    );
+    let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&body["status"], &body["instance"]), (&500.into(), &"urn:request:my-id".into()), "{body}");
+    assert!(!body.to_string().contains("secret"), "{body}");
+    // It was one request, and the next is served.
+    let again = TestRequest::get().uri("/nowhere").to_request();
+    assert_eq!(try_call_service(&app, again).await.unwrap().status(), 404);
+}

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
 use super::manifest::{self, FileSum, Manifest};
-use crate::hex::hex;
+use mcp_core::store::hex::hex;
 
 /// A backup that is being written.
 pub(super) struct Draft {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use mcp_core::caller::Tenant;
 use mcp_core::clock::Timestamp;
 use mcp_core::store::StoreError;
-use mcp_core::store::audit::{Audit, ChainKey, Link, LinkQuery, Verification};
+use mcp_core::store::audit::{Audit, ChainId, ChainKey, Link, LinkQuery, Verification};
 use mcp_core::store::ledger::Ledger;
 use sea_orm::DbErr;
 
@@ -66,6 +66,11 @@ impl SqlAudit {
 impl Audit for SqlAudit {
     async fn links(&self, tenant: &Tenant, query: &LinkQuery) -> Result<Vec<Link>, StoreError> {
         self.table().of(tenant, query).await.map_err(store_error(STORE))
+    }
+
+    async fn walk(&self, after: Option<(ChainId, u64)>, limit: u16) -> Result<Vec<Link>, StoreError> {
+        // The pin is the one link of its chain, which is the first of all.
+        self.table().walk(after.unwrap_or((ChainId::PIN, 0)), limit).await.map_err(store_error(STORE))
     }
 
     async fn verify(&self) -> Result<Verification, StoreError> {

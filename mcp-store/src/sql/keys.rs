@@ -13,7 +13,7 @@ use super::Database;
 use super::entity::key::{Column, Entity, FORMAT, Model};
 use super::error::message;
 use crate::error::OpenError;
-use crate::hex::hex;
+use mcp_core::store::hex::hex;
 use sealer::{Sealer, subkey};
 
 /// A key that the house made for one purpose, once, and keeps in the database. It is there sealed under a secret key, under the newest

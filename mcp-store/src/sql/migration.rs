@@ -3,6 +3,7 @@
 //!
 //! Steps only add: while a new version is rolled out, the one before it works on the same tables.
 
+mod addresses;
 mod calls;
 mod claims;
 mod files;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(runs::Runs),
             Box::new(session_rooms::SessionRooms),
             Box::new(large::Large),
+            Box::new(addresses::Addresses),
         ]
     }
 

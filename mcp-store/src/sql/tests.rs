@@ -42,6 +42,7 @@ pub(crate) fn call(id: u128) -> Entry {
         parent: None,
         tenant: Tenant::from("a"),
         principal: Principal::from("p"),
+        address: None,
         tool: "t".to_owned(),
         arguments: Bytes::from_static(b"{}"),
         outcome: Outcome::Ok,

@@ -8,7 +8,7 @@ use sea_orm::Value;
 use sea_orm::sea_query::ArrayType;
 use sha2::{Digest, Sha256};
 
-use crate::hex::hex;
+use mcp_core::store::hex::hex;
 
 /// The words of one caller as an index holds them: behind a mark of the caller, so that a search walks over no one else's.
 /// That a mark is a digest costs nothing: what is found is the caller's own by its row.

@@ -108,6 +108,7 @@ fn calls(n: u128) -> Vec<Entry> {
     let call = |id| CallRecord {
         id: CallId::from_u128(id),
         parent: None,
+        address: None,
         tenant: Tenant::from("a"),
         principal: Principal::from("ada"),
         tool: "t".to_owned(),

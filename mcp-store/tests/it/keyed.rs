@@ -208,6 +208,7 @@ fn answer(key: &CallKey, call: u128) -> Vec<Entry> {
         parent: None,
         tenant: key.tenant.clone(),
         principal: key.principal.clone(),
+        address: None,
         tool: key.tool.clone(),
         arguments: "{}".into(),
         outcome: Outcome::Ok,

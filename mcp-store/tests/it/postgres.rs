@@ -163,6 +163,7 @@ fn call(id: u128, tool: &str) -> CallRecord {
     CallRecord {
         id: CallId::from_u128(id),
         parent: None,
+        address: None,
         tenant: Tenant::from("a"),
         principal: Principal::from("p"),
         tool: tool.to_owned(),

@@ -169,6 +169,7 @@ fn call(id: u128) -> CallRecord {
     CallRecord {
         id: CallId::from_u128(id),
         parent: None,
+        address: None,
         tenant: Tenant::from("a"),
         principal: Principal::from("p"),
         tool: "t".to_owned(),

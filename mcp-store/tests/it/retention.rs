@@ -57,6 +57,7 @@ impl House {
             let call = CallRecord {
                 id: CallId::from_u128(millis << 80 | bits),
                 parent: None,
+                address: None,
                 tenant: tenant(),
                 principal: owner.clone(),
                 tool: "t".to_owned(),

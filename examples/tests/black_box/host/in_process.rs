@@ -73,6 +73,11 @@ impl head::Head for LiteralHead {
         head::Header::from_values(own.map(|(_, value)| value.as_slice()))
     }
 
+    fn values(&self, name: &str) -> Vec<&[u8]> {
+        let own = self.0.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        own.map(|(_, value)| value.as_slice()).collect()
+    }
+
     fn any_name(&self, test: &dyn Fn(&str) -> bool) -> bool {
         self.0.headers.iter().any(|(name, _)| test(name))
     }

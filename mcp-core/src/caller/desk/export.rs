@@ -1,6 +1,7 @@
 //! All that is kept of somebody, a line each.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,10 +9,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::super::{Caller, Principal, Tenant};
-use super::{Act, CallerBooks, CallerDesk, CallerError, is_admin, may_name, may_touch};
+use super::{CallerBooks, CallerDesk, CallerError, is_admin, may_name, may_touch};
+use crate::act::Act;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::api_keys::{ApiKey, KeyId};
@@ -50,7 +53,8 @@ impl CallerDesk<'_> {
             let whose = Whose { tenant: caller.tenant().clone(), principal: principal.clone() };
             Ok(lines(self.books().clone(), Arc::new(whose), user))
         };
-        self.act(caller, Act { what: "export_user", of: principal }, work).await
+        let details = json!({"user": principal.as_str()});
+        self.server.act(caller, Act { what: "export_user", details }, work).await
     }
 }
 
@@ -87,6 +91,8 @@ enum Line {
         duration_ms: f64,
         arguments: Option<Box<RawValue>>,
         result: Option<Box<RawValue>>,
+        /// Where it came from.
+        address: Option<IpAddr>,
         id: CallId,
         parent: Option<CallId>,
     },
@@ -384,6 +390,7 @@ impl From<CallRecord> for Line {
             duration_ms: call.duration.as_secs_f64() * 1000.0,
             arguments: raw(&call.arguments),
             result: raw(&call.result),
+            address: call.address,
             id: call.id,
             parent: call.parent,
         }

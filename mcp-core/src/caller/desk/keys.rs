@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::super::secret::KeySecret;
 use super::super::{Caller, Principal, Tenant, rules};
-use super::{Act, CallerDesk, CallerError, forbidden, is_admin, may_grant, may_grant_scopes, may_touch, needs_admin};
+use super::{CallerDesk, CallerError, forbidden, is_admin, may_grant, may_grant_scopes, may_touch, needs_admin};
+use crate::act::Act;
 use crate::clock::Timestamp;
 use crate::store::api_keys::{ApiKey, KeyId};
 use crate::store::principals::User;
@@ -61,7 +64,15 @@ impl CallerDesk<'_> {
     /// [`CallerError`].
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<MadeKey, CallerError> {
         let id = self.new_id();
-        self.act(caller, Act { what: "create_key", of: &id }, self.create(caller, id, new)).await
+        let details = json!({
+            "key": id,
+            "name": new.name,
+            "user": new.principal.as_ref().map(Principal::as_str),
+            "roles": new.roles,
+            "scopes": new.scopes,
+            "expires": new.expires,
+        });
+        self.server.act(caller, Act { what: "create_key", details }, self.create(caller, id, new)).await
     }
 
     /// The keys that the caller may see, of one user or of all, in the order in which they were made: an administrator sees all of the
@@ -93,7 +104,8 @@ impl CallerDesk<'_> {
         id: KeyId,
         overlap: Option<Duration>,
     ) -> Result<RotatedKey, CallerError> {
-        self.act(caller, Act { what: "rotate_key", of: &id }, self.rotate(caller, id, overlap.unwrap_or(OVERLAP))).await
+        let act = Act { what: "rotate_key", details: json!({"key": id}) };
+        self.server.act(caller, act, self.rotate(caller, id, overlap.unwrap_or(OVERLAP))).await
     }
 
     /// Lets nobody in by a key any more, and gives it as it is now.
@@ -111,7 +123,7 @@ impl CallerDesk<'_> {
             key.revoked = Some(key.revoked.map_or(now, |before| before.min(now)));
             Ok(key)
         };
-        self.act(caller, Act { what: "revoke_key", of: &id }, revoke).await
+        self.server.act(caller, Act { what: "revoke_key", details: json!({"key": id}) }, revoke).await
     }
 
     fn new_id(&self) -> KeyId {

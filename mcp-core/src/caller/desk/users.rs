@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::super::{Caller, Principal, rules};
-use super::{Act, CallerDesk, CallerError, is_admin, may_grant, may_name, may_touch, needs_admin};
+use super::{CallerDesk, CallerError, is_admin, may_grant, may_name, may_touch, needs_admin};
+use crate::act::Act;
 use crate::retention;
 use crate::store::StoreError;
 use crate::store::principals::{User, UserChange};
@@ -27,7 +30,8 @@ impl CallerDesk<'_> {
     /// # Errors
     /// [`CallerError`].
     pub async fn create_user(&self, caller: &Caller, new: NewUser) -> Result<User, CallerError> {
-        let principal = new.principal.clone();
+        let details = json!({"user": new.principal.as_str(), "roles": new.roles});
+        let act = Act { what: "create_user", details };
         let create = async {
             needs_admin(caller, "adding users")?;
             let NewUser { principal, display_name, roles } = new;
@@ -44,7 +48,7 @@ impl CallerDesk<'_> {
                 Err(error) => Err(error.into()),
             }
         };
-        self.act(caller, Act { what: "create_user", of: &principal }, create).await
+        self.server.act(caller, act, create).await
     }
 
     /// The users of the caller's tenant after `after`, at most `limit`, for its administrators.
@@ -100,7 +104,13 @@ impl CallerDesk<'_> {
             self.server.stored_keys().forget(tenant, principal).await;
             changed.ok_or(CallerError::UnknownUser)
         };
-        self.act(caller, Act { what: "change_user", of: principal }, work).await
+        let details = json!({
+            "user": principal.as_str(),
+            "display_name": change.display_name,
+            "disabled": change.disabled,
+            "roles": change.roles,
+        });
+        self.server.act(caller, Act { what: "change_user", details }, work).await
     }
 
     /// Removes a user, their keys, and all that is kept of them, and tells how many records of each kind went. It does so also for one
@@ -129,6 +139,7 @@ impl CallerDesk<'_> {
             let nothing = forgotten.iter().all(|(_, count)| *count == 0);
             if nothing && !was_there { Err(CallerError::UnknownUser) } else { Ok(forgotten) }
         };
-        self.act(caller, Act { what: "erase_user", of: principal }, work).await
+        let details = json!({"user": principal.as_str()});
+        self.server.act(caller, Act { what: "erase_user", details }, work).await
     }
 }

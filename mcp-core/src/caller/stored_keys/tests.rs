@@ -133,6 +133,10 @@ impl Head for Brings<'_> {
         }
     }
 
+    fn values(&self, _: &str) -> Vec<&[u8]> {
+        Vec::new()
+    }
+
     fn any_name(&self, _: &dyn Fn(&str) -> bool) -> bool {
         false
     }

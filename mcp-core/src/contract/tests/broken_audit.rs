@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::clock::simulated::SimulatedClock;
 use crate::contract::Fresh;
 use crate::memory::MemoryStore;
-use crate::store::audit::{Audit, Finding, Kind, Link, LinkQuery, Place, Verification};
+use crate::store::audit::{Audit, ChainId, Finding, Kind, Link, LinkQuery, Place, Verification};
 use crate::store::ledger::{Entry, Ledger};
 use crate::store::{StoreError, Stores};
 
@@ -28,6 +28,9 @@ enum Flaw {
     AnyTime,
     FiltersThePage,
     AnyTenant,
+    WalksOneTenant,
+    WalksPastSome,
+    WalksAgain,
     FindsWhatCameTwice,
     FindsWhatIsRemoved,
     CountsNothing,
@@ -112,6 +115,19 @@ impl Audit for Broken {
         Ok(links)
     }
 
+    async fn walk(&self, after: Option<(ChainId, u64)>, limit: u16) -> Result<Vec<Link>, StoreError> {
+        let after = match self.flaw {
+            Flaw::WalksAgain => after.map(|(chain, sequence)| (chain, sequence.saturating_sub(1))),
+            Flaw::WalksPastSome => after.map(|(chain, sequence)| (chain, sequence + 1)),
+            _ => after,
+        };
+        let mut links = self.store.walk(after, limit).await?;
+        if self.flaw == Flaw::WalksOneTenant {
+            links.retain(|link| link.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == "acme"));
+        }
+        Ok(links)
+    }
+
     async fn verify(&self) -> Result<Verification, StoreError> {
         let mut verified = self.store.verify().await?;
         let is_wrong = match self.flaw {
@@ -152,6 +168,7 @@ super::each_case_fails! {
     pages_neither_repeat_nor_skip: [Flaw::BeforeIncludes, Flaw::BeforeSkips],
     every_filter_holds: [Flaw::AnySubject, Flaw::AnyKind, Flaw::AnyTime, Flaw::FiltersThePage],
     tenants_are_apart: [Flaw::AnyTenant],
+    a_walk_passes_each_link_once: [Flaw::WalksOneTenant, Flaw::WalksPastSome, Flaw::WalksAgain],
     what_was_written_verifies: [Flaw::FindsWhatCameTwice, Flaw::FindsWhatIsRemoved, Flaw::CountsNothing],
     what_is_old_and_gone_is_trimmed: [Flaw::TrimsNothing, Flaw::TrimsAll, Flaw::TrimsTheNew],
 }

@@ -52,7 +52,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::clock::simulated::SimulatedClock;
     use crate::store::StoreError;
-    use crate::store::audit::{Audit, Link, LinkQuery, Verification};
+    use crate::store::audit::{Audit, ChainId, Link, LinkQuery, Verification};
 
     /// Counts the anchors.
     #[derive(Default)]
@@ -61,6 +61,10 @@ mod tests {
     #[async_trait]
     impl Audit for Counted {
         async fn links(&self, _: &Tenant, _: &LinkQuery) -> Result<Vec<Link>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn walk(&self, _: Option<(ChainId, u64)>, _: u16) -> Result<Vec<Link>, StoreError> {
             Ok(Vec::new())
         }
 

@@ -67,7 +67,7 @@ impl RecordDigest {
 impl CallRecord {
     /// What its link holds.
     pub fn digest(&self) -> [u8; 32] {
-        RecordDigest::of(&Kind::CALL)
+        let digest = RecordDigest::of(&Kind::CALL)
             .text(self.tenant.as_str())
             .id(self.id.as_u128())
             .optional_id(self.parent.map(|parent| parent.as_u128()))
@@ -77,8 +77,12 @@ impl CallRecord {
             .number(self.at.as_micros())
             .number(i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX))
             .bytes(&self.arguments)
-            .bytes(&self.result)
-            .finish()
+            .bytes(&self.result);
+        // Calls that were recorded before there were addresses have none.
+        match self.address {
+            Some(address) => digest.text(&address.to_string()).finish(),
+            None => digest.finish(),
+        }
     }
 }
 

@@ -27,14 +27,13 @@ pub(super) fn begin_on(
     arguments: &Arguments,
     cx: &Context,
 ) -> Result<Recording, ToolError> {
-    ledger.admit().map_err(|error| ToolError::Unavailable(Box::new(error)))?;
-    let clock = cx.clock();
-    let (at, started, arguments) = (clock.now(), clock.monotonic(), arguments.as_bytes().clone());
-    Ok(Recording { cx: cx.clone(), tool: tool.spec().name().to_owned(), arguments, at, started, open: true })
+    let shown = tool.spec().policy.redacted.and(cx.inner().server.redacted(), arguments.as_bytes());
+    let begun = Recording::begin(ledger, tool.spec().name().to_owned(), shown, cx);
+    begun.map_err(|error| ToolError::Unavailable(Box::new(error)))
 }
 
 /// A call that is being recorded. Dropped before its end, it records that the call was cancelled.
-pub(super) struct Recording {
+pub(crate) struct Recording {
     cx: Context,
     tool: String,
     arguments: Bytes,
@@ -44,19 +43,36 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// Begins the record of what `cx` does, under the name of a tool or of what else it is.
+    pub(crate) fn begin(ledger: &dyn Ledger, tool: String, arguments: Bytes, cx: &Context) -> Result<Self, StoreError> {
+        ledger.admit()?;
+        let (at, started) = (cx.clock().now(), cx.clock().monotonic());
+        Ok(Self { cx: cx.clone(), tool, arguments, at, started, open: true })
+    }
+
     /// Commits the record, and what must be committed with it. A call whose record cannot be kept has no result: what is acknowledged
     /// is recorded.
     pub(super) async fn end(
-        mut self,
+        self,
         result: &Result<ToolOutput, ToolError>,
         with: Option<Entry>,
     ) -> Result<(), StoreError> {
-        self.open = false;
         let text = match result {
             Ok(output) => output.to_json(),
             Err(error) => shown(self.cx.call_id(), error),
         };
-        self.commit(outcome_of(result.as_ref()), text, with).await
+        self.end_as(outcome_of(result.as_ref()), text, with).await
+    }
+
+    /// The same, where there is no result but what is to be kept of it.
+    pub(crate) async fn end_as(
+        mut self,
+        outcome: Outcome,
+        result: Bytes,
+        with: Option<Entry>,
+    ) -> Result<(), StoreError> {
+        self.open = false;
+        self.commit(outcome, result, with).await
     }
 
     fn commit(
@@ -71,6 +87,7 @@ impl Recording {
             parent: inner.parent.as_ref().map(Context::call_id),
             tenant: inner.caller.tenant().clone(),
             principal: inner.caller.principal().clone(),
+            address: inner.caller.address(),
             tool: std::mem::take(&mut self.tool),
             arguments: std::mem::take(&mut self.arguments),
             outcome,

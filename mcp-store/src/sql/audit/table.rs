@@ -67,6 +67,13 @@ impl LinkTable<'_> {
         self.rows(&sql, values).await?.iter().map(link).collect()
     }
 
+    /// The links of all chains after one of them.
+    pub(super) async fn walk(self, (chain, sequence): (ChainId, u64), limit: u16) -> Result<Vec<Link>, DbErr> {
+        let walk = "SELECT * FROM mcp_links WHERE (chain, sequence) > ($1, $2) ORDER BY chain, sequence LIMIT $3";
+        let after = [id(chain.as_u128()), sequence.cast_signed().into(), i64::from(limit).into()];
+        self.rows(walk, after.to_vec()).await?.iter().map(link).collect()
+    }
+
     /// The first chain after one, as its bytes: they may be any.
     pub(super) async fn next_chain(self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>, DbErr> {
         let (condition, value) = match after {

@@ -123,6 +123,7 @@ fn call(tenant: &str, id: u128) -> Entry {
     Entry::Call(CallRecord {
         tenant: Tenant::from(tenant),
         principal: Principal::from("p\u{1}"),
+        address: id.is_multiple_of(2).then(|| [192, 0, 2, 7].into()),
         parent: id.is_multiple_of(2).then(|| CallId::from_u128(1)),
         outcome: if id.is_multiple_of(3) { Outcome::Error } else { Outcome::Ok },
         result: format!("{{\"n\":{id}}}").into(),

@@ -9,11 +9,11 @@ use sea_orm::DbErr;
 
 use super::records::{self, Recorded, is_removal, subject};
 use super::table::LinkTable;
-use crate::hex::hex;
 use crate::sql::Database;
 use crate::sql::entity::link::link;
 use crate::sql::large::LargeBytes;
 use crate::sql::text::shown;
+use mcp_core::store::hex::hex;
 use trail::Trail;
 
 /// How many links, or keys of records, are read at once.

@@ -35,6 +35,8 @@ pub(crate) struct Model {
     pub(crate) result: Vec<u8>,
     /// Where both are, if they are not here.
     pub(crate) blob: Option<String>,
+    /// Where it was called from, if that is known.
+    pub(crate) address: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -75,6 +77,7 @@ impl From<&CallRecord> for Model {
             arguments: call.arguments.to_vec(),
             result: call.result.to_vec(),
             blob: None,
+            address: call.address.map(|address| address.to_string()),
         }
     }
 }
@@ -90,7 +93,9 @@ impl TryFrom<Model> for CallRecord {
         if row.blob.is_some() {
             return Err(unreadable("its bytes are in a blob and in the row".to_owned()));
         }
+        let address = row.address.as_deref().map(str::parse).transpose();
         Ok(Self {
+            address: address.map_err(|_| unreadable("it came from no address".to_owned()))?,
             id: CallId::from_u128(row.id.as_u128()),
             parent: row.parent.map(|parent| CallId::from_u128(parent.as_u128())),
             outcome: row.outcome.parse().map_err(|_| unreadable(format!("it ended {:?}", row.outcome)))?,

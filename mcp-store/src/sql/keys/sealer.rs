@@ -4,7 +4,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hkdf::{HKDF_SHA256, Salt};
 
 use super::random;
-use crate::hex::hex;
+use mcp_core::store::hex::hex;
 
 /// A secret key, as far as it seals keys of the house.
 pub(super) struct Sealer {

@@ -150,7 +150,7 @@ pub(in crate::sql) fn statements(mut calls: &[&CallRecord]) -> Vec<Statement> {
 }
 
 /// In the order of the columns.
-fn values(row: Model) -> [Value; 12] {
+fn values(row: Model) -> [Value; 13] {
     [
         row.tenant.into(),
         row.id.into(),
@@ -164,5 +164,6 @@ fn values(row: Model) -> [Value; 12] {
         row.arguments.into(),
         row.result.into(),
         row.blob.into(),
+        row.address.into(),
     ]
 }

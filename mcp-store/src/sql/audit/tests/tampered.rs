@@ -2,7 +2,7 @@
 
 use super::*;
 
-const CALL_COLUMNS: [(&str, &str); 12] = [
+const CALL_COLUMNS: [(&str, &str); 13] = [
     ("tenant", "tenant || 'x'"),
     ("id", "x'000000000000000000000000000000aa'"),
     ("format", "format + 1"),
@@ -15,6 +15,7 @@ const CALL_COLUMNS: [(&str, &str); 12] = [
     ("arguments", "x'7b20207d'"),
     ("result", "x'7b20207d'"),
     ("blob", "'00000000000000000000000000000001'"),
+    ("address", "CASE address WHEN '192.0.2.7' THEN NULL ELSE '192.0.2.7' END"),
 ];
 
 const LINK_COLUMNS: [(&str, &str); 10] = [
@@ -39,7 +40,10 @@ async fn remember(house: &House) {
 /// Puts them back.
 async fn restore(house: &House) {
     for (table, columns) in [
-        ("calls", "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, blob"),
+        (
+            "calls",
+            "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, blob, address",
+        ),
         ("links", "rowid, chain, sequence, format, kind, tenant, subject, number, at, digest, mac"),
     ] {
         let kept = columns.replacen("rowid", "r", 1);
@@ -49,7 +53,7 @@ async fn restore(house: &House) {
 }
 
 fn hex_at(row: &sea_orm::QueryResult, column: &str) -> String {
-    crate::hex::hex(&row.try_get::<Vec<u8>>("", column).unwrap())
+    mcp_core::store::hex::hex(&row.try_get::<Vec<u8>>("", column).unwrap())
 }
 
 #[tokio::test]
@@ -183,7 +187,7 @@ async fn a_row_that_is_added_is_noticed() {
     house.furnish().await;
     remember(&house).await;
     let call = "INSERT INTO mcp_calls SELECT tenant, x'000000000000000000000000000000aa', format, parent, principal, tool, \
-                outcome, at, duration, arguments, result, blob FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
+                outcome, at, duration, arguments, result, blob, address FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
     house.run(call).await;
     let verified = house.verify().await;
     assert!(tells(&verified, "unlinked", 0xaa) && verified.findings.len() == 1, "{verified:?}");
@@ -201,7 +205,7 @@ async fn a_row_that_is_added_is_noticed() {
     }
     // What was removed comes back.
     house.run("INSERT INTO mcp_calls SELECT tenant, x'00000000000000000000000000000002', format, parent, principal, tool, \
-               outcome, at, duration, arguments, result, blob FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
+               outcome, at, duration, arguments, result, blob, address FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
     assert!(tells(&house.verify().await, "back", 2));
 }
 

@@ -7,11 +7,11 @@ use mcp_core::store::ledger::{Answer, CallId};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 
 use super::PAGE;
-use crate::hex::hex;
 use crate::sql::audit::records::{self, Subject};
 use crate::sql::audit::table::LinkTable;
 use crate::sql::entity::claim::Model;
 use crate::sql::text::shown;
+use mcp_core::store::hex::hex;
 
 /// A link is looked for in the same statement: a key that is answered meanwhile has both.
 const CLAIMS: &str = "SELECT c.*, EXISTS (SELECT 1 FROM mcp_links AS l WHERE l.tenant = c.tenant AND l.subject = c.owner \

@@ -18,30 +18,30 @@ use crate::sql::text::{stored, stored_tenant};
 
 /// A call whose id is there already is left as it is.
 const CALLS: &str = "INSERT INTO mcp_calls \
-    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result) \
-    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result \
+    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, address) \
+    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result, address \
     FROM UNNEST($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], \
-                $10::bytea[], $11::bytea[]) \
-    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result) \
+                $10::bytea[], $11::bytea[], $12::text[]) \
+    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result, address) \
     ON CONFLICT (tenant, id) DO NOTHING";
 
 /// A link that is there already is the same, since it is sent again; but the pin is replaced.
 const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenant, subject, number, at, digest, mac) \
-    SELECT chain, sequence, $12, kind, tenant, subject, number, at, digest, mac \
-    FROM UNNEST($13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], \
-                $20::bytea[], $21::bytea[]) \
+    SELECT chain, sequence, $13, kind, tenant, subject, number, at, digest, mac \
+    FROM UNNEST($14::uuid[], $15::bigint[], $16::text[], $17::text[], $18::uuid[], $19::bigint[], $20::bigint[], \
+                $21::bytea[], $22::bytea[]) \
     AS link (chain, sequence, kind, tenant, subject, number, at, digest, mac) \
     ON CONFLICT (chain, sequence) DO UPDATE SET subject = EXCLUDED.subject, number = EXCLUDED.number, at = EXCLUDED.at, \
     digest = EXCLUDED.digest, mac = EXCLUDED.mac WHERE mcp_links.kind = 'pin' AND EXCLUDED.number > 0";
 
-const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($22::text[], $23::uuid[]) AS removed (tenant, id) \
+const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($23::text[], $24::uuid[]) AS removed (tenant, id) \
     WHERE mcp_calls.tenant = removed.tenant AND mcp_calls.id = removed.id";
 
-const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($24::uuid[], $25::bigint[]) AS last (chain, sequence) \
+const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($25::uuid[], $26::bigint[]) AS last (chain, sequence) \
     WHERE mcp_links.chain = last.chain AND mcp_links.sequence <= last.sequence";
 
 /// With their steps and inputs.
-const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($26::text[], $27::uuid[]) AS removed (tenant, id) \
+const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($27::text[], $28::uuid[]) AS removed (tenant, id) \
     WHERE mcp_runs.tenant = removed.tenant AND mcp_runs.id = removed.id";
 
 static WITH_LINKS: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {LINKS}"));
@@ -80,7 +80,8 @@ fn bind_calls<'q>(sql: &'static str, calls: &[&'q CallRecord]) -> Bound<'q> {
         .bind(column::<_, i64>(calls.clone(), |call| call.at.as_micros()))
         .bind(column::<_, i64>(calls.clone(), |call| micros(call.duration)))
         .bind(column::<_, &[u8]>(calls.clone(), |call| &call.arguments))
-        .bind(column::<_, &[u8]>(calls, |call| &call.result))
+        .bind(column::<_, &[u8]>(calls.clone(), |call| &call.result))
+        .bind(column::<_, Option<String>>(calls, |call| call.address.map(|address| address.to_string())))
 }
 
 fn bind_links<'q>(query: Bound<'q>, links: &'q [Link]) -> Bound<'q> {
