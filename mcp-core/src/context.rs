@@ -6,8 +6,8 @@ pub(crate) mod outbox;
 mod session;
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline;
+use crate::tool::quota::Quotas;
 
 pub(crate) use cancellation::Cancellation;
 use key::Key;
@@ -48,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) cancellation: Cancellation,
     /// How many calls were made within it.
     made: AtomicU32,
+    /// When it told last how far it has come, in nanoseconds of its own time.
+    progressed: AtomicU64,
+    /// How it stands with the limits that it was counted by, if with any.
+    quotas: OnceLock<Box<Quotas>>,
     /// Whether other calls may be given its result.
     is_cached: bool,
     /// Only where the client can be asked something.
@@ -71,9 +76,20 @@ impl Context {
     ) -> Self {
         let id = server.new_call_id();
         let cancellation = Cancellation::default();
-        let made = AtomicU32::new(0);
-        let inner =
-            Inner { server, caller, id, parent: None, cancellation, made, is_cached: false, dialogue, key, outbox };
+        let inner = Inner {
+            server,
+            caller,
+            id,
+            parent: None,
+            cancellation,
+            made: AtomicU32::new(0),
+            progressed: AtomicU64::new(0),
+            quotas: OnceLock::new(),
+            is_cached: false,
+            dialogue,
+            key,
+            outbox,
+        };
         Self { inner: Arc::new(inner), prefix: None }
     }
 
@@ -111,6 +127,26 @@ impl Context {
     pub(crate) fn paused(&self) -> Duration {
         let outer = self.inner.parent.as_ref().map_or(Duration::ZERO, Self::paused);
         outer + self.inner.dialogue.as_ref().map_or(Duration::ZERO, Dialogue::paused)
+    }
+
+    /// The time of the call itself, which stands still while it waits for answers.
+    pub(crate) fn own_time(&self) -> Duration {
+        self.clock().monotonic().saturating_sub(self.paused())
+    }
+
+    /// When the call, or one within it, told last how far it has come; in its own time, and none where it has not.
+    pub(crate) fn last_progress(&self) -> Duration {
+        Duration::from_nanos(self.inner.progressed.load(Ordering::Relaxed))
+    }
+
+    /// Keeps for the client how its call stands with the limits that it was counted by.
+    pub(crate) fn tell_quotas(&self, quotas: Quotas) {
+        // A call is counted once.
+        let _ = self.inner.quotas.set(Box::new(quotas));
+    }
+
+    pub(crate) fn quotas(&self) -> Option<&Quotas> {
+        self.inner.quotas.get().map(|quotas| &**quotas)
     }
 
     pub(crate) fn key_prefix(&self) -> &str {
@@ -154,8 +190,13 @@ impl Context {
     }
 
     /// Tells the client how far the call has come, if it asked to be told. It never waits: where the client reads more slowly
-    /// than this is called, it is told the latest. What does not go forward is not sent (basic/utilities/progress).
+    /// than this is called, it is told the latest. What does not go forward is not sent (basic/utilities/progress). It may give the
+    /// call [more time](crate::ToolSpec::timeout_extended_by_progress).
     pub fn progress(&self, progress: Progress) {
+        for cx in std::iter::successors(Some(self), |cx| cx.inner.parent.as_ref()) {
+            let now = u64::try_from(cx.own_time().as_nanos()).unwrap_or(u64::MAX);
+            cx.inner.progressed.store(now, Ordering::Relaxed);
+        }
         if let Some(outbox) = &self.inner.outbox {
             outbox.progress(progress);
         }
@@ -207,7 +248,8 @@ impl Context {
     /// Not cancel safe: dropping the future drops the other tool's.
     ///
     /// # Errors
-    /// Those of the other tool; [`ToolError::Failed`] where there is no such tool, or 16 calls are inside of one another.
+    /// Those of the other tool; where it was limited, an [`Unavailable`](ToolError::Unavailable) whose cause is the
+    /// [`Limited`](crate::tool::limited::Limited); [`ToolError::Failed`] where there is no such tool, or 16 calls are inside of one another.
     pub async fn call(&self, tool: &str, arguments: Arguments) -> Result<ToolOutput, ToolError> {
         let ancestors = std::iter::successors(Some(self), |cx| cx.inner.parent.as_ref()).count();
         if ancestors >= MAX_DEPTH {
@@ -233,6 +275,8 @@ impl Context {
             parent: Some(self.clone()),
             cancellation: Cancellation::default(),
             made: AtomicU32::new(0),
+            progressed: AtomicU64::new(0),
+            quotas: OnceLock::new(),
             is_cached: offered.cache().is_some(),
             dialogue: None,
             key,
@@ -241,7 +285,11 @@ impl Context {
         // The same in each run, as long as the tool calls the same.
         let prefix = format!("{}{tool}.{nth}/", self.key_prefix());
         let cx = Self { inner: Arc::new(inner), prefix: Some(prefix.into()) };
-        pipeline::run(offered, arguments, cx).await.map_err(|failure| failure.error)
+        pipeline::run(offered, arguments, cx).await.map_err(|failure| match failure.error {
+            // That this one was refused does not mean that the outer one has done nothing.
+            ToolError::Limited(limited) => ToolError::Unavailable(limited),
+            error => error,
+        })
     }
 
     /// The caller's session under `handle`, which is hereby used; or a new one, which is kept once it is saved. It ends when it was

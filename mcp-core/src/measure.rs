@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::store::ledger::Outcome;
+use crate::tool::limited::LimitedBy;
 
 /// What was counted of one tool since it was offered, as
 /// [`Server::measures`](crate::server::Server::measures) gives it. A call is in it before its answer is sent.
@@ -20,6 +21,10 @@ pub struct ToolMeasures {
     pub durations: Distribution,
     /// What became of calls that were sent under a key that had been sent before; they are in none of the others.
     pub keys: KeyMeasures,
+    /// How many calls were refused by each limit, in the order of [`LimitedBy::ALL`].
+    pub limited: [(LimitedBy, u64); LimitedBy::ALL.len()],
+    /// How many of those under way wait for a place, where only so many run at a time.
+    pub waiting: u64,
     /// Where its results came from, if it is a tool whose results are cached.
     pub cache: Option<CacheMeasures>,
 }

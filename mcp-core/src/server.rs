@@ -44,6 +44,7 @@ use crate::store::cache::Cache;
 use crate::store::files::Files;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
+use crate::store::limits;
 use crate::store::runs::Runs;
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::task::{self, TaskWork};
@@ -51,7 +52,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
-use crate::tool::pipeline::{Failure, Flights, Keys};
+use crate::tool::pipeline::{Failure, Flights, Keys, Rates};
 use crate::tool::redacted::Redacted;
 use crate::tool::registry::OfferedTool;
 
@@ -87,6 +88,8 @@ struct Inner {
     runs: Arc<dyn Runs>,
     hints: Hints,
     files: Option<Arc<dyn Files>>,
+    rates: Option<Rates>,
+    limit_store: Arc<dyn limits::Limits>,
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
@@ -419,6 +422,15 @@ impl Server {
 
     pub(crate) fn hints(&self) -> &Hints {
         &self.0.hints
+    }
+
+    /// How often callers may call, where that is limited.
+    pub(crate) fn rates(&self) -> Option<&Rates> {
+        self.0.rates.as_ref()
+    }
+
+    pub(crate) fn limit_store(&self) -> &dyn limits::Limits {
+        &*self.0.limit_store
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -65,6 +65,8 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .redacted(config.redact_arguments.iter().cloned())
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
+    let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
+    let builder = config.rate_limit_per_caller.into_iter().fold(builder, ServerBuilder::rate_limit_per_caller);
     Ok(Bundled { config, builder, stores, secret_keys })
 }
 

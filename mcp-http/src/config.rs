@@ -15,6 +15,7 @@ use std::time::Duration;
 use mcp_core::endpoint::TrustedProxies;
 use mcp_core::policy::Policy;
 use mcp_core::retention::Limit;
+use mcp_core::store::limits::Rate;
 use secrecy::SecretString;
 
 use origin::Layers;
@@ -91,6 +92,10 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a call may take, where its tool does not say.
     pub call_timeout: Duration,
+    /// How often all callers together may call tools.
+    pub rate_limit: Option<Rate>,
+    /// How often one caller may.
+    pub rate_limit_per_caller: Option<Rate>,
     /// How long a call may say nothing before its answer becomes a stream.
     pub stream_after: Duration,
     /// How long running calls may take to finish when the server stops.
@@ -214,6 +219,8 @@ impl Config {
             protocol_sessions_per_caller: layers.get("PROTOCOL_SESSIONS_PER_CALLER", value::count)?,
             body_timeout: layers.get("BODY_TIMEOUT", value::duration)?,
             call_timeout: layers.get("CALL_TIMEOUT", value::duration)?,
+            rate_limit: layers.get("RATE_LIMIT", value::rate)?,
+            rate_limit_per_caller: layers.get("RATE_LIMIT_PER_CALLER", value::rate)?,
             stream_after: layers.get("STREAM_AFTER", value::duration)?,
             stop_timeout: layers.get("STOP_TIMEOUT", value::duration)?,
             stop_delay: layers.get("STOP_DELAY", value::delay)?,

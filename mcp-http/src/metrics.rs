@@ -114,9 +114,27 @@ impl Metrics {
                 text.sample("mcp_tool_replays_total", &[("tool", &tool.tool), ("result", result)], count);
             }
         }
+        text.family(
+            "mcp_tool_limited_total",
+            "counter",
+            "Calls that were refused, by the limit that stood in the way; their outcome is `limited`.",
+        );
+        for tool in &tools {
+            for (by, count) in tool.limited {
+                text.sample("mcp_tool_limited_total", &[("tool", &tool.tool), ("limit", by.as_str())], count);
+            }
+        }
         text.family("mcp_tool_calls_in_flight", "gauge", "Calls that are under way.");
         for tool in &tools {
             text.sample("mcp_tool_calls_in_flight", &[("tool", &tool.tool)], tool.in_flight);
+        }
+        text.family(
+            "mcp_tool_calls_waiting",
+            "gauge",
+            "Those of them that wait for a place, where only so many calls of a tool run at a time.",
+        );
+        for tool in &tools {
+            text.sample("mcp_tool_calls_waiting", &[("tool", &tool.tool)], tool.waiting);
         }
         text.family(
             "mcp_tool_duration_seconds",

@@ -12,7 +12,7 @@ use futures_util::stream;
 use super::Pacing;
 use super::answer::{Answer, Body};
 use crate::call::Call;
-use crate::context::Outbox;
+use crate::context::{Context, Outbox};
 use crate::legacy::kept::InSession;
 use crate::protocol::encoding::{self, Encoding, Outcome};
 use crate::protocol::listen::Subscription;
@@ -62,7 +62,7 @@ impl Speaker {
     /// Waits until it is known whether the answer is an object or a stream.
     pub(super) async fn answer<T: Outcome + Unpin>(self, mut call: Call<T>) -> Answer {
         match self.next(&mut call, self.pacing.silence).await {
-            Event::Finished(finished) => self.finish(finished),
+            Event::Finished(finished) => self.finish(finished, call.context()),
             Event::Spoke => {
                 let first = self.said();
                 self.stream(call, first)
@@ -92,15 +92,21 @@ impl Speaker {
     }
 
     /// The whole answer to a call that ended before anything was sent.
-    fn finish(&self, finished: impl Outcome) -> Answer {
-        let said = self.said();
-        if !said.messages.is_empty() {
-            return Answer::events(Body::Full(self.end(said, finished).frames()));
+    fn finish(&self, finished: impl Outcome, cx: &Context) -> Answer {
+        let (said, retry_after) = (self.said(), finished.retry_after());
+        let mut answer = if said.messages.is_empty() {
+            match finished.encode(&self.server, self.encoding, &self.id) {
+                Ok(json) => Answer::json(200, json),
+                Err(error) => Answer::error(Some(&self.id), &error),
+            }
+        } else {
+            Answer::events(Body::Full(self.end(said, finished).frames()))
+        };
+        if let Some(quotas) = cx.quotas() {
+            answer.headers.extend(quotas.headers());
         }
-        match finished.encode(&self.server, self.encoding, &self.id) {
-            Ok(json) => Answer::json(200, json),
-            Err(error) => Answer::error(Some(&self.id), &error),
-        }
+        answer.headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        answer
     }
 
     /// From here on the call runs by itself: a client that does not read holds up neither the call nor its timeout.

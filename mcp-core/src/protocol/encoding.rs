@@ -128,6 +128,11 @@ pub(crate) trait Outcome: Send + 'static {
     /// The one of a request whose task was dropped: its runtime is shutting down.
     fn cancelled(cx: &Context) -> Self;
 
+    /// After how many seconds it may be sent again, where it was refused for now.
+    fn retry_after(&self) -> Option<u64> {
+        None
+    }
+
     /// The whole message that answers it.
     fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded;
 }

@@ -117,6 +117,13 @@ impl Outcome for Finished {
         Err(Failure { id: cx.call_id(), error: ToolError::Cancelled, replayed: false })
     }
 
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Err(Failure { error: ToolError::Limited(limited), .. }) => Some(limited.seconds()),
+            _ => None,
+        }
+    }
+
     /// Writes how a call ended.
     fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded {
         let output = match self {
@@ -132,7 +139,8 @@ impl Outcome for Finished {
     }
 }
 
-/// What a call that has failed comes to. What a model can learn from is a result (`isError`); what is wrong with the server is an error.
+/// What a call that has failed comes to. What a model can learn from is a result (`isError`), also that it calls too often: clients take
+/// a status of HTTP for a broken connection. What is wrong with the server is an error.
 pub(crate) fn failed(failure: Failure, encoding: Encoding) -> Result<ToolOutput, RpcError> {
     let Failure { id, error, replayed } = failure;
     match error {

@@ -30,9 +30,10 @@ use crate::run::hints::Hints;
 use crate::seal::{Seal, own_key};
 use crate::spawn::Spawner;
 use crate::store::Stores;
+use crate::store::limits::Rate;
 use crate::task;
 use crate::tool::Tool;
-use crate::tool::pipeline::{Flights, Keys};
+use crate::tool::pipeline::{Flights, Keys, Rates, check_rate};
 use crate::tool::redacted::Redacted;
 use crate::tool::registry::{BadTool, OfferedTool};
 use crate::tool::spec::Icon;
@@ -56,6 +57,7 @@ pub struct ServerBuilder {
     clock: Option<Arc<dyn Clock>>,
     spawner: Option<Arc<dyn Spawner>>,
     limits: Limits,
+    rates: Rates,
     secret_keys: Zeroizing<Vec<[u8; 32]>>,
     measured: bool,
     redacted: Redacted,
@@ -103,6 +105,7 @@ impl ServerBuilder {
                 page: 100,
                 listeners: 16 * 1024,
             },
+            rates: Rates::default(),
             secret_keys: Zeroizing::default(),
             measured: false,
             redacted: Redacted::default(),
@@ -223,6 +226,20 @@ impl ServerBuilder {
         self
     }
 
+    /// How often all callers together may call tools, on all replicas that share their limits: as many at once as a burst, which come
+    /// back evenly. What tools call in a call, results from the cache, and answers to a key that was sent before, do not count. Tools
+    /// may be limited [by themselves](crate::ToolSpec::rate_limit) beside it.
+    pub fn rate_limit(mut self, rate: Rate) -> Self {
+        self.rates.of_all = Some(rate);
+        self
+    }
+
+    /// The same for each caller.
+    pub fn rate_limit_per_caller(mut self, rate: Rate) -> Self {
+        self.rates.per_caller = Some(rate);
+        self
+    }
+
     /// How long a call that should end may go on, before it is dropped (1 s).
     pub fn grace(mut self, grace: Duration) -> Self {
         self.limits.grace = grace;
@@ -305,6 +322,8 @@ impl ServerBuilder {
         if let Some(kind) = self.twice {
             return Err(BuildError::WorkTwice(kind));
         }
+        let Rates { of_all, per_caller } = self.rates;
+        of_all.into_iter().chain(per_caller).try_for_each(check_rate).map_err(BuildError::Rate)?;
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
@@ -374,6 +393,8 @@ impl ServerBuilder {
             works: AtomicBool::new(false),
             knows_tasks: AtomicBool::new(false),
             hints: Hints::new(books.events),
+            rates: (of_all.is_some() || per_caller.is_some()).then_some(self.rates),
+            limit_store: books.limits,
             flights: Flights::default(),
             ids: CallIds::new(),
             running: Arc::new(Running::default()),
@@ -401,6 +422,9 @@ pub enum BuildError {
     /// Two kinds of work have one name.
     #[error("there are two kinds of run {0:?}; give each a name of its own")]
     WorkTwice(String),
+    /// A rate allows nothing, or all.
+    #[error("the rate limit of the server: {0}")]
+    Rate(String),
     /// Without the feature `tokio`, the clock and the spawner must be given.
     #[error("the server has no {0}; give it one by ServerBuilder::{0}, or turn on the feature \"tokio\" of mcp-core")]
     Missing(&'static str),

@@ -23,6 +23,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::Finished;
+use crate::tool::quota::Quotas;
 
 /// What is to be called, and how.
 #[must_use]
@@ -200,13 +201,18 @@ impl OpenCall {
         }
     }
 
-    /// How it ends, whatever it says before.
+    /// How it ends, whatever it says before. After that it is not to be asked again.
     ///
-    /// Not cancel safe: dropping the future is what a client does that leaves.
+    /// Cancel safe: the call goes on until this is dropped.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn end(self) -> Result<ToolOutput, CallError> {
-        self.call.await.map_err(CallError::from)
+    pub async fn end(&mut self) -> Result<ToolOutput, CallError> {
+        (&mut self.call).await.map_err(CallError::from)
+    }
+
+    /// How it stands with the limits that it was counted by; known when it has ended.
+    pub fn quotas(&self) -> Quotas {
+        self.call.context().quotas().cloned().unwrap_or_default()
     }
 }

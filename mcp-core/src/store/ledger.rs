@@ -155,11 +155,13 @@ pub enum Outcome {
     Internal,
     /// An earlier call with the same key was begun, and nobody knows what it has done.
     OutcomeUnknown,
+    /// A limit stood in the way, and the tool was not called.
+    Limited,
 }
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Error,
         Self::Invalid,
@@ -168,6 +170,7 @@ impl Outcome {
         Self::Cancelled,
         Self::Internal,
         Self::OutcomeUnknown,
+        Self::Limited,
     ];
 
     /// The word by which it is stored and shown.
@@ -181,6 +184,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Limited => "limited",
         }
     }
 }
@@ -195,7 +199,7 @@ impl FromStr for Outcome {
 
 /// A word that names no [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of ok, error, invalid, timed_out, input_required, cancelled, internal, outcome_unknown")]
+#[error("expected one of ok, error, invalid, timed_out, input_required, cancelled, internal, outcome_unknown, limited")]
 pub struct UnknownOutcome;
 
 id! {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::limited::Limited;
 use crate::ask::InputRequired;
 use crate::capability::ClientCapability;
 
@@ -19,6 +20,9 @@ pub enum ToolError {
     TimedOut(Duration),
     /// The client left, or the server stopped.
     Cancelled,
+    /// A limit stands in the way for now, and the tool was not called; the server alone makes it. A tool that calls another, which is
+    /// limited, has an [`Unavailable`](Self::Unavailable) with this cause. REST answers 429 or 503.
+    Limited(Box<Limited>),
     /// It was sent under a key, and that stands in the way.
     Key(KeyError),
     /// The output is larger than it may be.
@@ -127,6 +131,7 @@ impl fmt::Display for ToolError {
             }
             Self::TimedOut(after) => write!(f, "the tool took longer than {after:?} and was stopped"),
             Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::Limited(limited) => limited.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::TooLarge { size, limit } => {
                 write!(f, "the output has {size} bytes, more than the {limit} allowed; ask for less at a time")

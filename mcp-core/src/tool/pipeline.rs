@@ -2,10 +2,12 @@
 
 mod cache;
 mod checks;
+mod concurrency;
 mod idempotency;
 mod invoke;
 mod limit;
 mod measure;
+mod rate;
 mod record;
 
 use std::future::poll_fn;
@@ -14,18 +16,57 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jsonschema::Validator;
 
 use super::arguments::Arguments;
 use super::error::ToolError;
 use super::output::ToolOutput;
 use super::registry::OfferedTool;
+use super::schema;
+use super::spec::ToolSpec;
 use crate::context::Context;
 use crate::store::ledger::CallId;
+use crate::store::limits::Rate;
 
 pub(crate) use cache::Flights;
+use concurrency::Places;
 pub(crate) use idempotency::Keys;
+use limit::Time;
 pub(crate) use measure::Meter;
+pub(crate) use rate::{Rates, check as check_rate};
 pub(crate) use record::Recording;
+
+/// The stages between cache and call that a tool has asked for, with what they know from one call to the next.
+pub(crate) struct Stages {
+    rate: Option<Rate>,
+    places: Option<Places>,
+    /// Of what it gives, where its type does not see to that.
+    output: Option<Validator>,
+}
+
+impl Stages {
+    /// Those of a tool; none, where it asks for none.
+    pub(crate) fn of(spec: &ToolSpec) -> Result<Option<Box<Self>>, String> {
+        let policy = &spec.policy;
+        if let Some(rate) = policy.rate {
+            check_rate(rate)?;
+        }
+        if policy.concurrency.is_some_and(|concurrency| concurrency.most == 0) {
+            return Err("none of its calls may run; let one at least".to_owned());
+        }
+        let checked = spec.output_schema().filter(|_| !spec.typed && !policy.output_unchecked);
+        let output =
+            checked.map(schema::compile_any).transpose().map_err(|fault| format!("its output schema: {fault}"))?;
+        let stages = Self { rate: policy.rate, places: policy.concurrency.map(Places::new), output };
+        let asked = stages.rate.is_some() || stages.places.is_some() || stages.output.is_some();
+        Ok(asked.then(|| Box::new(stages)))
+    }
+
+    /// How many calls wait for a place.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.places.as_ref().map_or(0, Places::waiting)
+    }
+}
 
 /// How a call ended.
 pub(crate) type Finished = Result<ToolOutput, Failure>;
@@ -86,7 +127,8 @@ pub(crate) async fn read<T>(
 ) -> Result<T, Failure> {
     let mut guarded = pin!(invoke::guard(read));
     let call = pin!(poll_fn(|task| cx.poll_call(guarded.as_mut(), task)));
-    let result = limit::hold(cx.inner().server.limits().timeout, true, cx, call).await;
+    let timeout = cx.inner().server.limits().timeout;
+    let result = limit::hold(Time { each: timeout, most: timeout }, true, cx, call).await;
     result.map_err(|error| Failure { id: cx.call_id(), error: logged(error, kind, name, cx), replayed: false })
 }
 
@@ -94,17 +136,49 @@ async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> 
     checks::arguments(tool, &arguments)?;
     let changes = cache::Changes::by(tool, cx);
     let policy = &tool.spec().policy;
-    let timeout = policy.timeout.unwrap_or(cx.inner().server.limits().timeout);
+    let timeout = cx.inner().server.limits().timeout;
+    let time = Time { each: policy.timeout.unwrap_or(timeout), most: policy.longest(timeout) };
     let mut call = pin!(async {
         match tool.cache() {
-            None => invoke::call(tool, arguments.clone(), cx).await,
+            None if is_bare(tool, cx) => invoke::call(tool, arguments.clone(), cx).await,
             // Boxed, so that calls which do without it are not as large.
+            None => Box::pin(limited(tool, &arguments, cx)).await,
             Some(policy) => Box::pin(cache::call(policy, tool, &arguments, cx)).await,
         }
     });
-    let result = limit::hold(timeout, policy.read_only, cx, call.as_mut()).await;
+    let result = limit::hold(time, policy.read_only, cx, call.as_mut()).await;
     changes.settle().await;
     result.map_err(|error| checks::explain(tool, &arguments, error))
+}
+
+/// Whether nothing is between cache and call.
+fn is_bare(tool: &OfferedTool, cx: &Context) -> bool {
+    tool.stages().is_none() && cx.inner().server.rates().is_none()
+}
+
+/// What is done where the cache has no result.
+async fn uncached(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
+    if is_bare(tool, cx) {
+        invoke::call(tool, arguments.clone(), cx).await
+    } else {
+        Box::pin(limited(tool, arguments, cx)).await
+    }
+}
+
+/// The stages between cache and call, which take part in its time.
+async fn limited(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Result<ToolOutput, ToolError> {
+    let stages = tool.stages();
+    rate::take(stages.and_then(|stages| stages.rate), tool, cx).await?;
+    let Some(stages) = stages else { return invoke::call(tool, arguments.clone(), cx).await };
+    let _place = match &stages.places {
+        Some(places) => Some(places.take(cx).await?),
+        None => None,
+    };
+    let output = invoke::call(tool, arguments.clone(), cx).await?;
+    if let Some(schema) = &stages.output {
+        checks::output(schema, &output)?;
+    }
+    Ok(output)
 }
 
 /// Writes the cause of an error that the client does not see into the log, under the id that it does see.

@@ -7,7 +7,7 @@ use jsonschema::Validator;
 
 use super::Tool;
 use super::header::HeaderArgument;
-use super::pipeline::Meter;
+use super::pipeline::{Meter, Stages};
 use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
 use crate::catalog::Offered;
@@ -24,6 +24,7 @@ pub struct OfferedTool {
     wire: Bytes,
     /// The same for clients that know structured output only as an object.
     wire_legacy: Bytes,
+    stages: Option<Box<Stages>>,
     pub(crate) meter: Meter,
 }
 
@@ -69,6 +70,7 @@ impl OfferedTool {
         if spec.policy.cache.is_some() && spec.policy.task.is_some_and(|task| task.detaches) {
             return Err(bad("its calls detach, and its results are cached; leave out one of the two".to_owned()));
         }
+        let stages = Stages::of(spec).map_err(bad)?;
         let encode =
             |wire: &WireTool| serde_json::to_vec(wire).map(Bytes::from).map_err(|error| bad(error.to_string()));
         let wire = encode(&spec.wire)?;
@@ -77,7 +79,7 @@ impl OfferedTool {
             Some(schema) if !is_object(schema) => encode(&WireTool { output_schema: None, ..spec.wire.clone() })?,
             _ => wire.clone(),
         };
-        Ok(Self { validator, check, header_arguments, wire, wire_legacy, meter: Meter::default(), tool })
+        Ok(Self { validator, check, header_arguments, wire, wire_legacy, stages, meter: Meter::default(), tool })
     }
 
     /// What the tool says of itself.
@@ -87,7 +89,8 @@ impl OfferedTool {
 
     /// What was counted of it.
     pub(crate) fn measures(&self) -> ToolMeasures {
-        self.meter.read(self.spec().name(), self.cache().is_some())
+        let measures = self.meter.read(self.spec().name(), self.cache().is_some());
+        ToolMeasures { waiting: self.stages().map_or(0, Stages::waiting), ..measures }
     }
 
     pub(crate) fn tool(&self) -> &Arc<dyn Tool> {
@@ -105,6 +108,11 @@ impl OfferedTool {
 
     pub(crate) fn validator(&self) -> &Validator {
         &self.validator
+    }
+
+    /// What it asked for beside a cache, where that is anything.
+    pub(crate) fn stages(&self) -> Option<&Stages> {
+        self.stages.as_deref()
     }
 
     pub(crate) fn cache(&self) -> Option<&CachePolicy> {

@@ -100,15 +100,17 @@ fn subschemas(schema: &Map<String, Value>) -> impl Iterator<Item = &Map<String, 
         .filter_map(Value::as_object)
 }
 
-/// Compiles a schema. It fetches nothing: a reference out of the schema is an error.
+/// Compiles the schema of arguments.
 pub(crate) fn compile(schema: &Map<String, Value>) -> Result<Validator, String> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err("its root must have \"type\": \"object\"; wrap the arguments in a struct".to_owned());
     }
-    jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(&Value::Object(schema.clone()))
-        .map_err(|error| error.to_string())
+    compile_any(&Value::Object(schema.clone()))
+}
+
+/// Compiles a schema. It fetches nothing: a reference out of the schema is an error.
+pub(crate) fn compile_any(schema: &Value) -> Result<Validator, String> {
+    jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema).map_err(|error| error.to_string())
 }
 
 /// How many faults are told at once.
@@ -119,6 +121,20 @@ pub(crate) fn faults(validator: &Validator, arguments: &[u8]) -> Vec<Fault> {
     match serde_json::from_slice::<Value>(arguments) {
         Err(error) => vec![Fault::quoting("", &error.to_string())],
         Ok(value) => validator.iter_errors(&value).take(MAX_FAULTS).map(|error| fault(&error, &value)).collect(),
+    }
+}
+
+/// What is wrong with an output, and where, up to a limit. Of what it holds nothing is told.
+pub(crate) fn places(validator: &Validator, output: &[u8]) -> Vec<String> {
+    match serde_json::from_slice::<Value>(output) {
+        Err(error) => vec![error.to_string()],
+        Ok(value) => {
+            let place = |error: ValidationError<'_>| match error.instance_path().as_str() {
+                "" => error.masked().to_string(),
+                pointer => format!("{pointer}: {}", error.masked()),
+            };
+            validator.iter_errors(&value).take(MAX_FAULTS).map(place).collect()
+        }
     }
 }
 

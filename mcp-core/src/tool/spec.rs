@@ -10,6 +10,7 @@ use super::redacted::Redacted;
 use super::schema;
 use crate::capability::ClientCapability;
 use crate::policy::{Requirement, requirement_methods};
+use crate::store::limits::Rate;
 use crate::view::{Meta, ToolView};
 
 /// The description of a tool, and the stages that its calls go through.
@@ -100,6 +101,8 @@ pub(crate) struct Policy {
     pub(crate) repeatable: bool,
     pub(crate) deduplicated: bool,
     pub(crate) timeout: Option<Duration>,
+    /// How long a call may take in all that reports its progress.
+    pub(crate) in_all: Option<Duration>,
     pub(crate) max_output: Option<usize>,
     pub(crate) cache: Option<CachePolicy>,
     pub(crate) invalidates: Vec<&'static str>,
@@ -107,6 +110,16 @@ pub(crate) struct Policy {
     pub(crate) answered_once: bool,
     pub(crate) task: Option<TaskPolicy>,
     pub(crate) redacted: Redacted,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) output_unchecked: bool,
+}
+
+/// How many calls run at a time, and how many wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Concurrency {
+    pub(crate) most: usize,
+    pub(crate) waiting: usize,
 }
 
 /// How calls become tasks.
@@ -122,6 +135,12 @@ impl Policy {
     /// Whether the tool may be run again where nobody knows what it has done.
     pub(crate) fn may_be_repeated(&self) -> bool {
         self.read_only || self.repeatable
+    }
+
+    /// How long a call may take in all, where `timeout` is that of the server.
+    pub(crate) fn longest(&self, timeout: Duration) -> Duration {
+        let timeout = self.timeout.unwrap_or(timeout);
+        self.in_all.map_or(timeout, |in_all| in_all.max(timeout))
     }
 }
 
@@ -187,10 +206,18 @@ impl ToolSpec {
         self
     }
 
-    /// Gives structured output by this JSON Schema (2020-12).
+    /// Gives structured output by this JSON Schema (2020-12). What a call gives is held against it, and is not sent where it does not
+    /// fit: then the call has failed inside, and the log says where it does not.
     #[must_use]
     pub fn output_json(mut self, schema: Value) -> Self {
         self.wire.output_schema = Some(schema);
+        self
+    }
+
+    /// Takes it on trust that output fits its schema, which takes no time: for what was checked elsewhere.
+    #[must_use]
+    pub fn output_unchecked(mut self) -> Self {
+        self.policy.output_unchecked = true;
         self
     }
 }
@@ -322,6 +349,30 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
                 self$(.$spec)?.policy.timeout = Some(timeout);
+                self
+            }
+
+            /// Each report of its [progress](crate::Context::progress) gives a call its [`timeout`](Self::timeout) again, whether its client
+            /// hears of it or not, until it has taken `in_all`. What it reports counts for the call in which it was made as well.
+            #[must_use]
+            pub fn timeout_extended_by_progress(mut self, in_all: std::time::Duration) -> Self {
+                self$(.$spec)?.policy.in_all = Some(in_all);
+                self
+            }
+
+            /// How often each caller may call it, on all replicas that share their limits: as many at once as a burst, which come back
+            /// evenly. Results from the cache, and answers to a key that was sent before, do not count.
+            #[must_use]
+            pub fn rate_limit(mut self, rate: $crate::store::limits::Rate) -> Self {
+                self$(.$spec)?.policy.rate = Some(rate);
+                self
+            }
+
+            /// How many calls of it run at a time in this process, and how many more wait, in their order, within their
+            /// [`timeout`](Self::timeout). What finds no room is refused at once.
+            #[must_use]
+            pub fn concurrency(mut self, most: usize, waiting: usize) -> Self {
+                self$(.$spec)?.policy.concurrency = Some($crate::tool::spec::Concurrency { most, waiting });
                 self
             }
 

@@ -108,6 +108,11 @@ pub static SETTINGS: &[Setting] = &[
     setting("PROTOCOL_SESSIONS_PER_CALLER", "1000", "how many of them one caller has"),
     setting("BODY_TIMEOUT", "30s", "how long a request body may take to come"),
     setting("CALL_TIMEOUT", "60s", "how long a call may take, where its tool does not say"),
+    unset(
+        "RATE_LIMIT",
+        "how often all callers together may call tools, such as 1000/s or 60000/min: as many at once, which come back evenly; on all replicas together, where they share Redis",
+    ),
+    unset("RATE_LIMIT_PER_CALLER", "the same for each caller"),
     setting("STREAM_AFTER", "10s", "how long a call may say nothing before its answer becomes a stream"),
     setting("STOP_TIMEOUT", "30s", "how long running calls may take to finish when the server stops"),
     setting("STOP_DELAY", "0s", "how long it goes on taking requests, not ready any more, before it stops"),

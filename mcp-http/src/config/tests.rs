@@ -149,6 +149,22 @@ fn what_is_kept_is_a_time_or_a_number_or_both() {
 }
 
 #[test]
+fn a_rate_is_how_many_in_which_time() {
+    let rate = |text| value::rate(Some(text)).map(|rate| rate.map(|rate| (rate.burst, rate.per.as_secs())));
+    for (text, burst, seconds) in
+        [("100/s", 100, 1), ("6000/min", 6_000, 60), ("20/10s", 20, 10), ("5 / 2 h", 5, 7_200), ("1/day", 1, 86_400)]
+    {
+        assert_eq!(rate(text), Ok(Some((burst, seconds))), "{text}");
+    }
+    assert_eq!((rate(""), value::rate(None)), (Ok(None), Ok(None)));
+    for text in ["100", "/s", "0/s", "100/", "100/0s", "100/10", "-1/s", "1.5/s", "100/s/s", "1/1000d", "9999999999/s"]
+    {
+        assert!(rate(text).is_err(), "{text}");
+    }
+    refused(None, &[("RATE_LIMIT", "many")], &["RATE_LIMIT", "100/s", "\"many\""]);
+}
+
+#[test]
 fn a_policy_is_an_object_or_its_text_and_says_what_is_wrong_with_it() {
     let file = r#"{"policy": {"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}, "routes": {"GET /api/v1/files*": {"tenants": ["a"]}}}}"#;
     assert!(load(Some(file), &[]).is_ok());

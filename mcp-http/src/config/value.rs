@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mcp_core::endpoint::{BadNetwork, TrustedProxies};
 use mcp_core::retention::Limit;
+use mcp_core::store::limits::Rate;
 use secrecy::SecretString;
 
 use super::LogFormat;
@@ -168,6 +169,27 @@ pub(super) fn delay(text: Option<&str>) -> Parsed<Duration> {
         _ => None,
     };
     duration.filter(|duration| *duration <= Duration::from_secs(86_400)).ok_or_else(|| no_time(text))
+}
+
+/// `100/s`, `6000/min`, `20/10s`; or nothing.
+pub(super) fn rate(text: Option<&str>) -> Parsed<Option<Rate>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bad = || format!("expected how many in which time, such as 100/s, 6000/min or 20/10s, got {text:?}");
+    let (count, per) = text.split_once('/').ok_or_else(bad)?;
+    let (digits, unit) = split_unit(per.trim());
+    let units = if digits.is_empty() { 1 } else { digits.parse().map_err(|_| bad())? };
+    let seconds: u64 = match unit {
+        "s" | "sec" | "second" => 1,
+        "m" | "min" | "minute" => 60,
+        "h" | "hour" => 3_600,
+        "d" | "day" => 86_400,
+        _ => return Err(bad()),
+    };
+    let burst = count.trim().parse().map_err(|_| bad())?;
+    let per = seconds.checked_mul(units).map(Duration::from_secs).ok_or_else(bad)?;
+    // A year is more than anybody waits.
+    let sound = burst > 0 && !per.is_zero() && per <= Duration::from_secs(365 * 86_400);
+    if sound { Ok(Some(Rate { burst, per })) } else { Err(bad()) }
 }
 
 /// `90d`, `90d,1000000`, `1000000` or `forever`: how long, and how many.

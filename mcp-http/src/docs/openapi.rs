@@ -200,13 +200,14 @@ impl Document {
         if !self.responses.contains_key(&name) {
             let mut response =
                 self.response(meaning(status), &PROBLEM_FORMS, SchemaGenerator::subschema_for::<Titled<'static>>);
-            let header = match status {
-                401 => Some("WWW-Authenticate"),
-                503 => Some("Retry-After"),
-                _ => None,
+            let headers: &[&str] = match status {
+                401 => &["WWW-Authenticate"],
+                429 => &["Retry-After", "RateLimit-Policy", "RateLimit"],
+                503 => &["Retry-After"],
+                _ => &[],
             };
-            if let Some(header) = header {
-                response["headers"] = json!({header: {"schema": {"type": "string"}}});
+            for header in headers {
+                response["headers"][header] = json!({"schema": {"type": "string"}});
             }
             self.responses.insert(name.clone(), response);
         }
@@ -241,6 +242,7 @@ fn meaning(status: u16) -> &'static str {
         413 => "The body is too large",
         416 => "There are no such bytes",
         422 => "The arguments do not fit, and `errors` has each fault; or the key was sent before with others",
+        429 => "It was called too often; try again after so long as `Retry-After` says",
         500 => "Something broke inside; `instance` is the id under which the log has it",
         503 => "Not now; try again later",
         507 => "There is no room for it; remove something",

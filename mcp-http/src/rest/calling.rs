@@ -62,7 +62,7 @@ pub(crate) static TABLE: Table = Table {
     ],
 };
 
-const PROBLEMS: &[u16] = &[400, 403, 404, 408, 413, 422, 503, 504];
+const PROBLEMS: &[u16] = &[400, 403, 404, 408, 413, 422, 429, 503, 504];
 
 /// How often a stream says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -131,8 +131,20 @@ async fn perform(
         let open = open(&call.listening())?;
         return Ok(exchange::respond(Answer::events(Body::Stream(events(open)))));
     }
-    let (body, replayed) = ended(open(&call)?.end().await)?;
+    let mut open = open(&call)?;
+    let called = open.end().await;
+    let quotas = open.quotas().headers();
+    let (body, replayed) = match ended(called) {
+        Ok(ended) => ended,
+        Err(problem) => return Err(problem.with(quotas)),
+    };
     let mut response = json(body);
+    for (name, value) in quotas {
+        // Core's headers are names in lower case and visible ASCII.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
     if replayed {
         let name = HeaderName::from_static(IdempotencyKey::REPLAYED_HEADER);
         response.headers_mut().insert(name, HeaderValue::from_static("true"));

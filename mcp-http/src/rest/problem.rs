@@ -27,7 +27,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     #[serde(skip)]
-    extra: Option<(&'static str, Cow<'static, str>)>,
+    extra: Vec<(&'static str, Cow<'static, str>)>,
     /// Whether it is that of an earlier call, which was sent under the same key.
     #[serde(skip)]
     replayed: bool,
@@ -57,7 +57,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             instance: None,
-            extra: (status == 503).then_some(("retry-after", "1".into())),
+            extra: Vec::from_iter((status == 503).then_some(("retry-after", "1".into()))),
             replayed: false,
         }
     }
@@ -68,6 +68,12 @@ impl Problem {
         Self { instance: Some(format!("urn:request:{request}")), ..Self::new(500, detail) }
     }
 
+    /// With these headers as well.
+    pub(super) fn with(mut self, headers: Vec<(&'static str, String)>) -> Self {
+        self.extra.extend(headers.into_iter().map(|(name, value)| (name, value.into())));
+        self
+    }
+
     /// As it is sent.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let title = self.status_code().canonical_reason().unwrap_or_default();
@@ -76,7 +82,7 @@ impl Problem {
 
     pub(super) fn not_allowed(allowed: &str) -> Self {
         let problem = Self::new(405, format!("this route takes {allowed}"));
-        Self { extra: Some(("allow", allowed.to_owned().into())), ..problem }
+        Self { extra: vec![("allow", allowed.to_owned().into())], ..problem }
     }
 
     pub(super) fn not_acceptable() -> Self {
@@ -85,7 +91,7 @@ impl Problem {
 
     pub(super) fn out_of_range(size: u64) -> Self {
         let problem = Self::new(416, format!("the file has {size} bytes, and none of those that `Range` names"));
-        Self { extra: Some(("content-range", format!("bytes */{size}").into())), ..problem }
+        Self { extra: vec![("content-range", format!("bytes */{size}").into())], ..problem }
     }
 
     pub(super) fn bad_path(error: &dyn fmt::Display) -> Self {
@@ -100,8 +106,9 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let challenge = refusal.challenge.map(|challenge| ("www-authenticate", challenge));
-        let problem = Self::new(refusal.status, refusal.message);
-        Self { extra: challenge.or(problem.extra), ..problem }
+        let mut problem = Self::new(refusal.status, refusal.message);
+        problem.extra.extend(challenge);
+        problem
     }
 }
 
@@ -129,6 +136,11 @@ impl From<CallError> for Problem {
             ToolError::Arguments(faults) => {
                 let errors = faults.into_iter().map(|fault| Fault { pointer: fault.pointer, detail: fault.detail });
                 return Self { errors: errors.collect(), ..Self::new(422, detail) };
+            }
+            ToolError::Limited(limited) => {
+                let extra = vec![("retry-after", limited.seconds().to_string().into())];
+                let instance = Some(format!("urn:uuid:{id}"));
+                return Self { extra, instance, ..Self::new(limited.by.status(), detail) };
             }
             ToolError::TimedOut(_) => 504,
             ToolError::Key(KeyError::Reused) => 422,
@@ -176,7 +188,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if let Some((name, value)) = &self.extra {
+        for (name, value) in &self.extra {
             response.insert_header((*name, value.as_ref()));
         }
         if self.replayed {

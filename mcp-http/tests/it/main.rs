@@ -17,6 +17,7 @@ mod health;
 mod keyed;
 mod keys_command;
 mod large;
+mod limits;
 mod log;
 mod metrics;
 mod oauth;

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use super::invoke;
 use super::measure::{CacheUse, count};
 use crate::caller::Tenant;
 use crate::context::Context;
@@ -32,7 +31,7 @@ pub(super) async fn call(
     // Read before the tool looks at the data: see the promises of `Cache`.
     let Ok(version) = cache.version(tenant, &tag(policy.tag, cx)).await else {
         count(CacheUse::Miss, tool, cx);
-        return invoke::call(tool, arguments.clone(), cx).await;
+        return super::uncached(tool, arguments, cx).await;
     };
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(arguments.as_bytes()));
     let key = format!("result\0{}\0{}\0{version:x}\0{digest}", cx.caller().principal(), tool.spec().name());
@@ -47,7 +46,7 @@ pub(super) async fn call(
             return Ok(Landed::Output(kept));
         }
         count(CacheUse::Miss, tool, cx);
-        match invoke::call(tool, arguments.clone(), cx).await {
+        match super::uncached(tool, arguments, cx).await {
             // Whoever leaves does not take the others with it: one of them runs the tool then.
             Err(ToolError::Cancelled) => Err(ToolError::Cancelled),
             Err(error) => {
@@ -127,6 +126,7 @@ fn share(error: &ToolError) -> ToolError {
         ToolError::Arguments(faults) => ToolError::Arguments(faults.clone()),
         ToolError::TimedOut(after) => ToolError::TimedOut(*after),
         ToolError::Cancelled => ToolError::Cancelled,
+        ToolError::Limited(limited) => ToolError::Limited(limited.clone()),
         ToolError::Key(error) => ToolError::Key(*error),
         ToolError::TooLarge { size, limit } => ToolError::TooLarge { size: *size, limit: *limit },
         ToolError::Incapable(capability) => ToolError::Incapable(*capability),

@@ -1,7 +1,10 @@
-//! The stage that looks at what goes in.
+//! The stages that look at what goes in, and at what comes out.
+
+use jsonschema::Validator;
 
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{Fault, ToolError};
+use crate::tool::output::ToolOutput;
 use crate::tool::registry::{Check, OfferedTool};
 use crate::tool::schema;
 
@@ -25,4 +28,16 @@ pub(super) fn explain(tool: &OfferedTool, arguments: &Arguments, error: ToolErro
         }
         error => error,
     }
+}
+
+/// Holds a structured output against the schema that clients were told: what does not fit is not sent. An output that says that the
+/// call has failed needs none.
+pub(super) fn output(validator: &Validator, output: &ToolOutput) -> Result<(), ToolError> {
+    if output.is_error() {
+        return Ok(());
+    }
+    let unfit = |faults: String| ToolError::Internal(format!("its output does not fit its schema: {faults}").into());
+    let Some(json) = output.structured_json() else { return Err(unfit("it has no structured output".to_owned())) };
+    let faults = schema::places(validator, json.as_bytes());
+    if faults.is_empty() { Ok(()) } else { Err(unfit(faults.join("; "))) }
 }

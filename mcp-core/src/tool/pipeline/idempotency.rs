@@ -90,7 +90,7 @@ impl Attempt<'_> {
     async fn answer(&mut self, key: &Key) -> Result<Answered, ToolError> {
         let seat = self.keys.seats.take(self.key);
         let (clock, server) = (self.cx.clock(), &self.cx.inner().server);
-        let limit = self.tool.spec().policy.timeout.unwrap_or(server.limits().timeout);
+        let limit = self.tool.spec().policy.longest(server.limits().timeout);
         let mut end = clock.monotonic().saturating_add(limit);
         let [mut pause, longest] = PAUSE;
         loop {
@@ -169,7 +169,7 @@ impl Attempt<'_> {
         let result = super::stages(self.tool, self.arguments.clone(), self.cx).await;
         match &result {
             // Nothing was done.
-            Err(ToolError::Arguments(_) | ToolError::NeedsInput(_)) => held.begun = false,
+            Err(ToolError::Arguments(_) | ToolError::NeedsInput(_) | ToolError::Limited(_)) => held.begun = false,
             Err(ToolError::Unavailable(_) | ToolError::Cancelled) => {}
             _ => return self.commit(record, result, held, seat).await,
         }
@@ -230,7 +230,7 @@ async fn refuse(
 
 /// What the first was told.
 fn replay(record: &CallRecord, tool: &OfferedTool, cx: &Context) -> Finished {
-    let limit = tool.spec().policy.timeout.unwrap_or(cx.inner().server.limits().timeout);
+    let limit = tool.spec().policy.longest(cx.inner().server.limits().timeout);
     let error = match record.outcome {
         Outcome::TimedOut => ToolError::TimedOut(limit),
         Outcome::OutcomeUnknown => ToolError::Key(KeyError::OutcomeUnknown),

@@ -8,15 +8,24 @@ use futures_util::future::{Either, select};
 use crate::context::Context;
 use crate::tool::error::ToolError;
 
+/// How long a call may take.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    /// From its begin, and from each report of progress.
+    pub(super) each: Duration,
+    /// From its begin, whatever it reports.
+    pub(super) most: Duration,
+}
+
 /// Runs a call. When its time is over or its client has left, the tool is told, given a grace to end well, and dropped; a
 /// read-only tool has no grace. No timer is made for a call that is ready at its first poll.
 pub(super) async fn hold<T>(
-    timeout: Duration,
+    time: Time,
     read_only: bool,
     cx: &Context,
     call: Pin<&mut impl Future<Output = Result<T, ToolError>>>,
 ) -> Result<T, ToolError> {
-    let end = pin!(must_end(timeout, cx));
+    let end = pin!(must_end(time, cx));
     let (why, call) = match select(call, end).await {
         Either::Left((result, _)) => return result,
         Either::Right(ended) => ended,
@@ -33,25 +42,25 @@ pub(super) async fn hold<T>(
 }
 
 /// Completes when the call must end, with the reason.
-async fn must_end(timeout: Duration, cx: &Context) -> ToolError {
+async fn must_end(time: Time, cx: &Context) -> ToolError {
     // The one who waits for a call within a call is the outer call.
     let left = pin!(cx.inner().parent.as_ref().unwrap_or(cx).cancelled());
-    match select(left, pin!(time_is_over(timeout, cx))).await {
+    match select(left, pin!(time_is_over(time, cx))).await {
         Either::Left(_) => ToolError::Cancelled,
-        Either::Right(_) => ToolError::TimedOut(timeout),
+        Either::Right((took, _)) => ToolError::TimedOut(took),
     }
 }
 
-/// Completes when the call has had its time, without that in which it waited for answers.
-async fn time_is_over(timeout: Duration, cx: &Context) {
-    let (mut left, mut paused) = (timeout, cx.paused());
+/// Completes when the call has had its time, and tells how much that was; that in which it waited for answers is not its own.
+async fn time_is_over(Time { each, most }: Time, cx: &Context) -> Duration {
+    let begun = cx.own_time();
     loop {
-        cx.clock().sleep(left).await;
-        let since = cx.paused();
-        left = since.saturating_sub(paused);
+        let from = cx.last_progress().max(begun);
+        let end = from.saturating_add(each).min(begun.saturating_add(most));
+        let left = end.saturating_sub(cx.own_time());
         if left.is_zero() {
-            return;
+            return end - begun;
         }
-        paused = since;
+        cx.clock().sleep(left).await;
     }
 }

@@ -12,6 +12,7 @@ use crate::measure::{CacheMeasures, Histogram, KeyMeasures, ToolMeasures};
 use crate::store::ledger::Outcome;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
+use crate::tool::limited::LimitedBy;
 use crate::tool::registry::OfferedTool;
 
 /// What is counted of one tool.
@@ -23,6 +24,8 @@ pub(crate) struct Meter {
     durations: Histogram,
     /// In the order of [`CacheUse`].
     cache: [AtomicU64; 3],
+    /// In the order of [`LimitedBy::ALL`].
+    limited: [AtomicU64; LimitedBy::ALL.len()],
     /// Calls that were answered by an earlier one, and those that waited for one in vain.
     keys: [AtomicU64; 2],
 }
@@ -38,7 +41,9 @@ impl Meter {
             calls: Outcome::ALL.map(|outcome| (outcome, read(&self.calls[outcome as usize]))),
             durations: self.durations.read(),
             keys: KeyMeasures { replayed, still_running },
+            limited: LimitedBy::ALL.map(|by| (by, read(&self.limited[by as usize]))),
             cache: cached.then_some(CacheMeasures { hits, misses, shared }),
+            waiting: 0,
         }
     }
 }
@@ -47,6 +52,9 @@ impl Meter {
 pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
     let mut measuring = Measuring::begin(&tool.meter, &cx);
     let finished = super::recorded(tool.clone(), arguments, cx.clone()).await;
+    if let Err(Failure { error: ToolError::Limited(limited), .. }) = &finished {
+        tool.meter.limited[limited.by as usize].fetch_add(1, Ordering::Relaxed);
+    }
     measuring.end = match &finished {
         Ok(output) if output.is_replayed() => End::Key(0),
         Err(failure) if failure.replayed => End::Key(0),

@@ -123,6 +123,7 @@ pub(super) fn outcome_of(result: Result<&ToolOutput, &ToolError>) -> Outcome {
         Err(ToolError::Failed(_) | ToolError::TooLarge { .. } | ToolError::Incapable(_)) => Outcome::Error,
         Err(ToolError::Arguments(_) | ToolError::Key(KeyError::Reused)) => Outcome::Invalid,
         Err(ToolError::Key(KeyError::OutcomeUnknown)) => Outcome::OutcomeUnknown,
+        Err(ToolError::Limited(_)) => Outcome::Limited,
         Err(ToolError::TimedOut(_)) => Outcome::TimedOut,
         Err(ToolError::NeedsInput(_)) => Outcome::InputRequired,
         Err(ToolError::Cancelled) => Outcome::Cancelled,
