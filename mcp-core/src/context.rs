@@ -149,6 +149,19 @@ impl Context {
         self.inner.quotas.get().map(|quotas| &**quotas)
     }
 
+    /// Whether it has used a key: it has asked its client something, or done something once.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.dialogue().is_some_and(|partner| partner.has_used(self.key_prefix()))
+    }
+
+    /// Forgets what calls it has made, before it is tried again: those that it makes then are the same.
+    pub(crate) fn begin_again(&self) {
+        self.inner.made.store(0, Ordering::Relaxed);
+        if let Some(key) = &self.inner.key {
+            key.begin_again();
+        }
+    }
+
     pub(crate) fn key_prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or_default()
     }

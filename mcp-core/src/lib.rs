@@ -104,6 +104,7 @@ pub use resource::function::{resource_fn, resource_template_fn, resource_templat
 pub use resource::spec::ResourceSpec;
 pub use server::{BuildError, CallError, Server, ServerBuilder};
 pub use store::Stores;
+pub use store::limits::Rate;
 pub use strings::StringArguments;
 #[cfg(feature = "test")]
 pub use test_client::TestClient;
@@ -113,4 +114,5 @@ pub use tool::error::ToolError;
 pub use tool::function::{NoInput, tool_fn, tool_with};
 pub use tool::key::IdempotencyKey;
 pub use tool::output::ToolOutput;
+pub use tool::retry::Retry;
 pub use tool::spec::{Icon, ToolSpec};

@@ -23,10 +23,40 @@ pub struct ToolMeasures {
     pub keys: KeyMeasures,
     /// How many calls were refused by each limit, in the order of [`LimitedBy::ALL`].
     pub limited: [(LimitedBy, u64); LimitedBy::ALL.len()],
+    /// How many attempts there were beyond the first of a call.
+    pub retries: u64,
+    /// Whether it is called, or left alone since it has failed too often.
+    pub circuit: CircuitState,
     /// How many of those under way wait for a place, where only so many run at a time.
     pub waiting: u64,
     /// Where its results came from, if it is a tool whose results are cached.
     pub cache: Option<CacheMeasures>,
+}
+
+/// Whether a tool with a circuit breaker is called; every other is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// It is called.
+    Closed,
+    /// It is not called.
+    Open,
+    /// It is called once, to find out.
+    HalfOpen,
+}
+
+impl CircuitState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
+
+    /// The word by which it is shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
 }
 
 /// What became of calls that were sent under a key that had been sent before.

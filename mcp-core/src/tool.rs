@@ -11,6 +11,7 @@ pub(crate) mod pipeline;
 pub mod quota;
 pub(crate) mod redacted;
 pub mod registry;
+pub mod retry;
 pub mod schema;
 pub mod spec;
 pub mod time;

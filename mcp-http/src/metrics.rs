@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
-use mcp_core::measure::{Collector, SampleKind};
+use mcp_core::measure::{CircuitState, Collector, SampleKind};
 
 use crate::rest::Admitted;
 use crate::rest::problem::Problem;
@@ -122,6 +122,21 @@ impl Metrics {
         for tool in &tools {
             for (by, count) in tool.limited {
                 text.sample("mcp_tool_limited_total", &[("tool", &tool.tool), ("limit", by.as_str())], count);
+            }
+        }
+        text.family("mcp_tool_retries_total", "counter", "Attempts beyond the first of a call.");
+        for tool in &tools {
+            text.sample("mcp_tool_retries_total", &[("tool", &tool.tool)], tool.retries);
+        }
+        text.family(
+            "mcp_tool_circuit",
+            "gauge",
+            "1 for the state of a tool's circuit breaker in this process, 0 for the others; without one it is `closed`.",
+        );
+        for tool in &tools {
+            for state in CircuitState::ALL {
+                let labels = [("tool", tool.tool.as_str()), ("state", state.as_str())];
+                text.sample("mcp_tool_circuit", &labels, u8::from(tool.circuit == state));
             }
         }
         text.family("mcp_tool_calls_in_flight", "gauge", "Calls that are under way.");

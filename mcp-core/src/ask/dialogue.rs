@@ -78,6 +78,14 @@ impl<'a> Partner<'a> {
         }
     }
 
+    /// Whether a key was used that begins like this.
+    pub(crate) fn has_used(self, prefix: &str) -> bool {
+        match self {
+            Self::Rounds(rounds) => rounds.has_used(prefix),
+            Self::InPlace(in_place) => in_place.has_used(prefix),
+        }
+    }
+
     /// The answer was none.
     pub(super) fn unfit(self, key: &str) {
         if let Self::Rounds(rounds) = self {

@@ -61,6 +61,10 @@ impl InPlace {
         use_key(&mut lock(&self.used), key)
     }
 
+    pub(super) fn has_used(&self, prefix: &str) -> bool {
+        lock(&self.used).iter().any(|key| key.starts_with(prefix))
+    }
+
     pub(super) fn paused(&self) -> Paused {
         let waits = lock(&self.waits);
         let now = if waits.open > 0 { self.clock.monotonic().saturating_sub(waits.since) } else { Duration::ZERO };

@@ -187,6 +187,10 @@ impl Rounds {
         Ok(answer)
     }
 
+    pub(super) fn has_used(&self, prefix: &str) -> bool {
+        lock(&self.so_far).used.iter().any(|key| key.starts_with(prefix))
+    }
+
     /// The answer was none.
     pub(super) fn unfit(&self, key: &str) {
         lock(&self.so_far).state.answers.remove(key);

@@ -60,6 +60,11 @@ impl Key {
         &self.effect
     }
 
+    /// No call was made in this one yet.
+    pub(super) fn begin_again(&self) {
+        lock(&self.made).clear();
+    }
+
     /// The key of a call that is made in this one: the same when this one is made again, as long as the same calls are made in it, in
     /// whatever order.
     pub(crate) fn inner(

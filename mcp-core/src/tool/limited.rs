@@ -29,6 +29,8 @@ pub enum LimitedBy {
     Server,
     /// How many calls of this tool may run and wait at a time. REST answers 503.
     Concurrency,
+    /// That the tool has failed too often in a row. REST answers 503.
+    CircuitBreaker,
 }
 
 impl Limited {
@@ -52,13 +54,14 @@ impl Limited {
             LimitedBy::Caller => format!("the caller has made as many calls as it may for now{often}"),
             LimitedBy::Server => format!("the server has taken as many calls as it may for now{often}"),
             LimitedBy::Concurrency => "as many calls of this tool run and wait as may".to_owned(),
+            LimitedBy::CircuitBreaker => "this tool has failed too often, and is not called for now".to_owned(),
         }
     }
 }
 
 impl LimitedBy {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Tool, Self::Caller, Self::Server, Self::Concurrency];
+    pub const ALL: [Self; 5] = [Self::Tool, Self::Caller, Self::Server, Self::Concurrency, Self::CircuitBreaker];
 
     /// The word by which headers and figures name it.
     pub const fn as_str(self) -> &'static str {
@@ -67,6 +70,7 @@ impl LimitedBy {
             Self::Caller => "caller",
             Self::Server => "server",
             Self::Concurrency => "concurrency",
+            Self::CircuitBreaker => "circuit_breaker",
         }
     }
 
@@ -74,7 +78,7 @@ impl LimitedBy {
     pub const fn status(self) -> u16 {
         match self {
             Self::Tool | Self::Caller | Self::Server => 429,
-            Self::Concurrency => 503,
+            Self::Concurrency | Self::CircuitBreaker => 503,
         }
     }
 }

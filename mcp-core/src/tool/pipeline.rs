@@ -1,5 +1,6 @@
 //! The stages of every call, in the order in which they stand here. Each is free when the tool did not ask for it.
 
+mod breaker;
 mod cache;
 mod checks;
 mod concurrency;
@@ -9,6 +10,7 @@ mod limit;
 mod measure;
 mod rate;
 mod record;
+mod retry;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -25,9 +27,11 @@ use super::registry::OfferedTool;
 use super::schema;
 use super::spec::ToolSpec;
 use crate::context::Context;
+use crate::measure::CircuitState;
 use crate::store::ledger::CallId;
 use crate::store::limits::Rate;
 
+use breaker::Breaker;
 pub(crate) use cache::Flights;
 use concurrency::Places;
 pub(crate) use idempotency::Keys;
@@ -35,11 +39,14 @@ use limit::Time;
 pub(crate) use measure::Meter;
 pub(crate) use rate::{Rates, check as check_rate};
 pub(crate) use record::Recording;
+use retry::Retries;
 
 /// The stages between cache and call that a tool has asked for, with what they know from one call to the next.
 pub(crate) struct Stages {
     rate: Option<Rate>,
     places: Option<Places>,
+    retries: Option<Retries>,
+    breaker: Option<Breaker>,
     /// Of what it gives, where its type does not see to that.
     output: Option<Validator>,
 }
@@ -54,17 +61,33 @@ impl Stages {
         if policy.concurrency.is_some_and(|concurrency| concurrency.most == 0) {
             return Err("none of its calls may run; let one at least".to_owned());
         }
+        if policy.retry.is_some() && !policy.may_be_repeated() {
+            let harm = "its calls are tried again, and that may do its work twice";
+            return Err(format!("{harm}; say that it is `read_only` or `repeatable`, or leave out `retry`"));
+        }
+        if policy.circuit_breaker.is_some_and(|breaker| breaker.failures == 0 || breaker.pause.is_zero()) {
+            return Err(
+                "its circuit breaker never opens, or always; give it one failure at least, and a time".to_owned()
+            );
+        }
         let checked = spec.output_schema().filter(|_| !spec.typed && !policy.output_unchecked);
         let output =
             checked.map(schema::compile_any).transpose().map_err(|fault| format!("its output schema: {fault}"))?;
-        let stages = Self { rate: policy.rate, places: policy.concurrency.map(Places::new), output };
-        let asked = stages.rate.is_some() || stages.places.is_some() || stages.output.is_some();
-        Ok(asked.then(|| Box::new(stages)))
+        let (places, retries) = (policy.concurrency.map(Places::new), policy.retry.map(Retries::new));
+        let breaker = policy.circuit_breaker.map(Breaker::new);
+        let asked =
+            policy.rate.is_some() || places.is_some() || retries.is_some() || breaker.is_some() || output.is_some();
+        Ok(asked.then(|| Box::new(Self { rate: policy.rate, places, retries, breaker, output })))
     }
 
     /// How many calls wait for a place.
     pub(crate) fn waiting(&self) -> u64 {
         self.places.as_ref().map_or(0, Places::waiting)
+    }
+
+    /// Whether the tool is called.
+    pub(crate) fn circuit(&self) -> CircuitState {
+        self.breaker.as_ref().map_or(CircuitState::Closed, Breaker::state)
     }
 }
 
@@ -147,6 +170,11 @@ async fn stages(tool: &Arc<OfferedTool>, arguments: Arguments, cx: &Context) -> 
         }
     });
     let result = limit::hold(time, policy.read_only, cx, call.as_mut()).await;
+    if let (Err(ToolError::TimedOut(_)), Some(breaker)) =
+        (&result, tool.stages().and_then(|stages| stages.breaker.as_ref()))
+    {
+        breaker.timed_out(cx);
+    }
     changes.settle().await;
     result.map_err(|error| checks::explain(tool, &arguments, error))
 }
@@ -174,11 +202,29 @@ async fn limited(tool: &OfferedTool, arguments: &Arguments, cx: &Context) -> Res
         Some(places) => Some(places.take(cx).await?),
         None => None,
     };
-    let output = invoke::call(tool, arguments.clone(), cx).await?;
-    if let Some(schema) = &stages.output {
-        checks::output(schema, &output)?;
+    match &stages.retries {
+        Some(retries) => retry::call(retries, stages, tool, arguments, cx).await,
+        None => attempt(stages, tool, arguments, cx).await,
     }
-    Ok(output)
+}
+
+/// One attempt at the call.
+async fn attempt(
+    stages: &Stages,
+    tool: &OfferedTool,
+    arguments: &Arguments,
+    cx: &Context,
+) -> Result<ToolOutput, ToolError> {
+    let passing = stages.breaker.as_ref().map(|breaker| breaker.pass(cx)).transpose()?;
+    let called = invoke::call(tool, arguments.clone(), cx).await;
+    let result = match (called, &stages.output) {
+        (Ok(output), Some(schema)) => checks::output(schema, &output).map(|()| output),
+        (called, _) => called,
+    };
+    if let Some(passing) = passing {
+        passing.end(&result);
+    }
+    result
 }
 
 /// Writes the cause of an error that the client does not see into the log, under the id that it does see.

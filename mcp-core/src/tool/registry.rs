@@ -90,7 +90,10 @@ impl OfferedTool {
     /// What was counted of it.
     pub(crate) fn measures(&self) -> ToolMeasures {
         let measures = self.meter.read(self.spec().name(), self.cache().is_some());
-        ToolMeasures { waiting: self.stages().map_or(0, Stages::waiting), ..measures }
+        match self.stages() {
+            Some(stages) => ToolMeasures { waiting: stages.waiting(), circuit: stages.circuit(), ..measures },
+            None => measures,
+        }
     }
 
     pub(crate) fn tool(&self) -> &Arc<dyn Tool> {

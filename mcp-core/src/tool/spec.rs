@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::redacted::Redacted;
+use super::retry::Retry;
 use super::schema;
 use crate::capability::ClientCapability;
 use crate::policy::{Requirement, requirement_methods};
@@ -112,6 +113,8 @@ pub(crate) struct Policy {
     pub(crate) redacted: Redacted,
     pub(crate) rate: Option<Rate>,
     pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
     pub(crate) output_unchecked: bool,
 }
 
@@ -120,6 +123,13 @@ pub(crate) struct Policy {
 pub(crate) struct Concurrency {
     pub(crate) most: usize,
     pub(crate) waiting: usize,
+}
+
+/// After how many failures in a row, and for how long, a tool is left alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CircuitBreaker {
+    pub(crate) failures: u32,
+    pub(crate) pause: Duration,
 }
 
 /// How calls become tasks.
@@ -373,6 +383,23 @@ macro_rules! policy_methods {
             #[must_use]
             pub fn concurrency(mut self, most: usize, waiting: usize) -> Self {
                 self$(.$spec)?.policy.concurrency = Some($crate::tool::spec::Concurrency { most, waiting });
+                self
+            }
+
+            /// A call for which something was not there ([`Unavailable`](crate::ToolError::Unavailable)) is tried again, within its
+            /// [`timeout`](Self::timeout); for a tool that is [`read_only`](Self::read_only) or [`repeatable`](Self::repeatable). It is one
+            /// call, counted and recorded once. Where its client was asked something, it is not tried again.
+            #[must_use]
+            pub fn retry(mut self, retry: $crate::tool::retry::Retry) -> Self {
+                self$(.$spec)?.policy.retry = Some(retry);
+                self
+            }
+
+            /// After so many failures in a row (what it needs was not there, it broke inside, or it took too long), it is not called for
+            /// `pause` by this process: calls are refused at once. Then one call finds out whether it is well again.
+            #[must_use]
+            pub fn circuit_breaker(mut self, failures: u32, pause: std::time::Duration) -> Self {
+                self$(.$spec)?.policy.circuit_breaker = Some($crate::tool::spec::CircuitBreaker { failures, pause });
                 self
             }
 

@@ -1,13 +1,12 @@
 //! What a tool by hand gives is held against the schema that it was offered with.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_core::tool::registry::OfferedTool;
 use mcp_core::{Arguments, Context, Tool, ToolError, ToolOutput, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::support::{House, let_every_thread_log};
+use crate::support::{House, Log, let_every_thread_log};
 
 /// Gives what it is told to give.
 struct Echo(ToolSpec);
@@ -42,20 +41,6 @@ fn counted() -> Value {
     })
 }
 
-/// What a subscriber wrote.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn an_output_that_does_not_fit_is_not_sent_and_the_log_says_where_and_nothing_of_what_it_holds() {
     let_every_thread_log();
@@ -72,23 +57,21 @@ fn an_output_that_does_not_fit_is_not_sent_and_the_log_says_where_and_nothing_of
                 (json!({"count": 1, "more": "hunter2"}), vec!["more"]),
                 (json!(["hunter2"]), vec!["object"]),
             ] {
-                log.0.lock().unwrap().clear();
                 let result = house.call("echo", json!({"value": value})).await;
                 let record = house.records().await.pop().unwrap();
                 let shown = format!("the tool failed inside; the server's log has the cause under {}", record.id);
                 assert_eq!((&result["isError"], &result["content"][0]["text"]), (&json!(true), &json!(shown)));
                 assert_eq!((record.outcome.as_str(), result.get("structuredContent")), ("internal", None));
-                let line = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+                let line = log.take();
                 assert!(line.contains(&record.id.to_string()), "{line}");
                 for word in told.into_iter().chain(["does not fit its schema"]) {
                     assert!(line.contains(word), "{word:?} is not in: {line}");
                 }
                 assert!(!line.contains("hunter2") && !result.to_string().contains("hunter2"), "{line}");
             }
-            log.0.lock().unwrap().clear();
             let result = house.call("echo", json!({})).await;
             assert_eq!(result["isError"], true, "it has promised something structured");
-            assert!(String::from_utf8_lossy(&log.0.lock().unwrap()).contains("no structured output"));
+            assert!(log.take().contains("no structured output"));
         });
     });
 }

@@ -26,6 +26,7 @@ mod reading;
 mod recording;
 mod rejections;
 mod resuming;
+mod retrying;
 mod runs;
 mod schema;
 mod sessions;

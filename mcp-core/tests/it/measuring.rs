@@ -1,7 +1,6 @@
 //! What is counted, and when.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,7 +12,7 @@ use mcp_core::{Arguments, Context, Stores, ToolError, ToolOutput};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
-use crate::support::{House, Request, local, look, puppet, settle};
+use crate::support::{House, Log, Request, local, look, puppet, settle};
 
 fn measures(house: &House) -> ToolMeasures {
     let [measures] = house.server.measures().try_into().expect("one tool is offered");
@@ -118,20 +117,6 @@ async fn a_server_that_was_not_asked_to_counts_nothing() {
     assert!(house.server.measures().is_empty());
 }
 
-/// What a subscriber wrote.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Also where the call goes on at the spawner, and after its client has left.
 #[test]
 fn what_a_call_logs_is_in_the_span_of_its_request_which_knows_the_call() {
@@ -155,7 +140,7 @@ fn what_a_call_logs_is_in_the_span_of_its_request_which_knows_the_call() {
             settle().await;
         });
     });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.take();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let messages: Vec<_> = lines.iter().map(|line| line["fields"]["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["from inside of the tool", "a call failed"]);

@@ -1,5 +1,6 @@
 //! What the tests of the engine share: a request's head, an answer read to its end, stores to look into, tools to watch.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -389,6 +390,27 @@ pub(crate) fn puppet(name: &str) -> (Puppet, Strings) {
         .boxed()
     };
     (tool_with(name, "Does what it is told.", hands, dance), Strings { orders, diary })
+}
+
+/// What a subscriber wrote.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What was written since this was last asked.
+    pub(crate) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).expect("a log is UTF-8")
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// To be called before a test listens to the log by a subscriber of its own. As long as there is one subscriber alone, a place

@@ -17,14 +17,17 @@ pub(super) fn cors(origins: &[String]) -> Condition<Cors> {
 }
 
 /// What pages may read beside the headers that every page may.
-const EXPOSED: [&str; 11] = [
+const EXPOSED: [&str; 14] = [
     "accept-ranges",
     "content-range",
     "etag",
     "idempotency-replayed",
     "mcp-session-id",
     "ratelimit",
+    "ratelimit-limit",
     "ratelimit-policy",
+    "ratelimit-remaining",
+    "ratelimit-reset",
     "retry-after",
     "traceparent",
     "www-authenticate",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::record::outcome_of;
 use super::{Failure, Finished};
 use crate::context::Context;
-use crate::measure::{CacheMeasures, Histogram, KeyMeasures, ToolMeasures};
+use crate::measure::{CacheMeasures, CircuitState, Histogram, KeyMeasures, ToolMeasures};
 use crate::store::ledger::Outcome;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
@@ -24,6 +24,8 @@ pub(crate) struct Meter {
     durations: Histogram,
     /// In the order of [`CacheUse`].
     cache: [AtomicU64; 3],
+    /// Attempts beyond the first of a call.
+    retries: AtomicU64,
     /// In the order of [`LimitedBy::ALL`].
     limited: [AtomicU64; LimitedBy::ALL.len()],
     /// Calls that were answered by an earlier one, and those that waited for one in vain.
@@ -43,7 +45,9 @@ impl Meter {
             keys: KeyMeasures { replayed, still_running },
             limited: LimitedBy::ALL.map(|by| (by, read(&self.limited[by as usize]))),
             cache: cached.then_some(CacheMeasures { hits, misses, shared }),
+            retries: read(&self.retries),
             waiting: 0,
+            circuit: CircuitState::Closed,
         }
     }
 }
@@ -100,6 +104,13 @@ impl Drop for Measuring<'_> {
             }
         }
         self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one attempt beyond the first, if the server measures.
+pub(super) fn count_retry(tool: &OfferedTool, cx: &Context) {
+    if cx.inner().server.is_measured() {
+        tool.meter.retries.fetch_add(1, Ordering::Relaxed);
     }
 }
 
