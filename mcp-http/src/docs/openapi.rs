@@ -70,6 +70,13 @@ pub(super) fn document(server: &Server, caller: &Caller, root: &str, mounted: &[
     })
 }
 
+/// The schema in each of the forms, or for bytes of every type.
+fn content(forms: &[&str], schema: SchemaOf, generator: &mut SchemaGenerator) -> Map<String, Value> {
+    let schema = schema(generator);
+    let forms = if schema.get("contentMediaType").is_some() { &["*/*"] } else { forms };
+    forms.iter().map(|form| ((*form).to_owned(), json!({"schema": schema}))).collect()
+}
+
 /// The tag of the tools' own paths.
 const TOOLS: &str = "Tools";
 
@@ -79,7 +86,8 @@ struct Document {
     schemas: Map<String, Value>,
     responses: Map<String, Value>,
     generator: SchemaGenerator,
-    parameters: SchemaGenerator,
+    /// Of what is sent: what has a default may be left out.
+    taken: SchemaGenerator,
 }
 
 impl Document {
@@ -91,7 +99,7 @@ impl Document {
             schemas: Map::new(),
             responses: Map::new(),
             generator: settings().with(components).for_serialize().into_generator(),
-            parameters: settings().with(|settings| settings.inline_subschemas = true).into_generator(),
+            taken: settings().with(|settings| settings.inline_subschemas = true).into_generator(),
         }
     }
 
@@ -128,7 +136,7 @@ impl Document {
             "responses": responses,
         });
         if let Some(body) = route.body {
-            operation["requestBody"] = json!({"content": self.content(&[JSON], body)});
+            operation["requestBody"] = json!({"content": content(&[JSON], body, &mut self.taken)});
         }
         if table.open {
             operation["security"] = json!([]);
@@ -172,7 +180,7 @@ impl Document {
 
     /// The parameters that are the members of an object.
     fn query(&mut self, query: SchemaOf) -> Vec<Value> {
-        let object = query(&mut self.parameters).to_value();
+        let object = query(&mut self.taken).to_value();
         let required = |name: &str| object["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
         let parameter = |(name, schema): (&String, &Value)| {
             let mut schema = schema.clone();
@@ -184,14 +192,7 @@ impl Document {
     }
 
     fn response(&mut self, description: &str, forms: &[&str], schema: SchemaOf) -> Value {
-        json!({"description": description, "content": self.content(forms, schema)})
-    }
-
-    /// The schema in each of the forms, or for bytes of every type.
-    fn content(&mut self, forms: &[&str], schema: SchemaOf) -> Map<String, Value> {
-        let schema = schema(&mut self.generator);
-        let forms = if schema.get("contentMediaType").is_some() { &["*/*"] } else { forms };
-        forms.iter().map(|form| ((*form).to_owned(), json!({"schema": schema}))).collect()
+        json!({"description": description, "content": content(forms, schema, &mut self.generator)})
     }
 
     /// A reference to the response of this status, which all operations share.

@@ -316,3 +316,19 @@ fn it_is_for_those_who_may_call() {
         document.holds("GET", "/api/v1/tools", &refused);
     }
 }
+
+#[test]
+fn what_may_be_left_out_of_a_body_is_not_asked_for() {
+    let document = Document::of(&Served::start(&[]));
+    for (method, path, required) in [
+        ("POST", "/api/v1/keys", json!(["name"])),
+        ("POST", "/api/v1/users", json!(["principal"])),
+        ("PATCH", "/api/v1/users/{principal}", Value::Null),
+        ("POST", "/api/v1/keys/{key}/rotate", Value::Null),
+        ("PATCH", "/api/v1/tools/{name}", json!(["enabled"])),
+    ] {
+        let schema = &document.operation(method, path)["requestBody"]["content"]["application/json"]["schema"];
+        assert!(schema["properties"].is_object(), "{method} {path}: {schema}");
+        assert_eq!(schema["required"], required, "{method} {path}");
+    }
+}
