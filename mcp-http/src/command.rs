@@ -5,6 +5,7 @@ mod backup;
 mod call;
 mod client;
 mod config;
+mod doctor;
 mod failure;
 mod forget;
 mod keys;
@@ -78,10 +79,15 @@ enum Command {
     },
     /// Bring the database to this version, or show what would be done
     Migrate {
-        /// Only show which migrations are pending
+        /// Only show which migrations are pending, or how much is to be sealed anew
         #[arg(long)]
         dry_run: bool,
+        /// Bring what is kept to what ENCRYPT_CONTENT and INDEX_PLAINTEXT say, and seal it under the newest key
+        #[arg(long)]
+        reencrypt: bool,
     },
+    /// Look at the configuration and all that it names, and say what to mend
+    Doctor,
     /// Remove what somebody has: calls, messages, notes, runs, files, sessions; proofs of what was recorded stay
     Forget {
         /// Whom to forget: the name under which they call
@@ -190,8 +196,13 @@ fn load(file: Option<&Path>) -> Result<Config, Failure> {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let config = load(cli.common.config.as_deref())?;
+    let config = load(cli.common.config.as_deref());
     let mut output = Output::open(cli.common.json, cli.common.output.as_deref())?;
+    let config = match config {
+        // That it cannot be read is what it finds.
+        Err(failure) if matches!(cli.command, Some(Command::Doctor)) => return doctor::run(Err(failure), &mut output),
+        config => config?,
+    };
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
         Command::List { target } => list::run(&config, target.as_deref(), &mut output),
@@ -200,7 +211,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Audit { what } => audit::run(&config, &what, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
         Command::Keys { what, tenant } => keys::run(&config, &tenant, what, &mut output),
-        Command::Migrate { dry_run } => migrate::run(&config, dry_run, &mut output),
+        Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config, dry_run, &mut output),
+        Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config, dry_run, &mut output),
+        Command::Doctor => doctor::run(Ok(config), &mut output),
         Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
         Command::Restore { folder } => backup::restore(&config, &folder, &mut output),
     }

@@ -42,6 +42,10 @@ pub struct Config {
     pub api_key: Option<SecretString>,
     /// Keys that seal what leaves the server and comes back, the newest first.
     pub secret_keys: Vec<SecretString>,
+    /// Whether what callers keep is sealed before it is written.
+    pub encrypt_content: bool,
+    /// Whether the words of what is sealed are kept as they are.
+    pub index_plaintext: bool,
     /// The address at which clients reach MCP.
     pub public_url: Option<String>,
     /// Issuers whose access tokens are believed.
@@ -194,6 +198,8 @@ impl Config {
             files_url: layers.get("FILES_URL", value::optional_text)?,
             api_key: layers.get("API_KEY", value::api_key)?,
             secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
+            encrypt_content: layers.get("ENCRYPT_CONTENT", value::switch)?,
+            index_plaintext: layers.get("INDEX_PLAINTEXT", value::switch)?,
             public_url: layers.get("PUBLIC_URL", value::optional_text)?,
             oauth_issuers: layers.get("OAUTH_ISSUERS", value::list)?,
             oauth_audience: layers.get("OAUTH_AUDIENCE", value::optional_text)?,

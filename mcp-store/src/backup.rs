@@ -141,7 +141,7 @@ async fn try_out(scratch: StoreConfig, copy: PathBuf, manifest: Manifest) -> Res
     // Where an older version wrote it, its tables lack what this one verifies.
     migrate(&scratch).await?;
     let copied = Copied::beside(&copy);
-    let verified = audit_of(&scratch, database, Some(Arc::new(copied))).await?.verify().await.map_err(|error| {
+    let verified = audit_of(&scratch, database, Some(Arc::new(copied))).await?.0.verify().await.map_err(|error| {
         BackupError::Database {
             action: "verify the audit chains in",
             place: copy.display().to_string(),

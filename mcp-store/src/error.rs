@@ -126,6 +126,12 @@ pub enum OpenError {
         /// Which there are.
         given: String,
     },
+    /// What callers keep cannot be encrypted anew.
+    #[error("what is kept cannot be encrypted anew: {source}")]
+    Content {
+        /// What is wrong.
+        source: Cause,
+    },
     /// A key that the house keeps in the database cannot be made or read.
     #[error(
         "cannot use the key for {purpose} in the database: {source}; see that the database takes writes, or restore a backup"

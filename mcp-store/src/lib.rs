@@ -29,6 +29,7 @@ mod cache;
 mod distrust;
 mod error;
 mod ledger;
+mod look;
 mod open;
 mod random;
 mod redis;
@@ -39,5 +40,7 @@ mod tls;
 pub mod tool;
 
 pub use error::OpenError;
-pub use open::{Recorded, StoreConfig, beside, key_ids, migrate, open, pending_migrations, recorded};
+pub use look::{keeps_api_keys, keys_open, redis_answers};
+pub use open::{Recorded, StoreConfig, beside, key_ids, migrate, open, pending_migrations, recorded, renew_content};
+pub use sql::content::renewal::Renewed;
 pub use sql::keys::KeyId;

@@ -30,6 +30,8 @@ use crate::sql::audit::SqlAudit;
 use crate::sql::calls::SqlCalls;
 use crate::sql::chain::Linker;
 use crate::sql::check::DatabaseCheck;
+use crate::sql::content::Content;
+use crate::sql::content::renewal::{Renewal, Renewed};
 use crate::sql::files::{SqlFiles, Sweep};
 use crate::sql::idempotency::SqlIdempotency;
 use crate::sql::keys::{HouseKey, KeyId, Purpose};
@@ -67,6 +69,11 @@ pub struct StoreConfig {
     /// Secrets of the operator, the newest first, under which keys of the house are sealed in the database. Replicas have the same.
     /// Without any there are no such keys (none).
     pub secret_keys: Vec<[u8; 32]>,
+    /// Whether what callers keep is sealed before it is written, under a key of the house, for which there must be
+    /// [`StoreConfig::secret_keys`] (false). What was sealed is opened in any case.
+    pub encrypt_content: bool,
+    /// Whether the words of what is sealed are kept as they are, so that searches find it (false).
+    pub index_plaintext: bool,
     /// How many keys of calls are remembered of one caller (100,000), roughly: of more, those that were answered first are forgotten.
     pub keys_per_caller: usize,
     /// How long this process may be silent before others take over what it was doing (10 s); what it is for is told by
@@ -151,6 +158,8 @@ impl StoreConfig {
             clock,
             cache_bytes: 64 * 1024 * 1024,
             secret_keys: Vec::new(),
+            encrypt_content: false,
+            index_plaintext: false,
             keys_per_caller: idempotency::MOST,
             replica_lease: Presence::LEASE,
             files_url: None,
@@ -205,6 +214,8 @@ impl fmt::Debug for StoreConfig {
             .field("redis_ca", &self.redis_ca)
             .field("redis_deadline", &self.redis_deadline)
             .field("cache_bytes", &self.cache_bytes)
+            .field("encrypt_content", &self.encrypt_content)
+            .field("index_plaintext", &self.index_plaintext)
             .field("keys_per_caller", &self.keys_per_caller)
             .field("replica_lease", &self.replica_lease)
             .field("protocol_sessions", &self.protocol_sessions)
@@ -230,13 +241,17 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Some(place) => Some(place.open(&config.aws).await?),
         None => None,
     };
-    let large = LargeBytes::new(place.as_ref().map(|place| place.blobs.clone()));
-    let key = HouseKey::load(&database, &config.secret_keys, Purpose::Audit).await?.as_ref().map(chain_key);
-    let linker = Linker::new(key.clone(), config.clock.clone());
+    let audit_key = HouseKey::load(&database, &config.secret_keys, Purpose::Audit).await?;
+    let seals = (config.encrypt_content, config.index_plaintext);
+    let content = Content::load(&database, &config.secret_keys, audit_key.as_ref(), seals).await?;
+    let large = LargeBytes::new(place.as_ref().map(|place| place.blobs.clone())).opening(content.clone());
+    let key = audit_key.as_ref().map(chain_key);
+    let linker = Linker::new(key.clone(), config.clock.clone()).sealing(content.clone());
     let ledger = Arc::new(match &config.location {
-        Location::Postgres(postgres) => QueuedLedger::start(postgres.writer(linker)),
+        Location::Postgres(postgres) => QueuedLedger::start(postgres.writer(linker).sealing(content.clone())),
         Location::Sqlite(_) => {
-            QueuedLedger::start(SqliteWriter::new(database.clone(), linker).clock(config.clock.clone()))
+            let writer = SqliteWriter::new(database.clone(), linker).clock(config.clock.clone());
+            QueuedLedger::start(writer.sealing(content.clone()))
         }
     });
     let audit = SqlAudit::new(database.clone(), key, large.clone(), Some(ledger.clone()));
@@ -246,19 +261,22 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
             ledger: ledger.clone(),
             history: Arc::new(SqlCalls::new(database.clone(), large.clone())),
             audit: Arc::new(audit),
-            idempotency: Arc::new(SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)),
+            idempotency: Arc::new(
+                SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)
+                    .sealing(content.clone()),
+            ),
             runs: Arc::new(SqlRuns::new(database.clone(), config.clock.clone(), large)),
             replicas: Arc::new(SqlReplicas::new(database.clone(), config.clock.clone())),
         },
-        Arc::new(SqlNotes::new(database.clone(), config.clock.clone())),
+        Arc::new(SqlNotes::new(database.clone(), config.clock.clone()).sealing(content.clone())),
         cache.clone(),
         config.clock.clone(),
     );
-    stores.threads = Arc::new(SqlThreads::new(database.clone()));
+    stores.threads = Arc::new(SqlThreads::new(database.clone()).sealing(content.clone()));
     stores.principals = Arc::new(SqlPrincipals::new(database.clone()));
     stores.api_keys = Arc::new(SqlApiKeys::new(database.clone()));
     let protocol = SessionRoom { name: SessionRoom::PROTOCOL.name, ..config.protocol_sessions };
-    let room = |room| SqlSessions::new(database.clone(), config.clock.clone(), room);
+    let room = |room| SqlSessions::new(database.clone(), config.clock.clone(), room).sealing(content.clone());
     let sessions = Arc::new(room(SessionRoom::APPLICATION));
     // One process at a time serves clients of the older era out of a database; a tool's sessions belong to those over stdio as well.
     let protocol_sessions = Arc::new(room(protocol).remembering());
@@ -276,7 +294,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(LinkRecords(stores.audit.clone())),
     ];
     if let (Some(place), Some(key)) = (place, files_key) {
-        keep_files(&mut stores, config, &database, place, &key);
+        keep_files(&mut stores, config, &database, place, (&key, &content));
     }
     if let Some(files) = &stores.files {
         stores.records.push(Arc::new(FileRecords(files.clone())));
@@ -285,7 +303,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
         let url = (url.as_str(), config.redis_ca.as_deref());
-        redis::share(&mut stores, url, config.redis_deadline, cache, protocol, &config.clock).await?;
+        redis::share(&mut stores, url, config.redis_deadline, cache, protocol, &config.clock, &content).await?;
         let records =
             |sessions: &Arc<dyn Sessions>, room| Arc::new(SessionRecords { sessions: sessions.clone(), room });
         stores.records.push(records(&stores.sessions, SessionRoom::APPLICATION));
@@ -298,7 +316,13 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
 }
 
 /// Puts a place for files into `stores`.
-fn keep_files(stores: &mut Stores, config: &StoreConfig, database: &Database, place: blobs::Opened, key: &HouseKey) {
+fn keep_files(
+    stores: &mut Stores,
+    config: &StoreConfig,
+    database: &Database,
+    place: blobs::Opened,
+    (key, content): (&HouseKey, &Content),
+) {
     let blobs::Opened { blobs, folder } = place;
     let sweep = Arc::new(Sweep {
         database: database.clone(),
@@ -316,7 +340,8 @@ fn keep_files(stores: &mut Stores, config: &StoreConfig, database: &Database, pl
     });
     mover.start();
     let clock = config.clock.clone();
-    let files = SqlFiles::new(database.clone(), blobs.clone(), key, config.file_caps, clock, sweep, mover);
+    let files = SqlFiles::new(database.clone(), blobs.clone(), key, config.file_caps, clock, sweep, mover)
+        .sealing(content.clone());
     stores.files = Some(Arc::new(files));
     stores.blobs = Some(blobs);
 }
@@ -364,18 +389,47 @@ pub async fn recorded(config: &StoreConfig) -> Result<Recorded, OpenError> {
         Some(place) => Some(place.open(&config.aws).await?.blobs),
         None => None,
     };
-    let history = Arc::new(SqlCalls::new(database.clone(), LargeBytes::new(blobs.clone())));
-    Ok(Recorded { audit: audit_of(config, database, blobs).await?, history })
+    let (audit, large) = audit_of(config, database.clone(), blobs).await?;
+    Ok(Recorded { audit, history: Arc::new(SqlCalls::new(database, large)) })
 }
 
-/// The chains in a database, large records of which are in `blobs`.
+/// The chains in a database, large records of which are in `blobs`, and what opens the records.
 pub(crate) async fn audit_of(
     config: &StoreConfig,
     database: Database,
     blobs: Option<Arc<dyn Blobs>>,
-) -> Result<Arc<dyn Audit>, OpenError> {
+) -> Result<(Arc<dyn Audit>, LargeBytes), OpenError> {
     let key = HouseKey::existing(&database, &config.secret_keys, Purpose::Audit).await?;
-    Ok(Arc::new(SqlAudit::new(database, key.as_ref().map(chain_key), LargeBytes::new(blobs), None)))
+    let content = Content::existing(&database, &config.secret_keys, key.as_ref()).await?;
+    let large = LargeBytes::new(blobs).opening(content);
+    Ok((Arc::new(SqlAudit::new(database, key.as_ref().map(chain_key), large.clone(), None)), large))
+}
+
+/// Brings what callers keep in the database and in blobs to how `config` says: sealed under the newest key where
+/// [`StoreConfig::encrypt_content`] is set, and plain where it is not; with the words of texts kept for searches, or without. Tells how
+/// many rows of which tables were not so. Where `only_counts` is set, that is all it does.
+///
+/// It may be done beside those who serve, and as often as one likes. What is cached, and sessions on Redis, are not looked at: they end
+/// by themselves.
+///
+/// # Errors
+/// As [`open`]; [`OpenError::Content`] where something cannot be opened or written.
+pub async fn renew_content(config: &StoreConfig, only_counts: bool) -> Result<Vec<Renewed>, OpenError> {
+    let database = config.connect().await?;
+    let secrets = &config.secret_keys;
+    let key = HouseKey::load(&database, secrets, Purpose::Audit).await?;
+    let seals = (config.encrypt_content, config.index_plaintext);
+    let content = Content::load(&database, secrets, key.as_ref(), seals).await?;
+    let blobs = match config.place_of_files()?.filter(|_| key.is_some()) {
+        Some(place) => Some(place.open(&config.aws).await?.blobs),
+        None => None,
+    };
+    let leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
+    let renewal = Renewal { database, content, blobs, leases, clock: config.clock.clone(), only_counts };
+    renewal.run().await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        OpenError::Content { source: format!("{error}{cause}").into() }
+    })
 }
 
 /// Brings the tables to this version, and tells which migrations that took. [`open`] does the same.

@@ -49,6 +49,7 @@ use sessions::RedisSessions;
 
 use crate::cache::LocalCache;
 use crate::error::OpenError;
+use crate::sql::content::Content;
 
 /// A Redis, through a pool of connections that several commands use at once. Cheap to clone.
 #[derive(Clone)]
@@ -74,14 +75,15 @@ pub(crate) async fn share(
     local: Arc<LocalCache>,
     protocol_sessions: SessionRoom,
     clock: &Arc<dyn Clock>,
+    content: &Content,
 ) -> Result<(), OpenError> {
     let address = Address::parse(url, authority)?;
     let listening = Listening::new(address.clone()).map_err(unusable)?;
     let redis = Redis::open(address, deadline, clock.clone()).await?;
     let events = RedisEvents::start(redis.clone(), listening).await;
-    let cache = SharedCache::start(local, redis.clone(), &events, clock.clone());
+    let cache = SharedCache::start(local, redis.clone(), content.clone(), &events, clock.clone());
     stores.limits = Arc::new(SharedLimits::new(redis.clone(), clock.clone()));
-    let sessions = |room| Arc::new(RedisSessions::new(redis.clone(), clock.clone(), room));
+    let sessions = |room| Arc::new(RedisSessions::new(redis.clone(), clock.clone(), room).sealing(content.clone()));
     stores.sessions = sessions(SessionRoom::APPLICATION);
     stores.protocol_sessions = sessions(protocol_sessions);
     stores.checks.push(Arc::new(RedisCheck::new(redis)));
@@ -89,6 +91,16 @@ pub(crate) async fn share(
     stores.cache = Arc::new(cache);
     stores.events = Arc::new(events);
     Ok(())
+}
+
+/// Whether the Redis behind `url` takes writes.
+pub(crate) async fn answers(
+    (url, authority): (&str, Option<&Path>),
+    deadline: Duration,
+    clock: &Arc<dyn Clock>,
+) -> Result<bool, OpenError> {
+    let redis = Redis::open(Address::parse(url, authority)?, deadline, clock.clone()).await?;
+    Ok(!redis.0.breaker.is_open())
 }
 
 /// How many connections there are. What comes after a large value on one of them is overtaken on another.

@@ -5,6 +5,7 @@ mod batch;
 pub(crate) mod calls;
 pub(crate) mod chain;
 pub(crate) mod check;
+pub(crate) mod content;
 mod entity;
 pub(crate) mod error;
 pub(crate) mod files;

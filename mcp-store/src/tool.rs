@@ -28,6 +28,9 @@ pub fn tools(stores: &Stores) -> Vec<Arc<dyn Tool>> {
     tools
 }
 
+/// What is said of a search that looks at names alone.
+const ENCRYPTED: &str = "texts are encrypted here, and were not searched: only names were";
+
 /// The first `most` characters of a text, and whether that is not all of it.
 fn shortened(mut text: String, most: usize) -> (String, bool) {
     let end = text.char_indices().nth(most).map(|(end, _)| end);

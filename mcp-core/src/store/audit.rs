@@ -58,6 +58,11 @@ pub trait Audit: Send + Sync + 'static {
     /// As [`Audit::links`].
     async fn walk(&self, after: Option<(ChainId, u64)>, limit: u16) -> Result<Vec<Link>, StoreError>;
 
+    /// Whether a link holds the digest of this record, or, where the store encrypts what it keeps, the code of it.
+    fn is_linked(&self, link: &Link, record: [u8; 32]) -> bool {
+        link.digest == record
+    }
+
     /// Walks over all chains and all records that have links, of all tenants, as they were when it began. Others may write
     /// meanwhile.
     ///

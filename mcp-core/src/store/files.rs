@@ -38,6 +38,11 @@ pub use span::Span;
 ///   `limit`.
 #[async_trait]
 pub trait Files: Send + Sync + 'static {
+    /// Whether searches look at the texts in files as well. Where it is false, they find by names alone: what is kept is encrypted.
+    fn are_texts_searched(&self) -> bool {
+        true
+    }
+
     /// How much is kept.
     fn caps(&self) -> Caps;
 

@@ -19,6 +19,11 @@ use crate::clock::Timestamp;
 /// - **notes are listed in the order of their names**: by their bytes; all that come after the given one, at most `limit`.
 #[async_trait]
 pub trait Notes: Send + Sync + 'static {
+    /// Whether searches look at texts as well. Where it is false, they find by names alone: what is kept is encrypted.
+    fn are_texts_searched(&self) -> bool {
+        true
+    }
+
     /// Writes `text` under `name`.
     ///
     /// Not cancel safe: a dropped future may or may not have written.

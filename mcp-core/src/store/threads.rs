@@ -26,6 +26,11 @@ use crate::clock::Timestamp;
 ///   `limit`.
 #[async_trait]
 pub trait Threads: Send + Sync + 'static {
+    /// Whether searches find anything. Where it is false, they do not: the texts of messages are encrypted.
+    fn are_texts_searched(&self) -> bool {
+        true
+    }
+
     /// Begins a thread.
     ///
     /// Not cancel safe: a dropped future may or may not have begun it.

@@ -61,6 +61,8 @@ pub(crate) fn located(config: &Config) -> Result<StoreConfig, ConfigError> {
     store.replica_lease = config.replica_lease;
     store.redis_url = config.redis_url.as_ref().map(|url| url.expose_secret().to_owned());
     store.redis_ca.clone_from(&config.redis_ca);
+    store.encrypt_content = config.encrypt_content;
+    store.index_plaintext = config.index_plaintext;
     store.files_url.clone_from(&config.files_url);
     store.aws = config.aws.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
     store.file_caps = Caps { file: config.max_file, owner: config.files_quota };

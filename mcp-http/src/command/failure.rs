@@ -39,6 +39,11 @@ impl Failure {
         self
     }
 
+    /// What is wrong.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn exit(&self) -> u8 {
         self.kind as u8
     }

@@ -1,4 +1,4 @@
-//! `migrate`: brings the database to this version.
+//! `migrate`: brings the database to this version, and what is kept to what the settings say.
 
 use std::sync::Arc;
 
@@ -7,8 +7,10 @@ use mcp_store::StoreConfig;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::output::Output;
+use super::output::{Output, table};
+use crate::bundled;
 use crate::config::Config;
+use crate::secret::SecretKeys;
 
 pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -23,5 +25,30 @@ pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result
         ([], _) => "The database is up to date.".to_owned(),
         (names, true) => format!("Pending:\n  {}", names.join("\n  ")),
         (names, false) => format!("Applied:\n  {}", names.join("\n  ")),
+    })
+}
+
+pub(super) fn reencrypt(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let renewed = runtime.block_on(async {
+        if !bundled::pending_migrations(config).await?.is_empty() {
+            let stale = "the database is not at this version: run `mcp-http migrate`";
+            return Err(Failure::from(config.error("DATABASE_URL", stale)));
+        }
+        let mut store = bundled::located(config)?;
+        store.secret_keys = SecretKeys::existing(config)?.subkeys("mcp-store").collect();
+        let renewed = mcp_store::renew_content(&store, dry_run).await;
+        renewed.map_err(|error| bundled::unopened(config, &error).into())
+    })?;
+    let total: u64 = renewed.iter().map(|table| table.rows).sum();
+    output.write(&json!({"applied": !dry_run, "encrypted": config.encrypt_content, "tables": renewed}), || {
+        let rows: Vec<_> = renewed.iter().map(|table| vec![table.table.to_owned(), table.rows.to_string()]).collect();
+        let to = if config.encrypt_content { "sealed under the newest key" } else { "kept as it comes" };
+        let said = match (dry_run, total) {
+            (_, 0) => format!("All of it is {to}."),
+            (true, rows) => format!("{rows} rows are not {to} yet."),
+            (false, rows) => format!("{rows} rows are {to} now."),
+        };
+        format!("{}{said}", table(&rows))
     })
 }

@@ -55,6 +55,16 @@ pub static SETTINGS: &[Setting] = &[
         "SECRET_KEYS",
         "keys that seal what leaves the server, the newest first, each 32 bytes in base64; on SQLite made at the first start",
     ),
+    setting(
+        "ENCRYPT_CONTENT",
+        "false",
+        "seal what callers keep, in the database, in blobs and on Redis, under keys that SECRET_KEYS seal: see docs/encryption.md",
+    ),
+    setting(
+        "INDEX_PLAINTEXT",
+        "false",
+        "keep the words of sealed notes, messages and files readable in the database, so that searches find them",
+    ),
     unset(
         "PUBLIC_URL",
         "the address at which clients reach MCP, such as https://mcp.example.com/mcp: what tokens of OAUTH_ISSUERS are for",

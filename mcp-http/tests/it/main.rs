@@ -10,6 +10,7 @@ mod commands;
 mod cors;
 mod degraded;
 mod docs;
+mod encryption;
 mod files;
 mod forget;
 mod forms;

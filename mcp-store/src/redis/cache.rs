@@ -1,5 +1,6 @@
 //! A cache that replicas share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use super::events::RedisEvents;
 use super::versions::{self, Versions};
 use super::{Redis, key};
 use crate::cache::LocalCache;
+use crate::sql::content::{Content, Digested, Place};
+use mcp_core::store::hex::hex;
 
 /// [`Cache`] on Redis, behind one in this process that answers first.
 ///
@@ -28,6 +31,7 @@ use crate::cache::LocalCache;
 pub(crate) struct SharedCache {
     local: Arc<LocalCache>,
     redis: Redis,
+    content: Content,
     versions: Arc<Versions>,
     /// Ends when this is dropped.
     _beside: JoinSet<()>,
@@ -39,16 +43,25 @@ pub(super) const STORE: &str = "shared cache";
 const LARGEST: usize = 1024 * 1024;
 /// What stands before each value: how it is written. What begins with another is not there, for this version.
 const FORMAT: u8 = 1;
+/// The same of a value that is sealed. Its key has a digest in place of its name: names have digests of arguments in them, which are
+/// found out by trying.
+const SEALED: u8 = 2;
 
 impl SharedCache {
     /// A cache in front of which `local` answers. Starts on the current tokio runtime what hears of invalidations and
     /// delivers late ones.
-    pub(super) fn start(local: Arc<LocalCache>, redis: Redis, events: &RedisEvents, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn start(
+        local: Arc<LocalCache>,
+        redis: Redis,
+        content: Content,
+        events: &RedisEvents,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let versions = Arc::new(Versions::new(redis.clone(), clock));
         let mut beside = JoinSet::new();
         beside.spawn(versions.clone().deliver());
         beside.spawn(versions.clone().listen(events.listen(&versions::topic())));
-        Self { local, redis, versions, _beside: beside }
+        Self { local, redis, content, versions, _beside: beside }
     }
 
     /// What is counted of it, and of the Redis that it is on.
@@ -56,9 +69,26 @@ impl SharedCache {
         RedisMeasures { redis: self.redis.clone(), versions: self.versions.clone() }
     }
 
+    /// The key of a value.
+    fn key(&self, tenant: &Tenant, name: &str) -> String {
+        match self.content.digest(Digested::Name, name.as_bytes()) {
+            Some(digest) => key::value(tenant, &hex(&digest)),
+            None => key::value(tenant, name),
+        }
+    }
+
+    /// The value that was written so. What this version cannot read, or was sealed for another place, is not there.
+    async fn read(&self, key: &str, written: Bytes) -> Option<Bytes> {
+        match (*written.first()?, self.content.seals()) {
+            (FORMAT, false) => Some(written.slice(1..)),
+            (SEALED, true) => self.content.open(|| place(key), written[1..].to_vec()).await.ok().map(Bytes::from),
+            _ => None,
+        }
+    }
+
     /// The value that another replica has stored, and for how long it may yet be used.
     async fn load_shared(&self, tenant: &Tenant, name: &str) -> Result<Option<(Bytes, Duration)>, StoreError> {
-        let key = key::value(tenant, name);
+        let key = self.key(tenant, name);
         let commands = || {
             let mut pipeline = redis::pipe();
             pipeline.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
@@ -67,10 +97,8 @@ impl SharedCache {
         let (value, millis): (Option<Bytes>, i64) = self.redis.run(STORE, commands).await?.value;
         // It may have gone between the two; and one without an end is not ours.
         let left = u64::try_from(millis).map(Duration::from_millis);
-        Ok(value.zip(left.ok()).and_then(|(value, left)| {
-            let is_known = value.first() == Some(&FORMAT);
-            is_known.then(|| (value.slice(1..), left))
-        }))
+        let Some((written, left)) = value.zip(left.ok()) else { return Ok(None) };
+        Ok(self.read(&key, written).await.map(|value| (value, left)))
     }
 
     async fn store_shared(
@@ -84,10 +112,14 @@ impl SharedCache {
         if value.len() > LARGEST || millis == 0 {
             return Ok(());
         }
-        let key = key::value(tenant, name);
+        let key = self.key(tenant, name);
+        let (format, value) = match self.content.seals() {
+            true => (SEALED, self.content.seal(|| place(&key), value)?),
+            false => (FORMAT, Cow::Borrowed(value)),
+        };
         let mut marked = BytesMut::with_capacity(value.len() + 1);
-        marked.put_u8(FORMAT);
-        marked.put_slice(value);
+        marked.put_u8(format);
+        marked.put_slice(&value);
         let commands = || {
             let mut pipeline = redis::pipe();
             pipeline.cmd("SET").arg(&key).arg(&marked[..]).arg("PX").arg(millis).ignore();
@@ -96,6 +128,11 @@ impl SharedCache {
         self.redis.run::<()>(STORE, commands).await?;
         Ok(())
     }
+}
+
+/// Where a value is that is sealed: its key begins with the tenant.
+fn place(key: &str) -> Place {
+    Place::of("redis").text(key)
 }
 
 /// The longest lifetime that Redis is told, a year: it refuses one that does not fit its clock.

@@ -14,6 +14,7 @@ use mcp_core::store::sessions::{
 use redis::{FromRedisValue, ToRedisArgs};
 
 use super::{Redis, key};
+use crate::sql::content::{Content, OVERHEAD, Place};
 
 /// [`Sessions`] on Redis, by whose clock they end. Each is a hash; each owner has a list of them in the order of their last use, and
 /// so has the room, which live as long as the longest of them.
@@ -31,6 +32,7 @@ pub(super) struct RedisSessions {
     redis: Redis,
     clock: Arc<dyn Clock>,
     room: SessionRoom,
+    content: Content,
 }
 
 /// What every script begins with. Its key is what the keys of the room begin with; its arguments begin with the owner, a handle and
@@ -119,7 +121,16 @@ type Listed = (String, i64, i64, usize);
 
 impl RedisSessions {
     pub(super) fn new(redis: Redis, clock: Arc<dyn Clock>, room: SessionRoom) -> Self {
-        Self { redis, clock, room }
+        Self { redis, clock, room, content: Content::default() }
+    }
+
+    pub(super) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// Where the value of a session is.
+    fn place(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Place {
+        Place::of(self.room.name).text(&key::session_owner(tenant, owner)).text(handle)
     }
 
     /// Runs one of the scripts for an owner's session.
@@ -156,7 +167,8 @@ impl Sessions for RedisSessions {
         let session = StoredSession { handle: new_handle()?, version: new_version()?, value };
         let idle = u64::try_from(idle.min(LONGEST_IDLE).as_millis()).unwrap_or(u64::MAX);
         let (of_owner, in_all) = (self.room.of_owner.max(1), self.room.in_all.max(1));
-        let arguments = (&session.value[..], session.version, idle, of_owner, in_all);
+        let sealed = self.content.seal(|| self.place(tenant, owner, &session.handle), &session.value)?;
+        let arguments = (&sealed[..], session.version, idle, of_owner, in_all);
         self.run::<()>(CREATE, tenant, owner, &session.handle, arguments).await?;
         Ok(session)
     }
@@ -168,7 +180,11 @@ impl Sessions for RedisSessions {
         handle: &str,
     ) -> Result<Option<StoredSession>, StoreError> {
         let found = self.run::<Option<(u64, Bytes)>>(LOAD, tenant, owner, handle, NO_MORE).await?;
-        Ok(found.map(|(version, value)| StoredSession { handle: handle.to_owned(), version, value }))
+        let Some((version, mut value)) = found else { return Ok(None) };
+        if Content::is_marked(&value) {
+            value = self.content.open(|| self.place(tenant, owner, handle), value.to_vec()).await?.into();
+        }
+        Ok(Some(StoredSession { handle: handle.to_owned(), version, value }))
     }
 
     async fn save(
@@ -181,7 +197,8 @@ impl Sessions for RedisSessions {
     ) -> Result<Saved, StoreError> {
         check_size(STORE, &value)?;
         let new = new_version()?;
-        let saved = self.run::<u8>(SAVE, tenant, owner, handle, (version, new, &value[..])).await?;
+        let sealed = self.content.seal(|| self.place(tenant, owner, handle), &value)?;
+        let saved = self.run::<u8>(SAVE, tenant, owner, handle, (version, new, &sealed[..])).await?;
         Ok(match saved {
             0 => Saved::Gone,
             1 => Saved::Conflict,
@@ -195,11 +212,12 @@ impl Sessions for RedisSessions {
 
     async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
         let listed = self.run::<Vec<Listed>>(LIST, tenant, owner, "", NO_MORE).await?;
-        let info = |(handle, created, used, bytes)| SessionInfo {
+        let more = if self.content.seals() { OVERHEAD } else { 0 };
+        let info = |(handle, created, used, bytes): Listed| SessionInfo {
             handle,
             created: Timestamp::from_micros(created),
             used: Timestamp::from_micros(used),
-            bytes,
+            bytes: bytes.saturating_sub(more),
         };
         Ok(listed.into_iter().map(info).collect())
     }

@@ -73,6 +73,10 @@ impl Audit for SqlAudit {
         self.table().walk(after.unwrap_or((ChainId::PIN, 0)), limit).await.map_err(store_error(STORE))
     }
 
+    fn is_linked(&self, link: &Link, record: [u8; 32]) -> bool {
+        self.large.content().is_linked(link.digest, record)
+    }
+
     async fn verify(&self) -> Result<Verification, StoreError> {
         verify::verify(&self.database, &self.large, self.key()?).await.map_err(store_error(STORE))
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::audit::{Chain, ChainId, ChainKey, Kind, Link, Mark};
-use mcp_core::store::ledger::Entry;
+use mcp_core::store::ledger::{Answer, Entry};
 
 use crate::random::random;
+use crate::sql::content::{Content, Digested};
 
 /// Links what a writer writes, so that its chain goes on from what is in the database and from nothing else:
 ///
@@ -23,6 +24,8 @@ pub(crate) struct Linker {
     clock: Arc<dyn Clock>,
     /// Nothing, where nobody gave a key: then nothing is linked.
     key: Option<ChainKey>,
+    /// What is sealed is linked by digests that tell nothing of it.
+    content: Content,
     /// Nothing, until it begins.
     chain: Option<Chain>,
     sent: Option<Sent>,
@@ -42,13 +45,36 @@ const SILENCE: Duration = Duration::from_secs(12 * 60 * 60);
 
 impl Linker {
     pub(crate) fn new(key: Option<ChainKey>, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, key, chain: None, sent: None }
+        Self { clock, key, content: Content::default(), chain: None, sent: None }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// What is to be linked when an entry is written.
+    fn marks(&self, entry: &Entry) -> Vec<Mark> {
+        let sealed = |of: Digested, digest: [u8; 32]| self.content.digest(of, &digest).unwrap_or(digest);
+        let mut marks = match entry {
+            // As it stands in its row.
+            Entry::Answer(answer) if self.content.seals() => {
+                let arguments = sealed(Digested::Arguments, answer.arguments);
+                Entry::Answer(Answer { arguments, ..answer.clone() }).marks()
+            }
+            entry => entry.marks(),
+        };
+        for mark in &mut marks {
+            if [Kind::CALL, Kind::ANSWER, Kind::STEP, Kind::RUN].contains(&mark.kind) {
+                mark.digest = sealed(Digested::Record, mark.digest);
+            }
+        }
+        marks
     }
 
     /// The links of `entries`, to be written together with them. [`Linker::ended`] is to be told how that went.
     pub(crate) fn link<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>) -> Arc<[Link]> {
         let Some(key) = &self.key else { return Arc::default() };
-        let marks: Vec<Mark> = entries.flat_map(Entry::marks).collect();
+        let marks: Vec<Mark> = entries.flat_map(|entry| self.marks(entry)).collect();
         if marks.is_empty() {
             // All was outrun. What was sent before is given up.
             if self.sent.take().is_some() {

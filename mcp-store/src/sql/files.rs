@@ -21,12 +21,13 @@ use mcp_core::store::blobs::{Blobs, ByteStream, new_name};
 use mcp_core::store::files::{Caps, File, FileError, Files, LONGEST_WRITE, OpenFile, Span, check_names};
 use ring::hmac;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, Select, Statement,
 };
 use tokio::sync::Mutex;
 
 use super::Database;
+use super::content::Content;
 use super::entity::file::{Column, Entity, Model};
 use super::error::store_error;
 use super::keys::HouseKey;
@@ -48,6 +49,7 @@ pub(crate) struct SqlFiles {
     key: hmac::Key,
     caps: Caps,
     clock: Arc<dyn Clock>,
+    content: Content,
     /// One of this process changes the tables at a time: those of one tenant wait for each other anyhow, and they are not to wait
     /// in all connections of the pool.
     turn: Mutex<()>,
@@ -58,7 +60,7 @@ pub(crate) struct SqlFiles {
 
 const STORE: &str = "store of files";
 
-const FIND: &str = "SELECT f.id, f.tenant, f.owner, f.name, f.content_type, f.hash, f.size, f.written, c.blob \
+const FIND: &str = "SELECT f.id, f.tenant, f.owner, f.name, f.content_type, f.hash, f.size, f.written, c.blob, c.sealed \
                     FROM mcp_files f JOIN mcp_contents c ON c.tenant = f.tenant AND c.hash = f.hash \
                     WHERE f.tenant = $1 AND f.owner = $2 AND f.name = $3";
 
@@ -73,7 +75,12 @@ impl SqlFiles {
         mover: Arc<Mover>,
     ) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.bytes());
-        Self { database, blobs, key, caps, clock, turn: Mutex::default(), _sweep: sweep, _mover: mover }
+        let (content, turn) = (Content::default(), Mutex::default());
+        Self { database, blobs, key, caps, clock, content, turn, _sweep: sweep, _mover: mover }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 
     /// Changes the tables when it is our turn.
@@ -94,28 +101,48 @@ impl SqlFiles {
         }
     }
 
-    /// A file, and the name of its blob.
-    async fn row(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<(Model, String)>, DbErr> {
+    /// A file, and where its bytes are.
+    async fn row(&self, tenant: &Tenant, owner: &Principal, name: &str) -> Result<Option<(Model, Held)>, DbErr> {
         let values = [tenant.as_str(), owner.as_str(), name].map(|text| stored(text).into_owned().into());
         let find = Statement::from_sql_and_values(self.database.backend(), FIND, values);
         let row = self.database.readers().query_one_raw(find).await?;
-        row.map(|row| Ok((Model::from_query_result(&row, "")?, row.try_get("", "blob")?))).transpose()
+        let read = |row: QueryResult| {
+            let held = Held { blob: row.try_get("", "blob")?, key: row.try_get("", "sealed")? };
+            Ok((Model::from_query_result(&row, "")?, held))
+        };
+        row.map(read).transpose()
     }
 
     /// The bytes of a file, unless they are gone: it was replaced or removed, and swept, since its row was read.
-    async fn open(&self, row: Model, blob: &str, span: Option<Span>) -> Result<Option<OpenFile>, FileError> {
+    async fn open(
+        &self,
+        tenant: &Tenant,
+        row: Model,
+        held: &Held,
+        span: Option<Span>,
+    ) -> Result<Option<OpenFile>, FileError> {
         let file = File::try_from(row).map_err(store_error(STORE))?;
         let size = file.size;
         let range: Range<u64> =
             span.map_or(Some(0..size), |span| span.of(size)).ok_or(FileError::OutOfRange { size })?;
-        let part = (range != (0..size)).then(|| range.clone());
-        let bytes = self.blobs.get(blob, part).await?;
+        let Held { blob, key } = held;
+        let bytes = match key {
+            Some(key) => {
+                let key = self.content.opening_blob(tenant, blob, key).await?;
+                key.get(&*self.blobs, blob, size, range.clone()).await?
+            }
+            None => self.blobs.get(blob, (range != (0..size)).then(|| range.clone())).await?,
+        };
         Ok(bytes.map(|bytes| OpenFile { file, range, bytes }))
     }
 }
 
 #[async_trait]
 impl Files for SqlFiles {
+    fn are_texts_searched(&self) -> bool {
+        self.content.indexes()
+    }
+
     fn caps(&self) -> Caps {
         self.caps
     }
@@ -131,7 +158,8 @@ impl Files for SqlFiles {
         check_names(STORE, name, content_type)?;
         let blob = new_name()?;
         let measure = Measure::begin(&self.key, tenant, self.caps.file);
-        let put = pin!(self.blobs.put(&blob, measure.of(bytes)));
+        let (sealed, bytes) = self.content.seal_blob(tenant, &blob, measure.of(bytes));
+        let put = pin!(self.blobs.put(&blob, bytes));
         let put = match select(put, self.clock.sleep(LONGEST_WRITE)).await {
             Either::Left((put, _)) => put,
             Either::Right(_) => return Err(FileError::TooSlow),
@@ -148,8 +176,9 @@ impl Files for SqlFiles {
             hash: measured.hash,
             written: self.clock.now(),
         };
-        let tokens = Tokens::of(tenant, owner).all(&[name, measured.searched(content_type)]);
-        let change = Change::new(tenant, owner, &file, &blob, tokens);
+        let text = if self.content.indexes() { measured.searched(content_type) } else { "" };
+        let tokens = Tokens::of(tenant, owner).all(&[name, text]);
+        let change = Change::new(tenant, owner, &file, &blob, tokens).sealed(sealed);
         let most = i64::try_from(self.caps.owner).unwrap_or(i64::MAX);
         match self.change(move |transaction| change.write(transaction, most).boxed()).await? {
             Kept::New => {}
@@ -172,8 +201,8 @@ impl Files for SqlFiles {
         const TRIES: usize = 3;
         for _ in 0..TRIES {
             let row = self.row(tenant, owner, name).await.map_err(store_error(STORE))?;
-            let Some((row, blob)) = row else { return Ok(None) };
-            if let Some(open) = self.open(row, &blob, span).await? {
+            let Some((row, held)) = row else { return Ok(None) };
+            if let Some(open) = self.open(tenant, row, &held, span).await? {
                 return Ok(Some(open));
             }
         }
@@ -222,6 +251,13 @@ impl Files for SqlFiles {
         let rows = rows.map_err(store_error(STORE))?;
         rows.into_iter().map(File::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
     }
+}
+
+/// Where the bytes of a file are.
+struct Held {
+    blob: String,
+    /// Under which key they are sealed there, if they are.
+    key: Option<String>,
 }
 
 /// The bytes of a file are not where they were put.

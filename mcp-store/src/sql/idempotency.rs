@@ -13,6 +13,7 @@ use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use super::Database;
+use super::content::{Content, Digested};
 use super::entity::call::uuid;
 use super::error::store_error;
 use super::now::{Now, micros};
@@ -24,6 +25,7 @@ use crate::random::random;
 pub(crate) struct SqlIdempotency {
     database: Database,
     now: Now,
+    content: Content,
     /// How many keys are remembered of one caller.
     most: usize,
 }
@@ -32,8 +34,8 @@ pub(crate) struct SqlIdempotency {
 const CLAIM: &str = "INSERT INTO mcp_claims (tenant, principal, tool, key, digest, owner, replica, owners, answered, at) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, 1, FALSE, {now}) \
                      ON CONFLICT (tenant, principal, tool, key) DO UPDATE \
-                     SET owner = EXCLUDED.owner, replica = EXCLUDED.replica, owners = mcp_claims.owners + 1 \
-                     WHERE NOT mcp_claims.answered AND mcp_claims.digest = EXCLUDED.digest AND mcp_claims.owner <> EXCLUDED.owner \
+                     SET owner = EXCLUDED.owner, replica = EXCLUDED.replica, owners = mcp_claims.owners + 1, digest = EXCLUDED.digest \
+                     WHERE NOT mcp_claims.answered AND mcp_claims.digest IN (EXCLUDED.digest, $8) AND mcp_claims.owner <> EXCLUDED.owner \
                      AND NOT EXISTS (SELECT 1 FROM mcp_replicas WHERE id = mcp_claims.replica AND until > {now}) \
                      RETURNING owners";
 
@@ -73,7 +75,20 @@ const ATTEMPTS: usize = 10;
 impl SqlIdempotency {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, most: usize) -> Self {
         let now = Now::new(database.backend(), clock);
-        Self { database, now, most }
+        Self { database, now, content: Content::default(), most }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// The digest of arguments as it is stored now, and as it may have been stored: the digest of what is short tells what it is,
+    /// where there is no key in it.
+    fn digests(&self, claim: &Claim) -> [Vec<u8>; 2] {
+        let (plain, sealed) = (claim.digest, self.content.any_digest(Digested::Arguments, &claim.digest));
+        let sealed = sealed.unwrap_or(plain);
+        let now_and_before = if self.content.seals() { [sealed, plain] } else { [plain, sealed] };
+        now_and_before.map(Vec::from)
     }
 
     async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Option<QueryResult>, StoreError> {
@@ -105,8 +120,10 @@ impl Idempotency for SqlIdempotency {
     async fn claim(&self, key: &CallKey, claim: &Claim) -> Result<Claimed, StoreError> {
         for _ in 0..ATTEMPTS {
             let mut values = columns(key);
-            let claimer: [Value; 3] =
-                [claim.digest.to_vec().into(), uuid(claim.owner).into(), bits(claim.replica).into()];
+            let digests = self.digests(claim);
+            let [digest, before] = digests.clone();
+            let claimer: [Value; 4] =
+                [digest.into(), uuid(claim.owner).into(), bits(claim.replica).into(), before.into()];
             values.extend(claimer);
             if let Some(row) = self.query(CLAIM, values).await? {
                 let owners = row.try_get_by_index(0).map_err(store_error(STORE))?;
@@ -116,7 +133,7 @@ impl Idempotency for SqlIdempotency {
                 return Ok(mine(owners));
             }
             if let Some(row) = self.query(LOOK, columns(key)).await? {
-                return found(&row, claim).map_err(store_error(STORE));
+                return found(&row, claim, &digests).map_err(store_error(STORE));
             }
         }
         Err(StoreError::Unavailable { store: STORE, source: None })
@@ -158,9 +175,9 @@ impl Idempotency for SqlIdempotency {
 }
 
 /// What has become of a key that is not the claimer's by this claim.
-fn found(row: &QueryResult, claim: &Claim) -> Result<Claimed, DbErr> {
+fn found(row: &QueryResult, claim: &Claim, digests: &[Vec<u8>]) -> Result<Claimed, DbErr> {
     let (digest, owner): (Vec<u8>, Uuid) = (row.try_get("", "digest")?, row.try_get("", "owner")?);
-    Ok(if digest != claim.digest {
+    Ok(if !digests.contains(&digest) {
         Claimed::Mismatch
     } else if row.try_get("", "answered")? {
         Claimed::Answered(CallId::from_u128(owner.as_u128()))

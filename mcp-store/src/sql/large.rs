@@ -17,22 +17,30 @@ use mcp_core::store::blobs::Blobs;
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use super::Database;
+use super::content::{Content, Place};
 use crate::blobs::is_name;
 use crate::ledger::ROOM;
 pub(crate) use mover::Mover;
+pub(super) use mover::lease_is_held;
 
 /// A row whose bytes may be in a blob.
-pub(crate) trait Large: Send {
+pub(crate) trait Large: Send + Sync {
     /// The name of the blob, where it has the bytes: then the row is told that it has them itself, since it is about to be given them.
     fn take_blob(&mut self) -> Option<String>;
 
     /// The bytes, in the order in which they are in a blob.
     fn fields(&mut self) -> Vec<&mut Vec<u8>>;
+
+    /// Where one of them belongs, by its place among them.
+    fn place(&self, field: usize) -> Place;
 }
 
-/// Where the bytes of large records are read.
+/// Where the bytes of large records are read, and what opens those that were sealed.
 #[derive(Clone, Default)]
-pub(crate) struct LargeBytes(Option<Arc<dyn Blobs>>);
+pub(crate) struct LargeBytes {
+    blobs: Option<Arc<dyn Blobs>>,
+    content: Content,
+}
 
 /// How many are read at once: each may take as long as the way to a bucket.
 const TOGETHER: usize = 8;
@@ -42,20 +50,42 @@ const MOST: usize = ROOM + 1024;
 impl LargeBytes {
     /// Those in `blobs`.
     pub(crate) fn new(blobs: Option<Arc<dyn Blobs>>) -> Self {
-        Self(blobs)
+        Self { blobs, content: Content::default() }
     }
 
-    /// A row with all of its bytes.
+    /// The same, which opens what `content` has sealed.
+    pub(crate) fn opening(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// What opens what is sealed.
+    pub(super) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// A row with all of its bytes, as they came.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where the blob is missing, or has others; [`StoreError::Unavailable`] where it cannot be read.
+    /// [`StoreError::Refused`] where the blob is missing, or has others, or what is sealed cannot be opened;
+    /// [`StoreError::Unavailable`] where it cannot be read.
     pub(crate) async fn fill<R: Large>(&self, mut row: R) -> Result<R, StoreError> {
-        let Some(name) = row.take_blob() else { return Ok(row) };
-        let bytes = self.read(&name).await?;
-        let fields = row.fields();
-        let parts = split(&bytes, fields.len()).ok_or_else(|| refused(Problem::Altered(name)))?;
-        for (field, part) in fields.into_iter().zip(parts) {
-            *field = part.to_vec();
+        if let Some(name) = row.take_blob() {
+            let bytes = self.read(&name).await?;
+            let fields = row.fields();
+            let parts = split(&bytes, fields.len()).ok_or_else(|| refused(Problem::Altered(name)))?;
+            for (field, part) in fields.into_iter().zip(parts) {
+                *field = part.to_vec();
+            }
+        }
+        if !row.fields().iter().any(|field| Content::is_marked(field)) {
+            return Ok(row);
+        }
+        let stored: Vec<Vec<u8>> = row.fields().into_iter().map(std::mem::take).collect();
+        for (at, stored) in stored.into_iter().enumerate() {
+            let opened = self.content.open(|| row.place(at), stored).await?;
+            if let Some(field) = row.fields().into_iter().nth(at) {
+                *field = opened;
+            }
         }
         Ok(row)
     }
@@ -66,8 +96,8 @@ impl LargeBytes {
         stream::iter(filled).buffered(TOGETHER).try_collect().await
     }
 
-    async fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        let Some(blobs) = &self.0 else {
+    pub(super) async fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let Some(blobs) = &self.blobs else {
             return Err(StoreError::Unavailable { store: STORE, source: Some(Arc::new(Problem::Nowhere)) });
         };
         let altered = || refused(Problem::Altered(name.to_owned()));
@@ -113,7 +143,7 @@ fn refused(problem: Problem) -> StoreError {
 }
 
 /// The fields of a row as one blob: each behind its length.
-fn joined(fields: &[&mut Vec<u8>]) -> Vec<u8> {
+pub(super) fn joined(fields: &[&mut Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(fields.iter().map(|field| size_of::<u64>() + field.len()).sum());
     for field in fields {
         bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
@@ -123,7 +153,7 @@ fn joined(fields: &[&mut Vec<u8>]) -> Vec<u8> {
 }
 
 /// The fields that were joined, if there are so many and nothing else.
-fn split(mut bytes: &[u8], count: usize) -> Option<Vec<&[u8]>> {
+pub(super) fn split(mut bytes: &[u8], count: usize) -> Option<Vec<&[u8]>> {
     let mut fields = Vec::with_capacity(count);
     for _ in 0..count {
         let (length, rest) = bytes.split_first_chunk()?;

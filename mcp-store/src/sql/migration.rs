@@ -15,6 +15,7 @@ mod notes;
 mod principals;
 mod replicas;
 mod runs;
+mod sealed;
 mod session_rooms;
 mod sessions;
 mod settings;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(session_rooms::SessionRooms),
             Box::new(large::Large),
             Box::new(addresses::Addresses),
+            Box::new(sealed::Sealed),
         ]
     }
 

@@ -20,6 +20,7 @@ use sea_orm::{
 };
 
 use super::Database;
+use super::content::Content;
 use super::entity::run::uuid;
 use super::entity::step::number;
 use super::entity::{input, run, step};
@@ -90,6 +91,11 @@ impl SqlRuns {
         Self { database, now, large }
     }
 
+    /// What seals and opens what runs are about.
+    fn content(&self) -> &Content {
+        self.large.content()
+    }
+
     fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
         let sql = sql.replace("{steps}", STEPS).replace("{columns}", COLUMNS).replace("{asked}", POSTGRES_ASKED);
         self.now.statement(&sql, values)
@@ -146,6 +152,8 @@ impl Runs for SqlRuns {
     async fn create(&self, run: &NewRun) -> Result<(), StoreError> {
         check_size(&run.arguments)?;
         let row = run::Model::from(&RunRecord::from(run.clone()));
+        let arguments = || run::place(run::COLUMNS[0], &row.tenant, row.id);
+        let arguments = self.content().seal(arguments, &row.arguments)?.into_owned();
         let values: [Value; 9] = [
             row.tenant.into(),
             row.id.into(),
@@ -153,7 +161,7 @@ impl Runs for SqlRuns {
             row.principal.into(),
             row.kind.into(),
             row.parent.into(),
-            row.arguments.into(),
+            arguments.into(),
             row.at.into(),
             row.state.into(),
         ];
@@ -166,6 +174,7 @@ impl Runs for SqlRuns {
         let claim = self.claiming(kind, limit, lease);
         let rows =
             run::Entity::find().from_raw_sql(claim).all(self.database.writer()).await.map_err(store_error(STORE))?;
+        let rows = self.large.fill_all(rows).await?;
         let runs =
             rows.into_iter().map(RunRecord::try_from).collect::<Result<Vec<_>, _>>().map_err(store_error(STORE))?;
         let next = if runs.len() < limit.into() { self.next(kind).await.map_err(store_error(STORE))? } else { None };
@@ -249,6 +258,8 @@ impl Runs for SqlRuns {
 
     async fn post(&self, tenant: &Tenant, run: RunId, input: &Input) -> Result<Posted, StoreError> {
         check_size(&input.body)?;
+        let place = || input::place(&stored(tenant.as_str()), uuid(run), input::uuid(input.id));
+        let body = self.content().seal(place, &input.body)?.into_owned();
         let key: [Value; 2] = [stored(tenant.as_str()).into_owned().into(), uuid(run).into()];
         let with = |values: &[Value]| key.iter().cloned().chain(values.iter().cloned()).collect::<Vec<_>>();
         let lock = if self.database.backend() == DbBackend::Postgres { " FOR NO KEY UPDATE" } else { "" };
@@ -262,7 +273,7 @@ impl Runs for SqlRuns {
                     input::uuid(input.id).into(),
                     stored(input.principal.as_str()).into_owned().into(),
                     input.kind.as_str().into(),
-                    input.body.to_vec().into(),
+                    body.into(),
                     input.at.as_micros().into(),
                 ]),
             ),
@@ -281,7 +292,13 @@ impl Runs for SqlRuns {
             .order_by_asc(input::Column::Number)
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
-        rows.into_iter().map(Input::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+        let mut inputs = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let stored = std::mem::take(&mut row.body);
+            row.body = self.content().open(|| input::place(&row.tenant, row.run, row.id), stored).await?;
+            inputs.push(Input::try_from(row).map_err(store_error(STORE))?);
+        }
+        Ok(inputs)
     }
 
     async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {

@@ -18,6 +18,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use tokio::sync::Mutex;
 
 use super::Database;
+use super::content::{Content, OVERHEAD, Place};
 use super::error::store_error;
 use super::text::stored;
 use remembered::{Found, Remembered};
@@ -34,6 +35,7 @@ pub(crate) struct SqlSessions {
     clock: Arc<dyn Clock>,
     room: SessionRoom,
     table: String,
+    content: Content,
     /// None, where another process must see at once what this one has changed, and the other way around.
     remembered: Option<Remembered>,
     created: AtomicU32,
@@ -93,7 +95,19 @@ const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_session
 impl SqlSessions {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, room: SessionRoom) -> Self {
         let (table, created, removing) = (format!("mcp_{}", room.name), AtomicU32::new(0), Mutex::new(()));
-        Self { database, clock, room, table, remembered: None, created, removing }
+        Self { database, clock, room, table, content: Content::default(), remembered: None, created, removing }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// Where the value of a session is.
+    fn place(&self, tenant: &Tenant, owner: &Principal, handle: &str) -> Place {
+        Place::of(&format!("{}.value", self.table))
+            .text(&stored(tenant.as_str()))
+            .text(&stored(owner.as_str()))
+            .text(&stored(handle))
     }
 
     /// The same, for sessions that this process alone changes: of many uses within a second, one asks the database, and what another
@@ -141,12 +155,19 @@ impl SqlSessions {
         let find = self.statement(FIND, one.clone());
         let row = self.database.readers().query_one_raw(find).await.map_err(store_error(STORE))?;
         let Some(row) = row else { return Ok(None) };
-        let found = read(handle, &row, now).map_err(store_error(STORE))?;
-        if !found.lasts.is_zero() {
-            return Ok(Some(found));
+        let mut found = Some(read(handle, &row, now).map_err(store_error(STORE))?);
+        if found.as_ref().is_some_and(|found| found.lasts.is_zero()) {
+            let used = self.database.writer().query_one_raw(self.statement(USE, one)).await;
+            let used = used.map_err(store_error(STORE))?;
+            found = used.map(|row| read(handle, &row, now)).transpose().map_err(store_error(STORE))?;
         }
-        let used = self.database.writer().query_one_raw(self.statement(USE, one)).await.map_err(store_error(STORE))?;
-        used.map(|row| read(handle, &row, now)).transpose().map_err(store_error(STORE))
+        let Some(mut found) = found else { return Ok(None) };
+        if Content::is_marked(&found.session.value) {
+            let value = found.session.value.to_vec();
+            let opened = self.content.open(|| self.place(tenant, owner, handle), value).await?;
+            found.session.value = opened.into();
+        }
+        Ok(Some(found))
     }
 
     fn now(&self) -> i64 {
@@ -214,10 +235,12 @@ impl Sessions for SqlSessions {
         let now = self.clock.now();
         self.remove_ended(10).await?;
         let (idle, ends) = (idle.min(LONGEST_IDLE), now.after(idle.min(LONGEST_IDLE)));
+        let place = || self.place(tenant, owner, &session.handle);
+        let sealed = self.content.seal(place, &session.value)?.into_owned();
         let row: [Value; 6] = [
             session.handle.clone().into(),
             session.version.cast_signed().into(),
-            session.value.to_vec().into(),
+            sealed.into(),
             now.as_micros().into(),
             i64::try_from(idle.as_micros()).unwrap_or(i64::MAX).into(),
             ends.as_micros().into(),
@@ -251,7 +274,8 @@ impl Sessions for SqlSessions {
     ) -> Result<Saved, StoreError> {
         check_size(STORE, &value)?;
         let (one, new) = (one(tenant, owner, handle, self.now()), new_version()?);
-        let change = [version.cast_signed().into(), new.cast_signed().into(), value.to_vec().into()];
+        let sealed = self.content.seal(|| self.place(tenant, owner, handle), &value)?.into_owned();
+        let change = [version.cast_signed().into(), new.cast_signed().into(), sealed.into()];
         if self.change(SAVE, one.iter().cloned().chain(change)).await? > 0 {
             return Ok(Saved::As(new));
         }
@@ -272,7 +296,13 @@ impl Sessions for SqlSessions {
         let bounds = [self.now().into(), i64::from(self.room.of_owner.max(1)).into()];
         let list = self.statement(LIST, key(tenant, owner).into_iter().chain(bounds));
         let rows = self.database.readers().query_all_raw(list).await.map_err(store_error(STORE))?;
-        rows.iter().map(info).collect::<Result<_, _>>().map_err(store_error(STORE))
+        let mut infos = rows.iter().map(info).collect::<Result<Vec<_>, _>>().map_err(store_error(STORE))?;
+        if self.content.seals() {
+            for info in &mut infos {
+                info.bytes = info.bytes.saturating_sub(OVERHEAD);
+            }
+        }
+        Ok(infos)
     }
 }
 

@@ -12,6 +12,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::Database;
+use super::content::Content;
 use super::entity::message::{self, FORMAT, Model};
 use super::entity::thread::{Column, Entity, Model as ThreadModel, uuid};
 use super::error::store_error;
@@ -21,11 +22,27 @@ use super::words::Tokens;
 /// [`Threads`] in SQL.
 pub(crate) struct SqlThreads {
     database: Database,
+    content: Content,
 }
 
 impl SqlThreads {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, content: Content::default() }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
+    }
+
+    /// What rows say, opened.
+    async fn opened(&self, rows: Vec<Model>) -> Result<Vec<Placed>, StoreError> {
+        let mut messages = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let stored = std::mem::take(&mut row.text);
+            row.text = self.content.open_text(|| row.place(), stored).await?;
+            messages.push(Placed::try_from(row).map_err(store_error(STORE))?);
+        }
+        Ok(messages)
     }
 }
 
@@ -33,9 +50,14 @@ const STORE: &str = "store of threads";
 
 #[async_trait]
 impl Threads for SqlThreads {
+    fn are_texts_searched(&self) -> bool {
+        self.content.indexes()
+    }
+
     async fn create(&self, tenant: &Tenant, owner: &Principal, thread: &Thread) -> Result<(), StoreError> {
-        let insert = Entity::insert(ThreadModel::new(tenant, owner, thread).into_active_model())
-            .on_conflict(OnConflict::new().do_nothing().to_owned());
+        let mut row = ThreadModel::new(tenant, owner, thread);
+        row.title = self.content.seal_text(|| row.place(), &thread.title)?;
+        let insert = Entity::insert(row.into_active_model()).on_conflict(OnConflict::new().do_nothing().to_owned());
         insert.exec_without_returning(self.database.writer()).await.map(drop).map_err(store_error(STORE))
     }
 
@@ -46,8 +68,9 @@ impl Threads for SqlThreads {
         thread: ThreadId,
         message: &Message,
     ) -> Result<bool, StoreError> {
-        let tokens = Tokens::of(tenant, owner).all(&[&message.text]);
-        let row = Model {
+        let searched = if self.content.indexes() { &[&*message.text][..] } else { &[] };
+        let tokens = Tokens::of(tenant, owner).all(searched);
+        let mut row = Model {
             // The database gives it one.
             number: 0,
             tenant: stored(tenant.as_str()).into_owned(),
@@ -56,9 +79,10 @@ impl Threads for SqlThreads {
             id: Uuid::from_u128(message.id.as_u128()),
             format: FORMAT,
             role: stored(&message.role).into_owned(),
-            text: stored(&message.text).into_owned(),
+            text: String::new(),
             at: message.at.as_micros(),
         };
+        row.text = self.content.seal_text(|| row.place(), &message.text)?;
         let appended = match self.database.backend() {
             DbBackend::Postgres => postgres::append(&self.database, row, tokens).await,
             _ => sqlite::append(&self.database, row, &tokens).await,
@@ -80,7 +104,13 @@ impl Threads for SqlThreads {
             .order_by_desc(Column::Id)
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
-        Ok(rows.into_iter().map(Thread::from).collect())
+        let mut threads = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let stored = std::mem::take(&mut row.title);
+            row.title = self.content.open_text(|| row.place(), stored).await?;
+            threads.push(row.into());
+        }
+        Ok(threads)
     }
 
     async fn messages(
@@ -99,7 +129,7 @@ impl Threads for SqlThreads {
             .order_by_asc(message::Column::Number)
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
-        rows.into_iter().map(Placed::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+        self.opened(rows).await
     }
 
     async fn remove(&self, tenant: &Tenant, owner: &Principal, thread: ThreadId) -> Result<bool, StoreError> {
@@ -130,6 +160,6 @@ impl Threads for SqlThreads {
         };
         let search = message::Entity::find().from_raw_sql(search);
         let rows = search.all(self.database.readers()).await.map_err(store_error(STORE))?;
-        rows.into_iter().map(Placed::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+        self.opened(rows).await
     }
 }

@@ -15,7 +15,7 @@ use mcp_core::{Context, Tool, ToolError, tool_with};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unavailable;
+use super::{ENCRYPTED, unavailable};
 
 /// The tool `files.write`.
 pub(super) fn write(files: Arc<dyn Files>) -> impl Tool {
@@ -235,6 +235,9 @@ struct Search {
 /// What was found.
 #[derive(Serialize, JsonSchema)]
 struct Found {
+    /// What was not searched, if anything was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_searched: Option<&'static str>,
     /// The files, newest first.
     files: Vec<Shown>,
 }
@@ -242,7 +245,8 @@ struct Found {
 async fn search_files(files: Arc<dyn Files>, Search { query, limit }: Search, cx: Context) -> Result<Found, ToolError> {
     let caller = cx.caller();
     let found = files.search(caller.tenant(), caller.principal(), &query, limit).await.map_err(unavailable)?;
-    Ok(Found { files: found.into_iter().map(Shown::from).collect() })
+    let not_searched = (!files.are_texts_searched()).then_some(ENCRYPTED);
+    Ok(Found { not_searched, files: found.into_iter().map(Shown::from).collect() })
 }
 
 /// A file, without its bytes.

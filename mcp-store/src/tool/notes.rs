@@ -9,7 +9,7 @@ use mcp_core::{Context, Tool, ToolError, tool_with};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{shortened, unavailable};
+use super::{ENCRYPTED, shortened, unavailable};
 
 /// Under this tag what was read is cached.
 const TAG: &str = "notes";
@@ -136,6 +136,9 @@ impl Search {
 /// What was found.
 #[derive(Serialize, JsonSchema)]
 struct Found {
+    /// What was not searched, if anything was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_searched: Option<&'static str>,
     /// The notes, newest first.
     notes: Vec<Excerpt>,
 }
@@ -164,5 +167,6 @@ async fn search_notes(notes: Arc<dyn Notes>, Search { query, limit }: Search, cx
         let (text, truncated) = shortened(text, EXCERPT);
         Excerpt { name, text, truncated, written }
     };
-    Ok(Found { notes: found.into_iter().map(excerpt).collect() })
+    let not_searched = (!notes.are_texts_searched()).then_some(ENCRYPTED);
+    Ok(Found { not_searched, notes: found.into_iter().map(excerpt).collect() })
 }

@@ -13,6 +13,7 @@ mod redis;
 mod retention;
 #[cfg(feature = "s3")]
 mod s3;
+mod sealed;
 mod servers;
 mod session_rows;
 mod tls;

@@ -71,7 +71,7 @@ pub fn export<'a>(
         let next = links.last().filter(|_| links.len() == usize::from(PAGE)).map(|link| (link.chain, link.sequence));
         let mut text = Vec::new();
         for link in links.iter().filter(|link| what.has(link)) {
-            line(&mut text, &told(link, history, key, what.arguments).await?);
+            line(&mut text, &told(link, (audit, history), key, what.arguments).await?);
         }
         Ok(Some((text, next.map(Some))))
     });
@@ -156,7 +156,7 @@ struct Linked {
 
 async fn told<'a>(
     link: &'a Link,
-    history: &dyn History,
+    (audit, history): (&dyn Audit, &dyn History),
     key: &ExportKey,
     arguments: bool,
 ) -> Result<Line<'a>, StoreError> {
@@ -179,7 +179,10 @@ async fn told<'a>(
         None => None,
     };
     Ok(match (call, tenant) {
-        (Some(call), Some(tenant)) => of_call(call, tenant.as_str(), link, linked, arguments),
+        (Some(call), Some(tenant)) => {
+            let sound = audit.is_linked(link, call.digest());
+            of_call(call, tenant.as_str(), sound, linked, arguments)
+        }
         _ => Line::Link {
             kind: link.kind.as_str(),
             tenant: tenant.map(|tenant| tenant.as_str()),
@@ -190,10 +193,10 @@ async fn told<'a>(
     })
 }
 
-fn of_call<'a>(call: CallRecord, tenant: &'a str, link: &Link, linked: Linked, arguments: bool) -> Line<'a> {
+fn of_call(call: CallRecord, tenant: &str, sound: bool, link: Linked, arguments: bool) -> Line<'_> {
     Line::Call {
         tenant,
-        sound: call.digest() == link.digest,
+        sound,
         caller: call.principal.to_string(),
         tool: call.tool,
         at: call.at,
@@ -204,7 +207,7 @@ fn of_call<'a>(call: CallRecord, tenant: &'a str, link: &Link, linked: Linked, a
         arguments: if arguments { serde_json::from_slice(&call.arguments).ok() } else { None },
         id: call.id,
         parent: call.parent,
-        link: linked,
+        link,
     }
 }
 

@@ -23,7 +23,8 @@ pub struct Link {
     pub number: u64,
     /// When it was made, by the clock of whoever wrote it.
     pub at: Timestamp,
-    /// Of the record: [`RecordDigest`](super::RecordDigest); of one that was removed, what it was:
+    /// Of the record: [`RecordDigest`](super::RecordDigest), or, where the store encrypts what it keeps, a code of that under a key
+    /// of its own; of one that was removed, what it was:
     /// [`RecordDigest::of_removed`](super::RecordDigest::of_removed). Of a chain that it is about: the code of that link.
     pub digest: [u8; 32],
     /// The code: [`ChainKey::code`](super::ChainKey::code).

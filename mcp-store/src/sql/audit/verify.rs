@@ -41,7 +41,7 @@ pub(super) async fn verify(database: &Database, large: &LargeBytes, key: &ChainK
     for recorded in Recorded::ALL {
         walk.unlinked(recorded).await?;
     }
-    answers::verify(table, &mut walk.found).await?;
+    answers::verify(table, large.content(), &mut walk.found).await?;
     // The first pin is written with the first link.
     if !pinned && walk.found.links > 0 && !walk.read_pin().await? {
         walk.found.find(Finding::PinBroken);
@@ -146,8 +146,13 @@ impl Walk<'_> {
             let subjects: Vec<_> = of_it.iter().filter_map(|link| subject(link)).collect();
             let found = records::find(self.table, self.large, recorded, &subjects).await?;
             // What is not as the link says may be as another one does: it was written twice, or removed.
-            let odd =
-                |link: &&&Link| subject(link).is_some_and(|subject| found.get(&subject) != Some(&Some(link.digest)));
+            let content = self.large.content();
+            let is_as_linked = |link: &Link, digest: Option<[u8; 32]>| {
+                digest.is_some_and(|digest| content.is_linked(link.digest, digest))
+            };
+            let odd = |link: &&&Link| {
+                subject(link).is_some_and(|subject| !is_as_linked(link, found.get(&subject).copied().flatten()))
+            };
             let odd: Vec<&Link> = of_it.iter().filter(odd).copied().collect();
             let subjects: Vec<_> = odd.iter().filter_map(|link| subject(link)).collect();
             let others = records::links(self.table, &subjects).await?;
@@ -158,7 +163,7 @@ impl Walk<'_> {
                 let is_another = |digest| {
                     let mut others =
                         others.iter().filter(|other| (&other.kind, other.number) == (&link.kind, link.number));
-                    (is_removed || !recorded.may_come_again()) && others.any(|other| other.digest == digest)
+                    (is_removed || !recorded.may_come_again()) && others.any(|other| is_as_linked(other, Some(digest)))
                 };
                 match found.get(&subject) {
                     None if is_removed => {}

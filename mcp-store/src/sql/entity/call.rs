@@ -8,6 +8,7 @@ use mcp_core::store::ledger::{CallId, CallRecord};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::content::Place;
 use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
@@ -49,6 +50,14 @@ pub(crate) const FORMAT: i16 = 1;
 /// The format of rows whose bytes were moved into a blob.
 pub(crate) const IN_A_BLOB: i16 = 2;
 
+/// The columns that are content.
+pub(crate) const COLUMNS: [&str; 2] = ["mcp_calls.arguments", "mcp_calls.result"];
+
+/// Where a column of a call is.
+pub(crate) fn place(column: &str, tenant: &str, id: Uuid) -> Place {
+    Place::of(column).text(tenant).id(id)
+}
+
 impl Large for Model {
     fn take_blob(&mut self) -> Option<String> {
         let is_moved = self.format == IN_A_BLOB && self.arguments.is_empty() && self.result.is_empty();
@@ -59,6 +68,10 @@ impl Large for Model {
 
     fn fields(&mut self) -> Vec<&mut Vec<u8>> {
         vec![&mut self.arguments, &mut self.result]
+    }
+
+    fn place(&self, field: usize) -> Place {
+        place(COLUMNS.get(field).unwrap_or(&""), &self.tenant, self.id)
     }
 }
 

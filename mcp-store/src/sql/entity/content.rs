@@ -12,9 +12,12 @@ pub(crate) struct Model {
     pub(crate) hash: Vec<u8>,
     /// The name of the blob that has the bytes. Each is used once.
     pub(crate) blob: String,
+    /// How many bytes it has.
     pub(crate) size: i64,
     /// The call or the run whose bytes they are; nothing for those of files.
     pub(crate) record: Option<Uuid>,
+    /// The id of the key under which the bytes of a file are sealed there, if they are. Those of a record say so themselves.
+    pub(crate) sealed: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

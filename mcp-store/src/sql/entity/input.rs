@@ -6,6 +6,7 @@ use mcp_core::store::runs::{Input, InputId};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::content::Place;
 use crate::sql::text::shown;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -30,6 +31,11 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Where the body of an input is.
+pub(crate) fn place(tenant: &str, run: Uuid, id: Uuid) -> Place {
+    Place::of("mcp_inputs.body").text(tenant).id(run).id(id)
+}
 
 impl TryFrom<Model> for Input {
     type Error = DbErr;

@@ -5,6 +5,7 @@ use mcp_core::store::threads::{Message, MessageId, Placed, ThreadId};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::content::Place;
 use crate::sql::text::shown;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -33,6 +34,14 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The format of the rows that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: i16 = 1;
 
+impl Model {
+    /// Where its text is.
+    pub(crate) fn place(&self) -> Place {
+        Place::of("mcp_messages.text").text(&self.tenant).text(&self.owner).id(self.thread).id(self.id)
+    }
+}
+
+/// Of a row whose text was opened.
 impl TryFrom<Model> for Placed {
     type Error = DbErr;
 
@@ -44,7 +53,7 @@ impl TryFrom<Model> for Placed {
         let message = Message {
             id: MessageId::from_u128(row.id.as_u128()),
             role: shown(row.role),
-            text: shown(row.text),
+            text: row.text,
             at: Timestamp::from_micros(row.at),
         };
         Ok(Self { thread: ThreadId::from_u128(row.thread.as_u128()), place: row.number.cast_unsigned(), message })

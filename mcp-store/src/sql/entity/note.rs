@@ -4,6 +4,7 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::notes::Note;
 use sea_orm::entity::prelude::*;
 
+use crate::sql::content::Place;
 use crate::sql::text::shown;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -25,8 +26,16 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    /// Where its text is.
+    pub(crate) fn place(&self) -> Place {
+        Place::of("mcp_notes.text").text(&self.tenant).text(&self.owner).text(&self.name)
+    }
+}
+
+/// Of a row whose text was opened.
 impl From<Model> for Note {
     fn from(row: Model) -> Self {
-        Self { name: shown(row.name), text: shown(row.text), written: Timestamp::from_micros(row.written) }
+        Self { name: shown(row.name), text: row.text, written: Timestamp::from_micros(row.written) }
     }
 }

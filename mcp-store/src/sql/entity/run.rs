@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
 use super::step::number;
+use crate::sql::content::Place;
 use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
@@ -50,6 +51,14 @@ pub(crate) const FORMAT: i16 = 1;
 /// The format of runs whose bytes were moved into a blob, and those of their large steps into others.
 pub(crate) const IN_A_BLOB: i16 = 2;
 
+/// The columns that are content.
+pub(crate) const COLUMNS: [&str; 2] = ["mcp_runs.arguments", "mcp_runs.result"];
+
+/// Where a column of a run is.
+pub(crate) fn place(column: &str, tenant: &str, id: Uuid) -> Place {
+    Place::of(column).text(tenant).id(id)
+}
+
 impl Large for Model {
     fn take_blob(&mut self) -> Option<String> {
         let is_moved = self.format == IN_A_BLOB && self.arguments.is_empty() && self.result.is_empty();
@@ -60,6 +69,10 @@ impl Large for Model {
 
     fn fields(&mut self) -> Vec<&mut Vec<u8>> {
         vec![&mut self.arguments, &mut self.result]
+    }
+
+    fn place(&self, field: usize) -> Place {
+        place(COLUMNS.get(field).unwrap_or(&""), &self.tenant, self.id)
     }
 }
 

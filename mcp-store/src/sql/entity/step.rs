@@ -6,6 +6,7 @@ use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
 use super::run::uuid;
+use crate::sql::content::Place;
 use crate::sql::large::Large;
 use crate::sql::text::{shown, stored};
 
@@ -50,6 +51,11 @@ impl Model {
     }
 }
 
+/// Where the body of a step is.
+pub(crate) fn place(tenant: &str, run: Uuid, number: i32) -> Place {
+    Place::of("mcp_steps.body").text(tenant).id(run).number(number.into())
+}
+
 impl Large for Model {
     fn take_blob(&mut self) -> Option<String> {
         let is_moved = self.body.is_empty();
@@ -58,6 +64,10 @@ impl Large for Model {
 
     fn fields(&mut self) -> Vec<&mut Vec<u8>> {
         vec![&mut self.body]
+    }
+
+    fn place(&self, _: usize) -> Place {
+        place(&self.tenant, self.run, self.number)
     }
 }
 

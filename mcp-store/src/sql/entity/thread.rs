@@ -5,7 +5,8 @@ use mcp_core::clock::Timestamp;
 use mcp_core::store::threads::{Thread, ThreadId};
 use sea_orm::entity::prelude::*;
 
-use crate::sql::text::{shown, stored};
+use crate::sql::content::Place;
+use crate::sql::text::stored;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "mcp_threads")]
@@ -28,21 +29,28 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// Of a thread whose title is to be stored.
     pub(crate) fn new(tenant: &Tenant, owner: &Principal, thread: &Thread) -> Self {
         Self {
             tenant: stored(tenant.as_str()).into_owned(),
             owner: stored(owner.as_str()).into_owned(),
             id: uuid(thread.id),
-            title: stored(&thread.title).into_owned(),
+            title: thread.title.clone(),
             created: thread.created.as_micros(),
         }
     }
+
+    /// Where its title is.
+    pub(crate) fn place(&self) -> Place {
+        Place::of("mcp_threads.title").text(&self.tenant).text(&self.owner).id(self.id)
+    }
 }
 
+/// Of a row whose title was opened.
 impl From<Model> for Thread {
     fn from(row: Model) -> Self {
         let id = ThreadId::from_u128(row.id.as_u128());
-        Self { id, title: shown(row.title), created: Timestamp::from_micros(row.created) }
+        Self { id, title: row.title, created: Timestamp::from_micros(row.created) }
     }
 }
 

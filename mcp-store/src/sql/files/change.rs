@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Select, St
 use sha2::{Digest, Sha256};
 
 use super::named;
+use crate::sql::content::sealed_size;
 use crate::sql::entity::file::{Entity, Model};
 use crate::sql::text::stored;
 use crate::sql::words::{array, line};
@@ -18,6 +19,8 @@ pub(super) struct Change {
     old: Select<Entity>,
     row: Model,
     blob: String,
+    /// The key under which the bytes are sealed there, if they are.
+    sealed: Option<String>,
     tokens: Vec<String>,
 }
 
@@ -34,9 +37,14 @@ pub(super) enum Kept {
 
 const OVERHEAD_OF_EACH: i64 = OVERHEAD.cast_signed();
 
-/// The first blob of a tenant with these bytes stays.
-const REFER: &str = "INSERT INTO mcp_contents (tenant, hash, blob, size) VALUES ($1, $2, $3, $4) \
-                     ON CONFLICT (tenant, hash) DO UPDATE SET size = EXCLUDED.size RETURNING blob";
+/// The first blob of a tenant with these bytes stays, unless they are sealed otherwise by now: then it is swept.
+const REFER: &str = "INSERT INTO mcp_contents (tenant, hash, blob, size, sealed) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (tenant, hash) DO UPDATE SET \
+                     blob = CASE WHEN {same} THEN mcp_contents.blob ELSE EXCLUDED.blob END, \
+                     size = CASE WHEN {same} THEN mcp_contents.size ELSE EXCLUDED.size END, \
+                     sealed = EXCLUDED.sealed RETURNING blob";
+
+const SAME: &str = "coalesce(mcp_contents.sealed, '') = coalesce(EXCLUDED.sealed, '')";
 
 const FORGET: &str = "DELETE FROM mcp_contents WHERE tenant = $1 AND hash = $2 \
                       AND NOT EXISTS (SELECT 1 FROM mcp_files WHERE tenant = $1 AND hash = $2)";
@@ -61,12 +69,17 @@ impl Change {
             size: i64::try_from(file.size).unwrap_or(i64::MAX),
             written: file.written.as_micros(),
         };
-        Self { old: named(tenant, owner, &file.name), row, blob: blob.to_owned(), tokens }
+        Self { old: named(tenant, owner, &file.name), row, blob: blob.to_owned(), sealed: None, tokens }
+    }
+
+    /// The same, with bytes that were sealed under a key, if there is one.
+    pub(super) fn sealed(self, sealed: Option<String>) -> Self {
+        Self { sealed, ..self }
     }
 
     /// Writes the file, if its owner's take no more than `most` then.
     pub(super) async fn write(self, transaction: &DatabaseTransaction, most: i64) -> Result<Kept, DbErr> {
-        let Self { old, row, blob, tokens } = self;
+        let Self { old, row, blob, sealed, tokens } = self;
         lock(transaction, &row.tenant).await?;
         let old = old.one(transaction).await?;
         let freed = old.as_ref().map_or(0, room);
@@ -75,8 +88,13 @@ impl Change {
             return Ok(Kept::Nothing);
         }
         take(transaction, &row, taken).await?;
-        let contents = [row.tenant.clone().into(), row.hash.clone().into(), blob.clone().into(), row.size.into()];
-        let referred = run(transaction, REFER, contents).await?;
+        let size = match sealed {
+            Some(_) => i64::try_from(sealed_size(row.size.cast_unsigned())).unwrap_or(i64::MAX),
+            None => row.size,
+        };
+        let (tenant, hash) = (row.tenant.clone(), row.hash.clone());
+        let contents = [tenant.into(), hash.into(), blob.clone().into(), size.into(), sealed.into()];
+        let referred = run(transaction, &REFER.replace("{same}", SAME), contents).await?;
         let referred: String = referred.ok_or_else(nothing)?.try_get_by_index(0)?;
         if let Some(old) = &old {
             remove_row(transaction, old.id).await?;

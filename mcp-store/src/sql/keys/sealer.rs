@@ -47,7 +47,7 @@ impl Sealer {
 }
 
 /// A key for one purpose, made of another one (HKDF-SHA256, RFC 5869).
-pub(super) fn subkey(key: &[u8; 32], purpose: &str) -> [u8; 32] {
+pub(in crate::sql) fn subkey(key: &[u8; 32], purpose: &str) -> [u8; 32] {
     let mut subkey = [0; 32];
     // 32 bytes are far below the 8160 at which this fails.
     let info = [purpose.as_bytes()];

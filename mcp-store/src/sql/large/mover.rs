@@ -211,9 +211,7 @@ impl Mover {
         all: Vec<(Option<i32>, Put)>,
     ) -> Result<bool, StoreError> {
         let names: Vec<String> = all.iter().map(|(_, put)| put.blob.clone()).collect();
-        let lock = if self.database.backend() == DbBackend::Postgres { " FOR SHARE" } else { "" };
-        let held: [Value; 2] = [lease.name.as_str().into(), lease.epoch.cast_signed().into()];
-        let held = statement(self.database.backend(), &HELD.replace("{lock}", lock), held);
+        let held = lease_is_held(self.database.backend(), lease);
         let tenant = tenant.to_owned();
         let referred = self.database.transaction(move |transaction| {
             async move {
@@ -253,6 +251,13 @@ pub(super) fn finding(backend: DbBackend, sql: &str, table: &str) -> Statement {
         _ => String::new(),
     };
     statement(backend, &sql.replace("{index}", &index), [PAGE.into()])
+}
+
+/// Gives a row in a transaction in which nobody else can have the lease.
+pub(in crate::sql) fn lease_is_held(backend: DbBackend, lease: &Lease) -> Statement {
+    let lock = if backend == DbBackend::Postgres { " FOR SHARE" } else { "" };
+    let held: [Value; 2] = [lease.name.as_str().into(), lease.epoch.cast_signed().into()];
+    statement(backend, &HELD.replace("{lock}", lock), held)
 }
 
 fn statement(backend: DbBackend, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {

@@ -15,6 +15,7 @@ use super::READ_ONLY;
 use crate::ledger::{Outrun, Sink};
 use crate::sql::batch::{Batch, Fences};
 use crate::sql::chain::Linker;
+use crate::sql::content::{Content, SealedBatch};
 use crate::sql::error::sqlx_error;
 use crate::sql::writer::answers;
 
@@ -23,6 +24,7 @@ use crate::sql::writer::answers;
 pub(crate) struct PostgresWriter {
     line: Line,
     linker: Linker,
+    content: Content,
 }
 
 /// The writer's connection.
@@ -37,7 +39,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 impl PostgresWriter {
     pub(super) fn new(options: PgConnectOptions, linker: Linker) -> Self {
-        Self { line: Line { options, connection: None }, linker }
+        Self { line: Line { options, connection: None }, linker, content: Content::default() }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 }
 
@@ -90,11 +96,13 @@ impl Sink for PostgresWriter {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
-        let Self { line, linker } = self;
+        let Self { line, linker, content } = self;
         let fences = Fences::of(commits)?;
         let written = if fences.is_empty() {
             let batch = Batch::unfenced(commits)?;
             let links = linker.link(batch.entries.iter().copied());
+            let sealed = SealedBatch::of(content, &batch)?;
+            let batch = SealedBatch::stored(&sealed, batch);
             let write = async |connection: &mut PgConnection| statement::write(connection, &batch, &links).await;
             line.on_connection(write).await.map(|()| Outrun::new())
         } else {
@@ -104,6 +112,8 @@ impl Sink for PostgresWriter {
                 let refused = |error: StoreError| sqlx::Error::Encode(error.into());
                 let (batch, outrun) = Batch::of(commits, &lost, standing).map_err(refused)?;
                 let links = linker.link(batch.entries.iter().copied());
+                let sealed = SealedBatch::of(content, &batch).map_err(refused)?;
+                let batch = SealedBatch::stored(&sealed, batch);
                 statement::write(connection, &batch, &links).await?;
                 steps::insert(connection, &batch.steps).await?;
                 steps::turn(connection, &batch.turns).await?;

@@ -19,6 +19,7 @@ use crate::ledger::{Outrun, Sink};
 use crate::sql::Database;
 use crate::sql::batch::{Batch, Fences};
 use crate::sql::chain::Linker;
+use crate::sql::content::{Content, SealedBatch};
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
 use crate::sql::writer::answers;
@@ -28,6 +29,7 @@ pub(crate) struct SqliteWriter {
     database: Database,
     /// Also the transaction's, which goes on by itself.
     linker: Arc<Mutex<Linker>>,
+    content: Content,
     /// Tells when runs are due.
     clock: Arc<dyn Clock>,
     /// How many answers are still to be lost.
@@ -41,6 +43,7 @@ impl SqliteWriter {
         Self {
             database,
             linker: Arc::new(Mutex::new(linker)),
+            content: Content::default(),
             clock: Arc::new(TokioClock::new()),
             #[cfg(test)]
             to_lose: 0,
@@ -49,6 +52,10 @@ impl SqliteWriter {
 
     pub(crate) fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
+    }
+
+    pub(crate) fn sealing(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 }
 
@@ -61,10 +68,11 @@ impl Sink for SqliteWriter {
         let write = if fences.is_empty() {
             let batch = Batch::unfenced(commits)?;
             let links = lock(&self.linker).link(batch.entries.iter().copied());
-            let statements = all(&batch, &links);
+            let sealed = SealedBatch::of(&self.content, &batch)?;
+            let statements = all(&SealedBatch::stored(&sealed, batch), &links);
             self.database.transaction(|transaction| run(transaction, statements, Outrun::new()).boxed()).boxed()
         } else {
-            let (linker, clock) = (self.linker.clone(), self.clock.clone());
+            let (linker, clock, content) = (self.linker.clone(), self.clock.clone(), self.content.clone());
             // They outlive whoever waits for the transaction, and what is large in them is shared.
             let commits: Vec<Vec<Entry>> = commits.iter().map(|entries| entries.to_vec()).collect();
             let write = self.database.transaction(|transaction| {
@@ -76,6 +84,8 @@ impl Sink for SqliteWriter {
                     let standing = steps::look(transaction, &fences.asked).await?;
                     let (batch, outrun) = Batch::of(&commits, &lost, standing).map_err(refused)?;
                     let links = lock(&linker).link(batch.entries.iter().copied());
+                    let sealed = SealedBatch::of(&content, &batch).map_err(refused)?;
+                    let batch = SealedBatch::stored(&sealed, batch);
                     let mut statements = all(&batch, &links);
                     statements.extend(batch.steps.iter().map(|(hold, step)| steps::insert(hold, step)));
                     statements.extend(batch.turns.iter().map(|(hold, turn)| steps::turn(hold, turn, clock.now())));

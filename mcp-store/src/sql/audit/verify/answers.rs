@@ -9,6 +9,7 @@ use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 use super::PAGE;
 use crate::sql::audit::records::{self, Subject};
 use crate::sql::audit::table::LinkTable;
+use crate::sql::content::Content;
 use crate::sql::entity::claim::Model;
 use crate::sql::text::shown;
 use mcp_core::store::hex::hex;
@@ -21,7 +22,7 @@ const CLAIMS: &str = "SELECT c.*, EXISTS (SELECT 1 FROM mcp_links AS l WHERE l.t
 const AFTER: &str = "WHERE (c.tenant, c.principal, c.tool, c.key) > ($1, $2, $3, $4)";
 
 /// Finds keys that are not answered as they were. One that is not there was forgotten, of which no link tells.
-pub(super) async fn verify(table: LinkTable<'_>, found: &mut Verification) -> Result<(), DbErr> {
+pub(super) async fn verify(table: LinkTable<'_>, content: &Content, found: &mut Verification) -> Result<(), DbErr> {
     let mut after: Option<[String; 4]> = None;
     loop {
         let sql = CLAIMS.replace("{after}", if after.is_some() { AFTER } else { "" });
@@ -45,7 +46,7 @@ pub(super) async fn verify(table: LinkTable<'_>, found: &mut Verification) -> Re
         for answer in answers {
             let (tenant, id, _) = subject(&answer);
             let links = links.get(&(tenant.clone(), id)).map_or(&[][..], Vec::as_slice);
-            if !links.iter().any(|link| link.kind == Kind::ANSWER && link.digest == answer.digest()) {
+            if !links.iter().any(|link| link.kind == Kind::ANSWER && content.is_linked(link.digest, answer.digest())) {
                 found.find(Finding::RecordAltered(of(tenant.to_string(), answer.call.to_string())));
             }
         }

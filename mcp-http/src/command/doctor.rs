@@ -1,0 +1,192 @@
+//! `doctor`: looks at the configuration and all that it names, and says what to mend. It changes nothing.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mcp_store::StoreConfig;
+use serde_json::{Value, json};
+
+use super::failure::{Failure, Kind};
+use super::output::{Output, table};
+use crate::bundled;
+use crate::config::Config;
+use crate::secret::SecretKeys;
+
+/// Something that is looked at: its name, and how. Another one is a line here.
+type Check = (&'static str, fn(&Looked) -> BoxFuture<'_, Finding>);
+
+const CHECKS: &[Check] = &[
+    ("database", |looked| database(looked).boxed()),
+    ("redis", |looked| redis(looked).boxed()),
+    ("secret keys", |looked| secret_keys(looked).boxed()),
+    ("encryption", |looked| std::future::ready(encryption(&looked.config)).boxed()),
+    ("access", |looked| access(looked).boxed()),
+];
+
+/// How long one of them may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// What is looked at.
+struct Looked {
+    config: Config,
+    /// With the secret keys that are there.
+    store: StoreConfig,
+}
+
+/// What was found.
+enum Finding {
+    Ok(String),
+    /// It works, and could be better.
+    Warning(String),
+    /// What is wrong, and the mend.
+    Failed(String),
+}
+
+impl Finding {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Warning(_) => "warning",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn text(&self) -> &str {
+        let (Self::Ok(text) | Self::Warning(text) | Self::Failed(text)) = self;
+        text
+    }
+
+    /// Something that worked, or what it said that did not.
+    fn of<T, E: ToString>(result: Result<T, E>, well: impl FnOnce(T) -> Self) -> Self {
+        match result {
+            Ok(value) => well(value),
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let found = runtime.block_on(look(config));
+    // What was begun and did not end in time is not waited for.
+    runtime.shutdown_background();
+    let shown: Vec<Value> = found
+        .iter()
+        .map(|(name, found)| json!({"check": name, "status": found.as_str(), "detail": found.text()}))
+        .collect();
+    let failed = found.iter().filter(|(_, found)| matches!(found, Finding::Failed(_))).count();
+    output.write(&json!({"well": failed == 0, "checks": shown}), || {
+        let row = |(name, found): &(&str, Finding)| {
+            vec![found.as_str().to_owned(), (*name).to_owned(), found.text().to_owned()]
+        };
+        table(&found.iter().map(row).collect::<Vec<_>>())
+    })?;
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::new(Kind::Findings, "1 check failed")),
+        count => Err(Failure::new(Kind::Findings, format!("{count} checks failed"))),
+    }
+}
+
+async fn look(config: Result<Config, Failure>) -> Vec<(&'static str, Finding)> {
+    const CONFIGURATION: &str = "configuration";
+    let looked = config.and_then(|config| {
+        let store = bundled::located(&config)?;
+        Ok(Looked { config, store })
+    });
+    let mut looked = match looked {
+        Ok(looked) => looked,
+        Err(failure) => return vec![(CONFIGURATION, Finding::Failed(failure.message().to_owned()))],
+    };
+    let mut found = vec![(CONFIGURATION, Finding::Ok("every setting can be used".to_owned()))];
+    // What is wrong with them is told by their check.
+    if let Ok(keys) = SecretKeys::existing(&looked.config) {
+        looked.store.secret_keys = keys.subkeys("mcp-store").collect();
+    }
+    for (name, check) in CHECKS {
+        let late = |_| Finding::Failed(format!("no answer within {} seconds", DEADLINE.as_secs()));
+        found.push((*name, tokio::time::timeout(DEADLINE, check(&looked)).await.unwrap_or_else(late)));
+    }
+    found
+}
+
+async fn database(looked: &Looked) -> Finding {
+    Finding::of(mcp_store::pending_migrations(&looked.store).await, |pending| match pending.len() {
+        0 => Finding::Ok("it answers, and its tables are those of this version".to_owned()),
+        count => {
+            Finding::Warning(format!("{count} migrations are pending: run `mcp-http migrate`, or start the server"))
+        }
+    })
+}
+
+async fn redis(looked: &Looked) -> Finding {
+    if looked.config.redis_url.is_none() {
+        return Finding::Ok("none is set: one process serves".to_owned());
+    }
+    Finding::of(mcp_store::redis_answers(&looked.store).await, |answers| match answers {
+        true => Finding::Ok("it answers, and takes writes".to_owned()),
+        false => Finding::Failed(
+            "it does not answer, or takes no writes: see that it runs, and that REDIS_URL names it".to_owned(),
+        ),
+    })
+}
+
+/// Whether there is nothing yet that could be looked at.
+async fn is_new(looked: &Looked) -> bool {
+    mcp_store::pending_migrations(&looked.store).await.is_ok_and(|pending| !pending.is_empty())
+}
+
+async fn secret_keys(looked: &Looked) -> Finding {
+    if SecretKeys::are_missing(&looked.config) {
+        return Finding::Warning("there is none yet: one is made beside the database at the first start".to_owned());
+    }
+    if let Err(error) = SecretKeys::existing(&looked.config) {
+        return Finding::Failed(error.to_string());
+    }
+    if is_new(looked).await {
+        return Finding::Ok("they can be used".to_owned());
+    }
+    Finding::of(mcp_store::keys_open(&looked.store).await, |()| {
+        Finding::Ok("they open every key that is kept in the database".to_owned())
+    })
+}
+
+/// Whether others can reach the server, through a proxy or without.
+fn is_reachable(config: &Config) -> bool {
+    !config.is_loopback() || config.public_url.is_some()
+}
+
+fn encryption(config: &Config) -> Finding {
+    match (config.encrypt_content, is_reachable(config)) {
+        (true, _) if config.index_plaintext => Finding::Warning(
+            "what callers keep is encrypted, but for the words of notes, messages and files: INDEX_PLAINTEXT is set".to_owned(),
+        ),
+        (true, _) => Finding::Ok("what callers keep is encrypted".to_owned()),
+        (false, false) => Finding::Ok("what callers keep is not encrypted; this machine alone reaches the server".to_owned()),
+        (false, true) => Finding::Failed(
+            "others reach the server, and what callers keep is not encrypted: set ENCRYPT_CONTENT=true, restart, and run \
+             `mcp-http migrate --reencrypt`"
+                .to_owned(),
+        ),
+    }
+}
+
+async fn access(looked: &Looked) -> Finding {
+    let config = &looked.config;
+    if !is_reachable(config) {
+        return Finding::Ok("this machine alone reaches the server".to_owned());
+    }
+    if config.api_key.is_some() || !config.oauth_issuers.is_empty() {
+        return Finding::Ok("callers need a key or a token".to_owned());
+    }
+    let nobody =
+        "others reach the server, and there is no key to come in with: set API_KEY, or run `mcp-http keys create NAME`";
+    if is_new(looked).await {
+        return Finding::Failed(nobody.to_owned());
+    }
+    Finding::of(mcp_store::keeps_api_keys(&looked.store).await, |some| match some {
+        true => Finding::Ok("callers need a key".to_owned()),
+        false => Finding::Failed(nobody.to_owned()),
+    })
+}
