@@ -28,7 +28,12 @@ impl Server {
 
     fn run(mut command: Command, settings: &[(&str, &str)]) -> io::Result<Self> {
         let folder = TempDir::new()?;
-        command.current_dir(folder.path()).env_clear().envs(settings.iter().copied()).env("PORT", "0");
+        command.current_dir(folder.path()).env_clear().env("PORT", "0");
+        // All of the crowd come from one address, and are one caller.
+        for most in ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS", "STREAMS_PER_CALLER"] {
+            command.env(most, "20000");
+        }
+        command.envs(settings.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the server has no output"))?;
         let mut said = BufReader::new(stdout);

@@ -11,17 +11,23 @@ use tracing::level_filters::LevelFilter;
 
 use crate::context::Context;
 use crate::protocol::encoding::Outcome;
+use crate::server::RunningGuard;
 use crate::tool::arguments::Arguments;
 use crate::tool::pipeline::{self, Finished};
 use crate::tool::registry::OfferedTool;
 
 /// A call under way. A call that is pending at its first poll moves to the spawner, so that neither a client that leaves nor
-/// one that does not read can stop it between two awaits; a read-only call stays as long as its client does.
+/// one that does not read can stop it between two awaits; a read-only call stays as long as its client does. One that is known to hold
+/// the thread that polls it is not polled here at all: whoever reads requests must go on reading.
 pub(crate) struct Call<T: Send + 'static> {
     stage: Stage<T>,
     cx: Context,
     read_only: bool,
     on_leave: OnLeave,
+    /// For how many nanoseconds it is expected to hold a thread, if that is long.
+    cost: u64,
+    /// Where it stays here, and takes longer than one poll.
+    under_way: Option<RunningGuard>,
 }
 
 /// What becomes of a call whose client leaves.
@@ -46,8 +52,9 @@ impl Call<Finished> {
         let read_only = tool.spec().policy.read_only;
         // What is sent again must find an answer.
         let on_leave = if cx.inner().key.is_some() { OnLeave::Finish } else { on_leave };
+        let cost = tool.cost.if_heavy();
         let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()));
-        Self { stage, cx, read_only, on_leave }
+        Self { stage, cx, read_only, on_leave, cost, under_way: None }
     }
 }
 
@@ -59,7 +66,14 @@ impl<T: Outcome> Call<T> {
 
     /// Prepares what only reads.
     pub(crate) fn read(read: impl Future<Output = T> + Send + 'static, cx: Context) -> Self {
-        Self { stage: Stage::Here(read.boxed()), cx, read_only: true, on_leave: OnLeave::Cancel }
+        Self {
+            stage: Stage::Here(read.boxed()),
+            cx,
+            read_only: true,
+            on_leave: OnLeave::Cancel,
+            cost: 0,
+            under_way: None,
+        }
     }
 }
 
@@ -70,7 +84,17 @@ impl<T: Send + 'static> Call<T> {
         let (done, finished) = oneshot::channel();
         let Stage::Here(run) = std::mem::replace(&mut self.stage, Stage::There(finished)) else { return };
         let server = &self.cx.inner().server;
-        let running = server.count_running();
+        let running = self.under_way.take().unwrap_or_else(|| server.count_running());
+        if self.cost > 0 {
+            let (waiting, cx) = (server.load().queue(self.cost), self.cx.clone());
+            server.spawn(async move {
+                if let Some(finished) = waiting.run(run, cx.cancelled()).await {
+                    let _ = done.send(finished);
+                }
+                drop(running);
+            });
+            return;
+        }
         server.spawn(async move {
             // Nobody waits for the call of a client that has left.
             let _ = done.send(run.await);
@@ -94,12 +118,18 @@ impl<T: Outcome + Unpin> Future for Call<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<T> {
+        if self.cost > 0 {
+            self.move_out();
+        }
         if let Stage::Here(run) = &mut self.stage {
             if let Poll::Ready(finished) = run.as_mut().poll(task) {
                 self.stage = Stage::Over;
                 return Poll::Ready(finished);
             }
             if self.read_only {
+                if self.under_way.is_none() {
+                    self.under_way = Some(self.cx.inner().server.count_running());
+                }
                 return Poll::Pending;
             }
             self.move_out();

@@ -71,8 +71,13 @@ impl Exchange<'_> {
             (Encoding::Modern, None) => None,
             (Encoding::Legacy, _) => self.speech.as_ref().and_then(|speech| speech.level),
         };
-        let listens = token.is_some() || level.is_some() || self.speech.is_some();
-        Ok(listens.then(|| Arc::new(Outbox::new(token, level))))
+        // A client of a session is spoken to in any case, and asks for nothing by that.
+        let stream = match token.is_some() || (level.is_some() && self.encoding == Encoding::Modern) {
+            true => Some(self.server.count_listener(&self.caller)?),
+            false => None,
+        };
+        let listens = stream.is_some() || self.speech.is_some();
+        Ok(listens.then(|| Arc::new(Outbox::new(token, level, stream))))
     }
 
     /// What the call of this request may know and do.

@@ -171,9 +171,29 @@ impl Endpoint {
     /// Cancel safe.
     ///
     /// # Errors
+    /// 503 where the server has enough to do; and as [`Endpoint::identify`].
+    pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
+        self.check_load()?;
+        self.identify(head).await
+    }
+
+    /// The first part of [`Endpoint::admit`], for a host that has found out by itself who calls. To be asked before anything is done for a
+    /// request.
+    ///
+    /// # Errors
+    /// 503 where as many calls are under way, or as many bytes are held, as the server takes.
+    pub fn check_load(&self) -> Result<(), Refusal> {
+        self.server.load().check()
+    }
+
+    /// The second part of [`Endpoint::admit`], for what is to be answered whatever there is to do.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
     /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 400 for such as cannot be read, 503 where it cannot be
     /// found out whose they are.
-    pub async fn admit(&self, head: &dyn Head) -> Result<Caller, Refusal> {
+    pub async fn identify(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
         let client = self.client_address(head);
         let admitted = match self.proxies.see(head, client) {
@@ -234,7 +254,7 @@ impl Endpoint {
         }
     }
 
-    /// The first half of [`Endpoint::admit`], for a host that has found out by itself who calls.
+    /// The first half of [`Endpoint::identify`], for a host that has found out by itself who calls.
     ///
     /// # Errors
     /// 403 for a foreign `Origin` or `Host`.

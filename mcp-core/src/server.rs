@@ -4,6 +4,7 @@ mod builder;
 mod counts;
 pub mod files;
 mod ids;
+pub mod load;
 pub mod open_call;
 mod sight;
 pub mod switches;
@@ -34,6 +35,7 @@ use crate::policy::{InsufficientScope, Rules};
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::caching::Caching;
+use crate::protocol::errors::{self, RpcError};
 use crate::resource::OfferedResource;
 use crate::run::hints::Hints;
 use crate::run::{RunDesk, Work, Workers, WorkersConfig};
@@ -57,10 +59,11 @@ use crate::tool::redacted::Redacted;
 use crate::tool::registry::OfferedTool;
 
 pub use builder::{BuildError, ServerBuilder};
+use counts::{Full, Listeners, Running};
 pub(crate) use counts::{ListenerGuard, RunningGuard};
-use counts::{Listeners, Running};
 use files::OwnFiles;
 use ids::CallIds;
+use load::{Load, LoadCaps};
 use switches::Switches;
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
@@ -93,6 +96,7 @@ struct Inner {
     flights: Flights,
     ids: CallIds,
     running: Arc<Running>,
+    load: Arc<Load>,
     protocol_sessions: Arc<dyn Sessions>,
     mail: Arc<Mail>,
     seal: Seal,
@@ -100,7 +104,7 @@ struct Inner {
     caller_books: CallerBooks,
     changes: Changes,
     switches: Switches,
-    listeners: Listeners,
+    listeners: Arc<Listeners>,
     rejected: Rejected,
     redacted: Redacted,
     closing: Cancellation,
@@ -131,6 +135,8 @@ pub(crate) struct Limits {
     pub(crate) tasks: u16,
     pub(crate) page: usize,
     pub(crate) listeners: usize,
+    pub(crate) streams_per_caller: usize,
+    pub(crate) load: LoadCaps,
 }
 
 impl Server {
@@ -208,6 +214,7 @@ impl Server {
         arguments: Arguments,
     ) -> Result<ToolOutput, CallError> {
         let tool = self.find_tool(&caller, name)?;
+        self.load().check_cost(&tool.cost).map_err(|busy| CallError::Busy(busy.message))?;
         let key = key.map(|key| Box::new(Key::new(&caller, name, key.as_str())));
         let cx = Context::new(self.clone(), caller, key, None, None);
         Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
@@ -472,9 +479,22 @@ impl Server {
         self.0.clock.clone()
     }
 
-    /// Counts a client that listens, until the guard is dropped; `None` where there are as many as there may be.
-    pub(crate) fn count_listener(&self) -> Option<ListenerGuard> {
-        self.0.listeners.begin(self.0.limits.listeners)
+    /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.
+    pub(crate) fn count_listener(&self, caller: &Caller) -> Result<ListenerGuard, RpcError> {
+        let Limits { listeners, streams_per_caller, .. } = self.limits();
+        self.0.listeners.begin(caller, *listeners, *streams_per_caller).map_err(|full| match full {
+            Full::Server => {
+                errors::busy("as many streams are open as this server takes; try again later, or elsewhere")
+            }
+            Full::Caller => errors::too_many(format!(
+                "the caller has {streams_per_caller} streams open, which is as many as one may; close one of them"
+            )),
+        })
+    }
+
+    /// What there is to do, and what was refused because of that.
+    pub fn load(&self) -> &Arc<Load> {
+        &self.0.load
     }
 
     pub(crate) fn new_call_id(&self) -> CallId {
@@ -505,6 +525,12 @@ pub enum CallError {
     /// The call cannot be made as it was asked for.
     #[error("{0}")]
     Refused(String),
+    /// The server has enough to do: send it again later. Nothing was done.
+    #[error("{0}")]
+    Busy(String),
+    /// The caller has as much under way as one may. Nothing was done.
+    #[error("{0}")]
+    TooMany(String),
     /// The tool, or a stage on the way to it, gave an error.
     #[error("{}", told(*id, error))]
     Tool {

@@ -77,4 +77,10 @@ impl Spawner for TokioSpawner {
             drop(runtime.spawn(task));
         }
     }
+
+    /// As many as the machine can run at once, and the runtime, where there is but one.
+    fn threads(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.runtime.as_ref().map_or(processors, |runtime| runtime.metrics().num_workers().min(processors))
+    }
 }

@@ -1,6 +1,7 @@
 //! What a tool is: a description that a model reads, and a function that is called.
 
 pub mod arguments;
+pub(crate) mod cost;
 pub mod error;
 pub mod function;
 pub(crate) mod header;

@@ -2,14 +2,16 @@
 
 mod access;
 mod cors;
+mod listen;
 mod opened;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::{Condition, DefaultHeaders};
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::Tenant;
 use mcp_core::presence::JoinError;
@@ -24,6 +26,7 @@ use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
+use listen::{Door, Tls};
 
 pub(crate) use opened::{Opened, located, open, pending_migrations, unopened};
 
@@ -63,6 +66,10 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .timeout(config.call_timeout)
         .policy(config.policy.clone())
         .redacted(config.redact_arguments.iter().cloned())
+        .max_in_flight(config.max_in_flight)
+        .max_bytes_in_flight(config.max_bytes_in_flight)
+        .max_wait(config.max_wait)
+        .streams_per_caller(config.streams_per_caller)
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
     let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
@@ -109,6 +116,7 @@ impl Bundled {
     /// [`StartError`] when a tool cannot be offered or the address is taken.
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
+        let tls = Tls::open(&config)?;
         let server = builder.build()?;
         check_ways_in(&config, &server).await?;
         server.join().await.map_err(|error| match error {
@@ -129,17 +137,24 @@ impl Bundled {
         let metrics = metrics.collector(health.dependencies());
         let workers = server.start_workers(workers(&config));
         let metrics = metrics.collector(Arc::new(workers.clone()));
+        let door = Door::new(&config, tls.clone(), server.load().clone());
+        let metrics = metrics.collector(Arc::new(door.clone()));
         let (shown, monitored, origins) = (health.clone(), metrics.clone(), config.allowed_origins.clone());
-        let http = HttpServer::new(move || {
+        let (by_tls, strictly) =
+            (tls.is_some() && !config.hsts.is_zero(), format!("max-age={}", config.hsts.as_secs()));
+        let app = move || {
+            let strictly = DefaultHeaders::new().add(("strict-transport-security", strictly.as_str()));
             let cors = cors::cors(&origins);
-            App::new().wrap(cors).wrap(telemetry(&metrics)).configure(ways_in(&endpoint, &shown, &metrics))
-        })
-        .workers(config.workers)
-        .tcp_nodelay(true)
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .shutdown_timeout(config.stop_timeout.as_secs().max(1))
-        .bind((config.host.as_str(), config.port));
+            App::new()
+                .wrap(cors)
+                .wrap(telemetry(&metrics))
+                .wrap(Condition::new(by_tls, strictly))
+                .configure(ways_in(&endpoint, &shown, &metrics))
+        };
+        let http = listen::bind(&config).and_then(|sockets| {
+            let address = sockets.first().map(TcpListener::local_addr).transpose()?;
+            Ok((address, listen::serve(&config, sockets, door, app)?))
+        });
         let http = http.map_err(|error| {
             let taken = format!("{}:{} cannot be listened on: {error}; set another PORT", config.host, config.port);
             config.error("PORT", taken)
@@ -156,14 +171,14 @@ impl Bundled {
         for rule in server.rules_without_use() {
             tracing::warn!(rule, "a rule of POLICY fits nothing that is offered");
         }
-        let address = http.addrs().first().copied();
-        let running = http.run();
+        let (address, running) = http;
         let handle = running.handle();
         let running = tokio::spawn(running);
         let audit = kept.audit.clone();
         let (tidied, policy) = (kept.clone(), opened::policy(&config));
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
         let tidy = tokio::spawn(async move { keep_tidy(&tidied, &TokioClock::new(), &policy).await });
+        let followed = tls.map(|tls| tokio::spawn(async move { tls.follow().await }));
         health.set_ready(true);
         announce(&config, &server, address);
 
@@ -187,6 +202,9 @@ impl Bundled {
             let left = server.drain(config.stop_timeout).await;
             if left > 0 {
                 tracing::warn!(calls = left, "calls were still running after STOP_TIMEOUT, and are dropped");
+            }
+            if let Some(followed) = followed {
+                followed.abort();
             }
             tidy.abort();
             anchored.abort();
@@ -296,23 +314,24 @@ fn serve_admin(config: &Config, health: &Health, metrics: &Metrics) -> Result<Op
 
 /// Says where the server is and what to do next: six lines for people, or one for what reads the log.
 fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
+    let scheme = config.scheme();
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
     let tools = server.tools().list();
     let names: Vec<_> = tools.iter().map(|tool| tool.spec().name()).collect();
     if config.log_format == LogFormat::Json {
-        tracing::info!(address, tools = names.len(), "serving");
+        tracing::info!(address, scheme, tools = names.len(), "serving");
         return;
     }
     let mut out = std::io::stdout().lock();
     // A closed stdout is no reason not to serve.
     let _ = write!(
         out,
-        "listening  http://{address}\n\
-         mcp        http://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
+        "listening  {scheme}://{address}\n\
+         mcp        {scheme}://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
          tools      {}\n\
          storage    {}, cache {}\n\
-         docs       http://{address}/docs\n\
-         next       curl -s http://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
+         docs       {scheme}://{address}/docs\n\
+         next       curl -s {scheme}://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
         config
             .effective()

@@ -82,6 +82,30 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// How many threads speak HTTP.
     pub workers: usize,
+    /// A file with the server's certificate, and its chain.
+    pub tls_cert: Option<PathBuf>,
+    /// A file with its key.
+    pub tls_key: Option<PathBuf>,
+    /// How long browsers are to come by TLS alone; no time does not say so.
+    pub hsts: Duration,
+    /// How many connections are open at the most.
+    pub max_connections: usize,
+    /// How many of them come from one address at the most.
+    pub max_connections_per_address: usize,
+    /// How long the head of a request may take to come, and the begin of TLS.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub keep_alive: Duration,
+    /// How long a client may take nothing of what it is sent.
+    pub write_timeout: Duration,
+    /// How many calls take longer than one poll at once, at the most.
+    pub max_in_flight: usize,
+    /// How long calls that hold a thread wait for one, at the most.
+    pub max_wait: Duration,
+    /// How many bytes are held at once for large bodies, and for answers that nobody takes.
+    pub max_bytes_in_flight: usize,
+    /// How many streams one caller has open at the most.
+    pub streams_per_caller: usize,
     /// The largest request body, in bytes.
     pub max_body: usize,
     /// The largest file, in bytes.
@@ -218,6 +242,18 @@ impl Config {
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
             trusted_proxies: layers.get("TRUSTED_PROXIES", value::networks)?,
             workers: layers.get("WORKERS", value::workers)?,
+            tls_cert: layers.get("TLS_CERT", value::path)?,
+            tls_key: layers.get("TLS_KEY", value::path)?,
+            hsts: layers.get("HSTS", value::span)?,
+            max_connections: layers.get("MAX_CONNECTIONS", value::many)?,
+            max_connections_per_address: layers.get("MAX_CONNECTIONS_PER_ADDRESS", value::many)?,
+            head_timeout: layers.get("HEAD_TIMEOUT", value::duration)?,
+            keep_alive: layers.get("KEEP_ALIVE", value::duration)?,
+            write_timeout: layers.get("WRITE_TIMEOUT", value::duration)?,
+            max_in_flight: layers.get("MAX_IN_FLIGHT", value::many)?,
+            max_wait: layers.get("MAX_WAIT", value::duration)?,
+            max_bytes_in_flight: layers.get("MAX_BYTES_IN_FLIGHT", value::bytes)?,
+            streams_per_caller: layers.get("STREAMS_PER_CALLER", value::many)?,
             max_body: layers.get("MAX_BODY", value::bytes)?,
             max_file: layers.get("MAX_FILE", value::bytes)?,
             files_quota: layers.get("FILES_QUOTA", value::bytes)?,
@@ -270,6 +306,11 @@ impl Config {
     /// Whether only this machine can reach the server.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// What URLs of the server begin with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls_cert.is_some() { "https" } else { "http" }
     }
 
     /// The folder of the SQLite database, where files that belong to it are kept.

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use mcp_core::endpoint::answer::{Answer, Body, Refusal};
 use mcp_core::endpoint::head::{Head, Header};
+use mcp_core::server::load::Held;
 use mcp_core::{Caller, Endpoint, IdempotencyKey};
 use tracing::level_filters::LevelFilter;
 
@@ -34,8 +35,14 @@ pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: w
     response
 }
 
-/// Who calls, by the app's own middleware or by the endpoint.
+/// Who calls, if there is room for what they want.
 pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
+    endpoint.check_load()?;
+    identify(request, endpoint).await
+}
+
+/// Who calls, by the app's own middleware or by the endpoint.
+pub(crate) async fn identify(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
     let head = ActixHead::of(request);
     let known = request.extensions().get::<Caller>().cloned();
     let caller = match known {
@@ -44,7 +51,7 @@ pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<
             let address = caller.address().or_else(|| endpoint.client_address(&head));
             caller.from_address(address)
         }
-        None => endpoint.admit(&head).await?,
+        None => endpoint.identify(&head).await?,
     };
     endpoint.admit_to(&caller, request.path(), || {
         format!("{} {}", request.method(), request.match_pattern().unwrap_or_default())
@@ -63,6 +70,10 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, endpoint:
     if announced.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit));
     }
+    let held = match announced {
+        Some(length) if length > SMALL => Some(endpoint.server().load().hold(length)?),
+        _ => None,
+    };
     // Actix polls a handler with the head alone, then decodes what came with it, then polls again. A body that is not waited for
     // until then needs no timer, which would be set and taken back with every request.
     let mut polled = false;
@@ -74,17 +85,41 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload, endpoint:
         Poll::Pending
     })
     .await;
-    tokio::time::timeout(timeout, collect(payload, announced, limit)).await.map_err(|_| Refusal::too_slow(timeout))?
+    let body = collect(payload, announced, (endpoint, held));
+    let body = tokio::time::timeout(timeout, body).await.map_err(|_| Refusal::too_slow(timeout))??;
+    // While it was waited for, others may have come.
+    endpoint.check_load()?;
+    Ok(body)
 }
 
-async fn collect(mut payload: web::Payload, announced: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
+/// Bodies up to here are counted with their requests, which take about as much.
+const SMALL: usize = 16 * 1024;
+
+/// A body, and the room that it takes as long as somebody has a part of it.
+struct HeldBody(Bytes, #[expect(dead_code, reason = "it counts")] Held);
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+async fn collect(
+    mut payload: web::Payload,
+    announced: Option<usize>,
+    (endpoint, mut held): (&Endpoint, Option<Held>),
+) -> Result<Bytes, Refusal> {
+    let limit = endpoint.max_body();
     let broken = |error| Refusal { status: 400, message: format!("the body cannot be read: {error}"), challenge: None };
     let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(Refusal::too_large(limit));
     }
     if announced == Some(first.len()) {
-        return Ok(first);
+        return Ok(match held {
+            Some(held) => Bytes::from_owner(HeldBody(first, held)),
+            None => first,
+        });
     }
     let mut whole = BytesMut::from(first);
     while let Some(piece) = payload.next().await.transpose().map_err(broken)? {
@@ -92,8 +127,17 @@ async fn collect(mut payload: web::Payload, announced: Option<usize>, limit: usi
             return Err(Refusal::too_large(limit));
         }
         whole.extend_from_slice(&piece);
+        match &mut held {
+            Some(held) => held.grow(whole.len().saturating_sub(held.bytes()))?,
+            None if whole.len() > SMALL => held = Some(endpoint.server().load().hold(whole.len())?),
+            None => {}
+        }
     }
-    Ok(whole.freeze())
+    let whole = whole.freeze();
+    Ok(match held {
+        Some(held) => Bytes::from_owner(HeldBody(whole, held)),
+        None => whole,
+    })
 }
 
 /// Sends an answer.

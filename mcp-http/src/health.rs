@@ -45,7 +45,7 @@ impl Health {
     async fn is_shown_to(&self, request: &HttpRequest) -> bool {
         match &self.endpoint {
             None => true,
-            Some(endpoint) => exchange::admit(request, endpoint).await.is_ok_and(|caller| caller.may_monitor()),
+            Some(endpoint) => exchange::identify(request, endpoint).await.is_ok_and(|caller| caller.may_monitor()),
         }
     }
 

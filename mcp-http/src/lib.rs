@@ -25,6 +25,7 @@ mod docs;
 mod exchange;
 mod metrics;
 mod mount;
+mod occupied;
 mod rest;
 pub mod stdio;
 mod telemetry;

@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
 use mcp_core::measure::{CircuitState, Collector, SampleKind};
 
-use crate::rest::Admitted;
+use crate::rest::Identified;
 use crate::rest::problem::Problem;
 use exposition::{CONTENT_TYPE, Exposition};
 use http::HttpMeasures;
@@ -82,6 +82,7 @@ impl Metrics {
         let mut text = Exposition::default();
         self.tools(&mut text);
         self.requests(&mut text);
+        collected(&mut text, &**self.endpoint.server().load());
         for collector in &self.collectors {
             collected(&mut text, &**collector);
         }
@@ -230,7 +231,7 @@ fn processes(text: &mut Exposition) {
     }
 }
 
-async fn show(Admitted(caller): Admitted, metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
+async fn show(Identified(caller): Identified, metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
     if caller.may_monitor() {
         return Ok(show_to_everyone(metrics).await);
     }

@@ -184,7 +184,20 @@ impl FromRequest for Admitted {
     }
 }
 
-/// The same, with the body that the caller has sent, which is read once they have been let in.
+/// The same, whatever there is to do: for what is asked about that.
+pub(crate) struct Identified(pub(crate) Caller);
+
+impl FromRequest for Identified {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Ok(Self(exchange::identify(&request, endpoint(&request)?).await?)) })
+    }
+}
+
+/// The same as [`Admitted`], with the body that the caller has sent, which is read once they have been let in.
 pub(crate) struct Sent(Caller, Bytes);
 
 impl FromRequest for Sent {

@@ -22,6 +22,7 @@ use tracing::{Instrument, Span};
 
 use crate::metrics::Metrics;
 use crate::metrics::http::{HttpMeasures, Method, Route};
+use crate::occupied::{Occupied, UnderWay};
 use crate::rest::problem::Problem;
 use correlation::RequestIds;
 
@@ -34,7 +35,8 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// - What is logged on the way, also by a call that goes on when its client has left, is in a span `request` with the fields
 ///   `request_id`, `trace_id` (of a W3C `traceparent`), `caller`, `tool` and `call`, as far as they are known.
 /// - At the end one line says `method`, `route` (the pattern, never the path or the query), `status` and `duration_ms`: at the level
-///   debug, of a failure of the server (5xx) at info.
+///   debug, of a failure of the server (5xx) at info; but of a 503, of which there may be many at once, and whose cause is told of by
+///   whoever found it, at debug.
 /// - It is counted in `metrics`.
 /// - Where its handling panics, it is answered 500, as a problem that names the id; the log has what the panic said.
 ///
@@ -120,6 +122,7 @@ struct Follow {
     status: Option<u16>,
     started: Instant,
     span: Span,
+    _under_way: Option<UnderWay>,
 }
 
 impl Follow {
@@ -139,7 +142,8 @@ impl Follow {
         }
         let route = shared.http.begin(request.match_pattern());
         let method = Method::of(request.method());
-        Self { http: shared.http.clone(), route, method, status: None, started: Instant::now(), span }
+        let _under_way = request.conn_data::<Occupied>().map(Occupied::begin);
+        Self { http: shared.http.clone(), route, method, status: None, started: Instant::now(), span, _under_way }
     }
 
     /// What is answered to a request in whose handling something has panicked: the log has the rest under the request's id.
@@ -165,7 +169,7 @@ impl Drop for Follow {
         self.http.end(&self.route, took);
         let (method, route, duration_ms) = (self.method.name(), self.route.pattern(), millis(took));
         self.span.in_scope(|| match self.status {
-            Some(status @ 500..) => tracing::info!(method, route, status, duration_ms, "request"),
+            Some(status @ 500..) if status != 503 => tracing::info!(method, route, status, duration_ms, "request"),
             Some(status) => tracing::debug!(method, route, status, duration_ms, "request"),
             None => tracing::debug!(method, route, duration_ms, "request left by its client"),
         });

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::json;
 use crate::memory::lock;
+use crate::server::ListenerGuard;
 
 /// How far a call has come (basic/utilities/progress).
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +82,8 @@ pub(crate) struct Outbox {
     level: Option<LogLevel>,
     waiting: Mutex<Waiting>,
     filled: Notify,
+    /// It is a stream of its client as long as it is there.
+    _stream: Option<ListenerGuard>,
 }
 
 #[derive(Default)]
@@ -100,9 +103,9 @@ const MAX_LINES: usize = 256;
 const MAX_LINE: usize = 16 * 1024;
 
 impl Outbox {
-    /// An outbox for a client that gave a progress token or a log level.
-    pub(crate) fn new(token: Option<String>, level: Option<LogLevel>) -> Self {
-        Self { token, level, waiting: Mutex::default(), filled: Notify::new() }
+    /// An outbox for a client that gave a progress token or a log level, and has one more stream then.
+    pub(crate) fn new(token: Option<String>, level: Option<LogLevel>, stream: Option<ListenerGuard>) -> Self {
+        Self { token, level, waiting: Mutex::default(), filled: Notify::new(), _stream: stream }
     }
 
     pub(super) fn wants(&self, level: LogLevel) -> bool {

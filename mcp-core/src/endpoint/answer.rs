@@ -99,6 +99,11 @@ impl Refusal {
         Self { status: 403, message, challenge: None }
     }
 
+    /// The server has enough to do.
+    pub(crate) fn busy(message: &str) -> Self {
+        Self { status: 503, message: message.to_owned(), challenge: None }
+    }
+
     /// The body has more than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
         Self { status: 413, message: format!("the body has more than the {limit} bytes allowed"), challenge: None }

@@ -217,7 +217,7 @@ pub(super) async fn read_on(
     let kept = Kept::new(caller.tenant(), &session.handle, &stream);
     let busy =
         || RpcError::new(503, jsonrpc::INTERNAL_ERROR, "the stream cannot be read at the moment; try again later");
-    let counted = server.count_listener().ok_or_else(busy)?;
+    let counted = server.count_listener(caller)?;
     let request = kept.load(server, 0).await.ok_or_else(gone)?;
     let request = String::from_utf8_lossy(request.get(1..).unwrap_or_default()).into_owned();
     let heard = server.mail().events().subscribe(&kept.topic()).await.map_err(|_| busy())?;

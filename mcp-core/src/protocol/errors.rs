@@ -54,6 +54,16 @@ pub(crate) fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(200, jsonrpc::INVALID_PARAMS, message)
 }
 
+/// The server has enough to do.
+pub(crate) fn busy(message: impl Into<String>) -> RpcError {
+    RpcError::new(503, jsonrpc::INTERNAL_ERROR, message)
+}
+
+/// A caller has as much under way as one may.
+pub(crate) fn too_many(message: impl Into<String>) -> RpcError {
+    RpcError::new(429, jsonrpc::INTERNAL_ERROR, message)
+}
+
 /// What a caller is told of what they may not use; of what is not there, to them, they are told `unknown`.
 pub(crate) fn unseen(unseen: Unseen, unknown: impl FnOnce() -> RpcError) -> RpcError {
     match unseen {

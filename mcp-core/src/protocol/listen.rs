@@ -13,8 +13,8 @@ use crate::capability::{ClientCapabilities, ClientCapability};
 use crate::changes::{Change, Heard};
 use crate::clock::Clock;
 use crate::json;
+use crate::jsonrpc::Params;
 use crate::jsonrpc::reader::Raw;
-use crate::jsonrpc::{self, Params};
 use crate::protocol::errors::{self, RpcError, invalid};
 use crate::protocol::tasks;
 use crate::server::{ListenerGuard, Server};
@@ -124,13 +124,10 @@ pub(crate) async fn hear(
     server: &Server,
     caller: &Caller,
 ) -> Result<(ListenerGuard, BoxStream<'static, Heard>), RpcError> {
-    let busy = |message: &str| RpcError::new(503, jsonrpc::INTERNAL_ERROR, message);
-    let counted = server
-        .count_listener()
-        .ok_or_else(|| busy("as many clients listen as this server takes; try again later, or elsewhere"))?;
+    let counted = server.count_listener(caller)?;
     let heard = server.listen_to_changes(caller).await.map_err(|error| {
         tracing::warn!(%error, "nobody can listen to changes");
-        busy("changes cannot be listened to at the moment; try again later")
+        errors::busy("changes cannot be listened to at the moment; try again later")
     })?;
     Ok((counted, heard))
 }

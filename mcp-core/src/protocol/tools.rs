@@ -83,6 +83,7 @@ pub(crate) fn waited(exchange: Exchange<'_>, params: &Params<'_>) -> Result<Wait
 #[inline]
 pub(super) fn plain(exchange: Exchange<'_>, params: &Params<'_>, ordered: Ordered) -> Result<Waited, RpcError> {
     let Ordered { tool, arguments, key } = ordered;
+    exchange.server.load().check_cost(&tool.cost).map_err(|busy| errors::busy(busy.message))?;
     let outbox = exchange.outbox(params)?;
     let encoding = exchange.encoding;
     let key = key.map(|key| Box::new(Key::new(&exchange.caller, tool.spec().name(), &key)));

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::counts::{Listeners, Running};
 use super::ids::CallIds;
+use super::load::{Load, LoadCaps};
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
 use crate::act::Rejected;
@@ -104,6 +105,8 @@ impl ServerBuilder {
                 tasks: 100,
                 page: 100,
                 listeners: 16 * 1024,
+                streams_per_caller: 1_000,
+                load: LoadCaps { in_flight: 4_096, bytes: 256 * 1024 * 1024, wait: Duration::from_millis(50) },
             },
             rates: Rates::default(),
             secret_keys: Zeroizing::default(),
@@ -291,7 +294,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How many clients may listen to changes at once (16,384); more are answered 503.
+    /// How many streams may be open at once (16,384): of clients that listen to changes, and of calls that tell their clients how far they
+    /// have come. More are answered 503.
     pub fn listeners(mut self, most: usize) -> Self {
         self.limits.listeners = most;
         self
@@ -301,6 +305,34 @@ impl ServerBuilder {
     /// [`ToolSpec::redacted`](crate::ToolSpec::redacted).
     pub fn redacted(mut self, pointers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.redacted.extend(pointers);
+        self
+    }
+
+    /// How many of them one caller may have (1,000); more are answered 429.
+    pub fn streams_per_caller(mut self, most: usize) -> Self {
+        self.limits.streams_per_caller = most;
+        self
+    }
+
+    /// How many calls may be under way that take longer than one poll (4,096), of those of agents and tasks as well; while there are as
+    /// many, requests are answered 503. Clients that listen are none of them.
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.limits.load.in_flight = calls;
+        self
+    }
+
+    /// How many bytes may be held in memory at once (256 MiB): of bodies larger than 16 KiB, and of answers that clients do not take, where
+    /// the host counts those. While there are as many, requests are answered 503, and so is one whose body would be too much.
+    pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
+        self.limits.load.bytes = bytes;
+        self
+    }
+
+    /// For how long calls that hold a thread may wait for one (50 ms): while those that wait take longer together, and are more than four for each
+    /// thread, one more is answered 503. What calls of a tool cost is learned where the server is [`measured`](Self::measured);
+    /// how many threads there are, the [`Spawner`] says.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.limits.load.wait = wait;
         self
     }
 
@@ -362,6 +394,8 @@ impl ServerBuilder {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
         };
+        let running = Arc::new(Running::default());
+        let load = Load::new(self.limits.load.clone(), clock.clone(), running.clone(), spawner.threads());
         Ok(Server(Arc::new(Inner {
             identity,
             tools,
@@ -386,7 +420,7 @@ impl ServerBuilder {
             mail: Arc::new(Mail::new(books.events.clone())),
             changes,
             switches: Switches::new(books.settings, books.events.clone()),
-            listeners: Listeners::default(),
+            listeners: Arc::new(Listeners::default()),
             rejected: Rejected::default(),
             redacted: self.redacted,
             closing: Cancellation::default(),
@@ -397,7 +431,8 @@ impl ServerBuilder {
             limit_store: books.limits,
             flights: Flights::default(),
             ids: CallIds::new(),
-            running: Arc::new(Running::default()),
+            running,
+            load: Arc::new(load),
             seal: Seal::new(&secret_keys),
             stored_keys,
             caller_books,

@@ -156,7 +156,7 @@ impl Server {
     /// Begins a call.
     ///
     /// # Errors
-    /// [`CallError::UnknownTool`]; [`CallError::Refused`] where the answers are none, or the state is not what the server gave to this caller
+    /// [`CallError::UnknownTool`]; [`CallError::Busy`], [`CallError::TooMany`]; [`CallError::Refused`] where the answers are none, or the state is not what the server gave to this caller
     /// for this call.
     pub fn open_call(&self, caller: Caller, call: &ToolCall) -> Result<OpenCall, CallError> {
         let tool = self.find_tool(&caller, &call.tool)?;
@@ -170,7 +170,11 @@ impl Server {
         let exchange =
             Exchange { server: self, caller, encoding: Encoding::Modern, head: None, body: &body, speech: None };
         let begun = tools::waited(exchange, &request.params);
-        let (call, outbox) = begun.map_err(|error| refused(error.message.replace("params.", "")))?;
+        let (call, outbox) = begun.map_err(|error| match error.status {
+            503 => CallError::Busy(error.message),
+            429 => CallError::TooMany(error.message),
+            _ => refused(error.message.replace("params.", "")),
+        })?;
         Ok(OpenCall { call, outbox, waiting: VecDeque::new() })
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 
 use super::Tool;
+use super::cost::Cost;
 use super::header::HeaderArgument;
 use super::pipeline::{Meter, Stages};
 use super::schema;
@@ -26,6 +27,8 @@ pub struct OfferedTool {
     wire_legacy: Bytes,
     stages: Option<Box<Stages>>,
     pub(crate) meter: Meter,
+    /// What its calls cost, where the server measures.
+    pub(crate) cost: Cost,
 }
 
 /// When the schema is held against the arguments.
@@ -79,7 +82,17 @@ impl OfferedTool {
             Some(schema) if !is_object(schema) => encode(&WireTool { output_schema: None, ..spec.wire.clone() })?,
             _ => wire.clone(),
         };
-        Ok(Self { validator, check, header_arguments, wire, wire_legacy, stages, meter: Meter::default(), tool })
+        Ok(Self {
+            validator,
+            check,
+            header_arguments,
+            wire,
+            wire_legacy,
+            stages,
+            meter: Meter::default(),
+            cost: Cost::default(),
+            tool,
+        })
     }
 
     /// What the tool says of itself.

@@ -17,6 +17,7 @@ mod keyed;
 mod leaving;
 mod legacy_sessions;
 mod listing;
+mod loading;
 mod measuring;
 mod nesting;
 mod outputs;

@@ -84,7 +84,7 @@ pub(super) fn base(config: &Config, target: Option<&str>) -> String {
     match target {
         // A URL of the MCP endpoint is what clients are configured with.
         Some(url) => url.trim_end_matches('/').trim_end_matches("/mcp").to_owned(),
-        None => format!("http://{host}:{}", config.port),
+        None => format!("{}://{host}:{}", config.scheme(), config.port),
     }
 }
 

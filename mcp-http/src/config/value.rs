@@ -57,6 +57,11 @@ pub(super) fn count(text: Option<&str>) -> Parsed<u32> {
     }
 }
 
+/// The same, of what is counted in memory.
+pub(super) fn many(text: Option<&str>) -> Parsed<usize> {
+    count(text).and_then(|count| usize::try_from(count).map_err(|error| error.to_string()))
+}
+
 pub(super) fn workers(text: Option<&str>) -> Parsed<usize> {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     number(text).map(|workers| if workers == 0 { processors() } else { workers })
@@ -222,6 +227,15 @@ pub(super) fn limit(text: Option<&str>) -> Parsed<Limit> {
 pub(super) fn age(text: Option<&str>) -> Parsed<Limit> {
     let bad = || format!("expected how long, such as 90d or 36h, or forever, got {:?}", text.unwrap_or_default());
     limit(text).ok().filter(|limit| limit.most.is_none()).ok_or_else(bad)
+}
+
+/// `90d`, or `0`.
+pub(super) fn span(text: Option<&str>) -> Parsed<Duration> {
+    let bad = || format!("expected how long, such as 365d, or 0, got {:?}", text.unwrap_or_default());
+    if text == Some("0") {
+        return Ok(Duration::ZERO);
+    }
+    age(text).ok().and_then(|limit| limit.age).ok_or_else(bad)
 }
 
 fn no_time(text: Option<&str>) -> String {

@@ -243,7 +243,7 @@ fn meaning(status: u16) -> &'static str {
         413 => "The body is too large",
         416 => "There are no such bytes",
         422 => "The arguments do not fit, and `errors` has each fault; or the key was sent before with others",
-        429 => "It was called too often; try again after so long as `Retry-After` says",
+        429 => "It was called too often, or as much of it is under way as one caller may have; try again later",
         500 => "Something broke inside; `instance` is the id under which the log has it",
         503 => "Not now; try again later",
         507 => "There is no room for it; remove something",

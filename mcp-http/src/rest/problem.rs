@@ -130,6 +130,8 @@ impl From<CallError> for Problem {
             // Where it can be, it is told by `Endpoint::insufficient_scope`, which knows more.
             CallError::Forbidden(_) => return Self::new(403, detail),
             CallError::Refused(_) => return Self::new(422, detail),
+            CallError::Busy(_) => return Self::new(503, detail),
+            CallError::TooMany(_) => return Self::new(429, detail),
             _ => return Self::new(404, detail),
         };
         let status = match error {

@@ -34,8 +34,8 @@ impl Authority {
         self.folder.path().join(FILE)
     }
 
-    /// Vouches for a server of that name, whose files are put into `folder`.
-    pub(super) fn vouch(&self, name: &str, folder: &Path) {
+    /// Vouches for a server of that name, whose files are put into `folder`: `server.pem` and `server.key`.
+    pub fn vouch(&self, name: &str, folder: &Path) {
         let (about, key) = (CertificateParams::new([name.to_owned()]).expect("it can be a name"), key());
         let certificate = about.signed_by(&key, &self.issuer).expect("an authority can sign");
         let identity = Identity::of(folder);

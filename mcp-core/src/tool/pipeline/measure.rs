@@ -1,6 +1,8 @@
 //! The stage that counts. It wraps all others, the record as well: what it counts is what the client was told, and how long it
 //! waited for it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -55,7 +57,16 @@ impl Meter {
 /// Runs one call, and counts it.
 pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
     let mut measuring = Measuring::begin(&tool.meter, &cx);
-    let finished = super::recorded(tool.clone(), arguments, cx.clone()).await;
+    let mut run = pin!(super::recorded(tool.clone(), arguments, cx.clone()));
+    let mut held = Duration::ZERO;
+    let finished = poll_fn(|task| {
+        let began = cx.clock().monotonic();
+        let polled = run.as_mut().poll(task);
+        held += cx.clock().monotonic().saturating_sub(began);
+        polled
+    })
+    .await;
+    tool.cost.learn(held);
     if let Err(Failure { error: ToolError::Limited(limited), .. }) = &finished {
         tool.meter.limited[limited.by as usize].fetch_add(1, Ordering::Relaxed);
     }

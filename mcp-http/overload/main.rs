@@ -1,0 +1,91 @@
+//! A server that is asked for five times of what it can do: `scripts/overload` says how to run it.
+
+mod burn;
+mod figures;
+mod house;
+mod load;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use figures::{Figures, Promise};
+use house::House;
+use load::Load;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// So many times of what it can do.
+const TIMES: f64 = 5.0;
+/// How soon it is to be as before.
+const RECOVERY: Duration = Duration::from_secs(1);
+/// What the server may hold in memory, in MiB.
+const MOST_RESIDENT: u64 = 256;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        [house::WORD] => house::serve().map(|()| true),
+        [] => overload(Duration::from_secs(30), &[], true),
+        ["--short"] => overload(Duration::from_secs(4), &[], false),
+        ["--sabotage", "no-limit"] => overload(Duration::from_secs(10), &[("MAX_WAIT", "60m")], true),
+        _ => Err("scripts/overload [--short | --sabotage no-limit]".into()),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("overload: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all promises were kept; those of time, where they are asked for.
+fn overload(extent: Duration, settings: &[(&str, &str)], is_timed: bool) -> Result<bool, Box<dyn Error>> {
+    let house = House::start(settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // The server learns what the tool costs, and fills its caches.
+        load::at_once(&house, 8, Duration::from_secs(2)).await?;
+        let saturation = load::at_once(&house, 16, extent.min(Duration::from_secs(10))).await?;
+        say(&format!("saturation: {}", saturation.show()));
+        let rate = saturation.accepted_a_second() * TIMES;
+        let overload = Load { rate, extent, tool: burn::NAME };
+        let health = load::health(&house, extent);
+        let (overload, health) = tokio::join!(overload.run(&house), health);
+        let (overload, health) = (overload?, health?);
+        say(&format!("{rate:.0} a second for {extent:?}: {}", overload.show()));
+        say(&format!("health meanwhile: {}", health.show()));
+        let recovered = load::recovery(&house, Duration::from_millis(50)).await?;
+        say(&format!("as before after {recovered:.1?}; at most {} MiB resident", house.most_resident()?));
+        let promises = [
+            Promise::of("some are accepted", overload.accepted() > 0),
+            Promise::of("some are refused", overload.refused() > 0),
+            Promise::of("nothing else is answered", overload.others() == 0),
+            Promise::of("health is answered", health.accepted() > 0 && health.refused() + health.others() == 0),
+            Promise::of("memory is bounded", house.most_resident()? <= MOST_RESIDENT),
+            Promise::timed(
+                "at least 80 % of saturation is accepted",
+                overload.accepted_a_second() >= 0.8 * saturation.accepted_a_second(),
+            ),
+            Promise::timed("with p99 under 100 ms", overload.accepted_within(0.99) < Duration::from_millis(100)),
+            Promise::timed("refused with p99 under 10 ms", overload.refused_within(0.99) < Duration::from_millis(10)),
+            Promise::timed("as before within a second", recovered <= RECOVERY),
+        ];
+        let mut all_kept = true;
+        for promise in promises.iter().filter(|promise| is_timed || !promise.is_timed) {
+            say(&format!("{}  {}", if promise.is_kept { "ok    " } else { "BROKEN" }, promise.what));
+            all_kept &= promise.is_kept;
+        }
+        Ok(all_kept)
+    })
+}
+
+fn say(line: &str) {
+    // Where nobody reads, nobody is told.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

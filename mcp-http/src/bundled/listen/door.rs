@@ -1,0 +1,185 @@
+//! Who may have a connection, and how it begins.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mcp_core::measure::{Collector, Sample};
+use mcp_core::server::load::Load;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::connection::{Connection, Io, Waits};
+use super::tls::Tls;
+use crate::config::Config;
+
+/// Who may have a connection. Clones are the same.
+#[derive(Clone)]
+pub(in crate::bundled) struct Door(Arc<Inner>);
+
+struct Inner {
+    most: usize,
+    most_of_address: usize,
+    waits: Waits,
+    tls: Option<Tls>,
+    /// So many may be at the begin of TLS.
+    handshakes: Semaphore,
+    load: Arc<Load>,
+    open: Mutex<Open>,
+    /// In the order of [`Reason`].
+    refused: [AtomicU64; REASONS.len()],
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    of: HashMap<IpAddr, usize>,
+}
+
+/// Why a connection is closed as soon as it is there.
+#[derive(Clone, Copy)]
+enum Reason {
+    All,
+    Address,
+    Handshakes,
+    Handshake,
+}
+
+/// In the order of [`Reason`], as metrics name them.
+const REASONS: [&str; 4] = ["connections", "connections_of_address", "handshakes", "handshake"];
+
+impl Door {
+    pub(in crate::bundled) fn new(config: &Config, tls: Option<Tls>, load: Arc<Load>) -> Self {
+        let waits = Waits { head: config.head_timeout, idle: config.keep_alive, write: config.write_timeout };
+        Self(Arc::new(Inner {
+            most: config.max_connections,
+            most_of_address: config.max_connections_per_address,
+            waits,
+            tls,
+            handshakes: Semaphore::new(config.max_connections / 4 + 1),
+            load,
+            open: Mutex::default(),
+            refused: Default::default(),
+        }))
+    }
+
+    /// Takes a connection, or closes it.
+    pub(super) async fn open(&self, tcp: TcpStream) -> io::Result<(Connection, Option<SocketAddr>)> {
+        let inner = &*self.0;
+        let peer = tcp.peer_addr()?;
+        let counted = self.enter(peer.ip())?;
+        tcp.set_nodelay(true)?;
+        bound_silence(&tcp, inner.waits)?;
+        let io = match &inner.tls {
+            None => Io::Plain(tcp),
+            Some(tls) => {
+                let _one = inner.handshakes.try_acquire().map_err(|_| self.refuse(Reason::Handshakes))?;
+                let begun = timeout(inner.waits.head, tls.accept(tcp)).await.map_err(io::Error::from);
+                Io::Tls(Box::new(begun.flatten().inspect_err(|_| drop(self.refuse(Reason::Handshake)))?))
+            }
+        };
+        let unsent = inner.load.hold(0).map_err(io::Error::other)?;
+        Ok((Connection::new(io, inner.waits, unsent, counted), Some(peer)))
+    }
+
+    fn enter(&self, address: IpAddr) -> io::Result<Counted> {
+        let address = household(address);
+        let mut open = self.0.lock();
+        if open.all >= self.0.most {
+            return Err(self.refuse(Reason::All));
+        }
+        let of_address = open.of.get(&address).copied().unwrap_or_default();
+        if of_address >= self.0.most_of_address {
+            return Err(self.refuse(Reason::Address));
+        }
+        open.of.insert(address, of_address + 1);
+        open.all += 1;
+        Ok(Counted { door: self.clone(), address })
+    }
+
+    fn refuse(&self, reason: Reason) -> io::Error {
+        let why = REASONS[reason as usize];
+        // Each is told of once in a thousand times: a line for each would be what a stranger can fill the log with.
+        if self.0.refused[reason as usize].fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
+            tracing::warn!(why, "connections are closed as soon as they are there");
+        }
+        io::Error::other(why)
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Door {
+    fn collect(&self) -> Vec<Sample> {
+        let open = self.0.lock().all as f64;
+        let refused = REASONS.iter().zip(&self.0.refused).map(|(reason, count)| {
+            let help = "Connections that were closed as soon as they were there.";
+            let count = count.load(Ordering::Relaxed) as f64;
+            Sample::counter("mcp_http_connections_refused_total", help, count).with("reason", reason)
+        });
+        let open = Sample::gauge("mcp_http_connections", "Connections that are open.", open);
+        std::iter::once(open).chain(refused).collect()
+    }
+}
+
+/// Counts a connection as open, as long as it lives.
+pub(super) struct Counted {
+    door: Door,
+    address: IpAddr,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut open = self.door.0.lock();
+        open.all -= 1;
+        if let Some(of_address) = open.of.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                open.of.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What counts as one address: of IPv6, whoever has one has all that begin as it does.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
+/// Lets the kernel end a connection whose client takes nothing, also of what it has been given already.
+#[cfg(target_os = "linux")]
+fn bound_silence(tcp: &TcpStream, waits: Waits) -> io::Result<()> {
+    socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(waits.write))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound_silence(_: &TcpStream, _: Waits) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_one_client_has_count_as_one() {
+        let same = |a: &str, b: &str| household(a.parse().unwrap()) == household(b.parse().unwrap());
+        assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"));
+        assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+    }
+}
