@@ -25,7 +25,9 @@ impl TrustedProxies {
         Self(Vec::new())
     }
 
-    fn has(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of one of them.
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 

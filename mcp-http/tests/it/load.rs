@@ -26,6 +26,8 @@ fn while_it_runs(server: &Served, act: impl FnOnce()) {
     std::thread::scope(|scope| {
         let call = scope.spawn(|| server.post("/api/v1/tools/slow/call", "{}"));
         wait_until(|| begun(&path));
+        // It has begun before it is counted as one that takes longer than a moment.
+        wait_until(|| server.metric("mcp_calls_under_way") == Some(1));
         // Whatever fails in between, the call must end.
         let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
         std::fs::write(path.join("go"), "").unwrap();

@@ -18,7 +18,9 @@ use crate::served::{Reply, Served, until};
 pub const SECRET_KEYS: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub fn serve(url: &str) -> Served {
-    Served::start(&[("DATABASE_URL", url), ("SECRET_KEYS", SECRET_KEYS), ("STREAM_AFTER", "60s")])
+    let settings = [("DATABASE_URL", url), ("SECRET_KEYS", SECRET_KEYS), ("STREAM_AFTER", "60s")];
+    // Some tests have a thousand connections, and more.
+    Served::start(&[&settings[..], &[("MAX_CONNECTIONS_PER_ADDRESS", "4000")]].concat())
 }
 
 /// A call that needs the database for its record alone.

@@ -17,7 +17,8 @@ use mcp_core::tool::function::NoInput;
 use mcp_core::{Endpoint, Server, ToolError, tool_with};
 use mcp_http::{Metrics, rest, telemetry};
 use tokio::sync::Notify;
-use tracing::Span;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Span};
 
 /// A tool that waits until it is told to go on.
 async fn wait(go: Arc<Notify>, _: NoInput) -> Result<String, ToolError> {
@@ -143,7 +144,11 @@ async fn what_is_logged_from_the_first_middleware_to_the_end_of_the_body_belongs
         request.extensions_mut().insert(span());
         Service::call(next, request)
     };
+    // As long as there is one subscriber alone, a place that logs asks the thread that comes by first whether anyone listens, and those of
+    // other tests listen to nothing.
+    let _others = [(); 2].map(|()| Dispatch::new(NoSubscriber::new()));
     let _logging = tracing::subscriber::set_default(tracing_subscriber::registry());
+    tracing::callsite::rebuild_interest_cache();
     let (_, metrics) = metrics(&Arc::new(Notify::new()));
     let app = App::new().route("/", web::get().to(streamed)).wrap_fn(first).wrap(telemetry(&metrics));
     let app = init_service(app).await;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mcp_core::endpoint::TrustedProxies;
 use mcp_core::measure::{Collector, Sample};
 use mcp_core::server::load::Load;
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ pub(in crate::bundled) struct Door(Arc<Inner>);
 struct Inner {
     most: usize,
     most_of_address: usize,
+    /// Whose connections are many clients'.
+    proxies: TrustedProxies,
     waits: Waits,
     tls: Option<Tls>,
     /// So many may be at the begin of TLS.
@@ -57,6 +60,7 @@ impl Door {
         Self(Arc::new(Inner {
             most: config.max_connections,
             most_of_address: config.max_connections_per_address,
+            proxies: config.trusted_proxies.clone(),
             waits,
             tls,
             handshakes: Semaphore::new(config.max_connections / 4 + 1),
@@ -86,13 +90,14 @@ impl Door {
     }
 
     fn enter(&self, address: IpAddr) -> io::Result<Counted> {
+        let is_proxy = self.0.proxies.has(address);
         let address = household(address);
         let mut open = self.0.lock();
         if open.all >= self.0.most {
             return Err(self.refuse(Reason::All));
         }
         let of_address = open.of.get(&address).copied().unwrap_or_default();
-        if of_address >= self.0.most_of_address {
+        if of_address >= self.0.most_of_address && !is_proxy {
             return Err(self.refuse(Reason::Address));
         }
         open.of.insert(address, of_address + 1);
