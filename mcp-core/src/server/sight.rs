@@ -59,7 +59,7 @@ impl Server {
         seen.see(name).ok_or_else(|| CallError::unknown_tool(name, seen))
     }
 
-    /// The patterns of its [policy](ServerBuilder::policy) that fit no tool, resource or prompt: perhaps they are not written as they
+    /// The patterns of its [policy](crate::ServerBuilder::policy) that fit no tool, resource or prompt: perhaps they are not written as they
     /// were meant.
     pub fn rules_without_use(&self) -> Vec<String> {
         let Inner { tools, resources, resource_templates, prompts, .. } = &*self.0;
