@@ -196,11 +196,9 @@ impl Endpoint {
     pub async fn identify(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
         let client = self.client_address(head);
-        let admitted = match self.proxies.see(head, client) {
-            None => self.authenticate.authenticate(head).await,
-            Some(behind) => self.authenticate.authenticate(&behind).await,
-        };
-        match admitted {
+        let behind = self.proxies.see(head, client);
+        let seen = behind.as_ref().map_or(head, |behind| behind as &dyn Head);
+        match self.authenticate.authenticate(seen).await {
             Ok(caller) => Ok(caller.from_address(client)),
             Err(challenge) => {
                 self.server.note_rejected(client, &challenge);

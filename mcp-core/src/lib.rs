@@ -71,6 +71,7 @@ pub mod clock;
 mod json;
 pub mod measure;
 pub mod nearest;
+pub mod panicked;
 mod seal;
 pub mod spawn;
 #[cfg(feature = "tokio")]

@@ -8,6 +8,7 @@ pub mod load;
 pub mod open_call;
 mod sight;
 pub mod switches;
+pub mod tally;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -23,7 +24,7 @@ use tracing::Instrument;
 use crate::act::Rejected;
 use crate::call::{Call, OnLeave};
 use crate::caller::desk::{CallerBooks, CallerDesk};
-use crate::caller::{Caller, StoredKeys};
+use crate::caller::{Caller, Principal, StoredKeys, Tenant};
 use crate::catalog::Catalog;
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -59,12 +60,13 @@ use crate::tool::redacted::Redacted;
 use crate::tool::registry::OfferedTool;
 
 pub use builder::{BuildError, ServerBuilder};
-use counts::{Full, Listeners, Running};
-pub(crate) use counts::{ListenerGuard, RunningGuard};
+use counts::Running;
+pub(crate) use counts::RunningGuard;
 use files::OwnFiles;
 use ids::CallIds;
 use load::{Load, LoadCaps};
 use switches::Switches;
+use tally::{Entered, Full, Tally};
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
 #[derive(Clone)]
@@ -104,7 +106,7 @@ struct Inner {
     caller_books: CallerBooks,
     changes: Changes,
     switches: Switches,
-    listeners: Arc<Listeners>,
+    listeners: Arc<Tally<Listener>>,
     rejected: Rejected,
     redacted: Redacted,
     closing: Cancellation,
@@ -114,6 +116,12 @@ struct Inner {
     knows_tasks: AtomicBool,
     measured: bool,
 }
+
+/// Whose a stream is.
+type Listener = (Tenant, Principal);
+
+/// Counts one stream as open, as long as it lives.
+pub(crate) type ListenerGuard = Entered<Listener>;
 
 /// Who the server says it is, encoded once.
 pub(crate) struct Identity {
@@ -482,11 +490,10 @@ impl Server {
     /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.
     pub(crate) fn count_listener(&self, caller: &Caller) -> Result<ListenerGuard, RpcError> {
         let Limits { listeners, streams_per_caller, .. } = self.limits();
-        self.0.listeners.begin(caller, *listeners, *streams_per_caller).map_err(|full| match full {
-            Full::Server => {
-                errors::busy("as many streams are open as this server takes; try again later, or elsewhere")
-            }
-            Full::Caller => errors::too_many(format!(
+        let listener = (caller.tenant().clone(), caller.principal().clone());
+        self.0.listeners.enter(listener, *listeners, *streams_per_caller).map_err(|full| match full {
+            Full::All => errors::busy("as many streams are open as this server takes; try again later, or elsewhere"),
+            Full::Owner => errors::too_many(format!(
                 "the caller has {streams_per_caller} streams open, which is as many as one may; close one of them"
             )),
         })

@@ -18,6 +18,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use mcp_core::panicked::words;
 use tracing::{Instrument, Span};
 
 use crate::metrics::Metrics;
@@ -149,7 +150,7 @@ impl Follow {
     /// What is answered to a request in whose handling something has panicked: the log has the rest under the request's id.
     fn broken(&self, panic: &(dyn Any + Send), id: &HeaderValue) -> Error {
         let id = id.to_str().unwrap_or_default();
-        let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
+        let message = words(panic);
         self.span.in_scope(|| tracing::error!(panic = message.unwrap_or("(no message)"), "a request was not answered"));
         Problem::broken(id).into()
     }

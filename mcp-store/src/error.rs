@@ -1,5 +1,7 @@
 //! Why stores cannot be opened.
 
+use mcp_core::store::StoreError;
+
 /// Why the stores cannot be opened. No message shows more of the URL than its scheme or a file's path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,3 +157,9 @@ const EXPECTED: &str =
     "set DATABASE_URL to sqlite:PATH, such as sqlite:./data/mcp.db, or to postgres://USER:PASSWORD@HOST:PORT/DATABASE";
 
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a store said, and why.
+pub(crate) fn reason(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
+}

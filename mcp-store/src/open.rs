@@ -22,7 +22,7 @@ use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
 use crate::blobs;
 use crate::cache::LocalCache;
-use crate::error::OpenError;
+use crate::error::{OpenError, reason};
 use crate::ledger::QueuedLedger;
 use crate::redis;
 use crate::sql::Database;
@@ -426,10 +426,7 @@ pub async fn renew_content(config: &StoreConfig, only_counts: bool) -> Result<Ve
     };
     let leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
     let renewal = Renewal { database, content, blobs, leases, clock: config.clock.clone(), only_counts };
-    renewal.run().await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        OpenError::Content { source: format!("{error}{cause}").into() }
-    })
+    renewal.run().await.map_err(|error| OpenError::Content { source: reason(&error).into() })
 }
 
 /// Brings the tables to this version, and tells which migrations that took. [`open`] does the same.

@@ -1,6 +1,5 @@
 //! A run that is held: its work is polled, as long as it may be, and then let go.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -20,6 +19,7 @@ use super::tie::{Pace, Tie};
 use super::workers::Floor;
 use crate::clock::Clock;
 use crate::memory::lock;
+use crate::panicked::words;
 use crate::store::StoreError;
 use crate::store::ledger::Entry;
 use crate::store::runs::{Ending, LARGEST, RunRecord, Turn};
@@ -164,7 +164,7 @@ async fn drive(cx: &RunContext, floor: &Floor, work: &dyn Work) -> Ended {
         }
         match work.poll_unpin(task) {
             Poll::Ready(Ok(result)) => Poll::Ready(Ended::Finished(result)),
-            Poll::Ready(Err(panic)) => Poll::Ready(Ended::Panicked(message(&*panic))),
+            Poll::Ready(Err(panic)) => Poll::Ready(Ended::Panicked(words(&*panic).unwrap_or("no words").to_owned())),
             Poll::Pending => match cx.rest() {
                 None => Poll::Pending,
                 Some(Wait::Until(_)) if cx.is_cancelled() => Poll::Ready(Ended::Cancelled),
@@ -185,11 +185,6 @@ async fn watch(tie: &Tie, clock: &dyn Clock) {
         }
         select(pin!(changed), clock.sleep(left)).await;
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
 }
 
 /// How long a run waits before it is tried again: a second, then twice as long each time, up to a minute.

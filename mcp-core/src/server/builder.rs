@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::counts::{Listeners, Running};
+use super::counts::Running;
 use super::ids::CallIds;
 use super::load::{Load, LoadCaps};
 use super::switches::Switches;
@@ -420,7 +420,7 @@ impl ServerBuilder {
             mail: Arc::new(Mail::new(books.events.clone())),
             changes,
             switches: Switches::new(books.settings, books.events.clone()),
-            listeners: Arc::new(Listeners::default()),
+            listeners: Arc::default(),
             rejected: Rejected::default(),
             redacted: self.redacted,
             closing: Cancellation::default(),

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use mcp_core::caller::desk::{CallerError, NewKey, NewUser};
 use mcp_core::caller::{Caller, KeyOrLoopback};
 use mcp_core::endpoint::TrustedProxies;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
-use mcp_core::store::ledger::{CallRecord, Entry, Ledger};
+use mcp_core::store::ledger::CallRecord;
 use mcp_core::{Endpoint, ToolError, tool_fn};
 use serde_json::{Value, json};
 
-use crate::support::{House, Request, local, send, settle};
+use crate::support::{FullLedger, House, Request, local, send, settle};
 
 fn operator() -> Caller {
     local().with_role(Caller::OPERATOR).from_address("198.51.100.7".parse().ok())
@@ -66,24 +64,11 @@ async fn who_changes_who_may_do_what_is_recorded_with_what_was_done_and_from_whe
     assert_eq!(arguments(&records[4]), json!({"tool": "echo", "on": false}));
 }
 
-/// Lets nothing begin.
-struct Full;
-
-impl Ledger for Full {
-    fn commit(&self, _: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn admit(&self) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable { store: "ledger", source: None })
-    }
-}
-
 #[tokio::test]
 async fn what_cannot_be_recorded_is_not_done() {
     let house = House::with_stores(
         |mut stores| {
-            stores.ledger = Arc::new(Full);
+            stores.ledger = Arc::new(FullLedger);
             stores
         },
         |builder| builder,

@@ -6,7 +6,7 @@ use mcp_core::tool::registry::OfferedTool;
 use mcp_core::{Arguments, Context, Tool, ToolError, ToolOutput, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::support::{House, Log, let_every_thread_log};
+use crate::support::{House, logging};
 
 /// Gives what it is told to give.
 struct Echo(ToolSpec);
@@ -43,36 +43,29 @@ fn counted() -> Value {
 
 #[test]
 fn an_output_that_does_not_fit_is_not_sent_and_the_log_says_where_and_nothing_of_what_it_holds() {
-    let_every_thread_log();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let house = House::new(|builder| builder.tool(Echo(echo(&counted()))));
-            for (value, told) in [
-                (json!({"count": -1, "name": "hunter2hunter2"}), vec!["/count: ", "/name: "]),
-                (json!({}), vec!["count"]),
-                (json!({"count": 1, "more": "hunter2"}), vec!["more"]),
-                (json!(["hunter2"]), vec!["object"]),
-            ] {
-                let result = house.call("echo", json!({"value": value})).await;
-                let record = house.records().await.pop().unwrap();
-                let shown = format!("the tool failed inside; the server's log has the cause under {}", record.id);
-                assert_eq!((&result["isError"], &result["content"][0]["text"]), (&json!(true), &json!(shown)));
-                assert_eq!((record.outcome.as_str(), result.get("structuredContent")), ("internal", None));
-                let line = log.take();
-                assert!(line.contains(&record.id.to_string()), "{line}");
-                for word in told.into_iter().chain(["does not fit its schema"]) {
-                    assert!(line.contains(word), "{word:?} is not in: {line}");
-                }
-                assert!(!line.contains("hunter2") && !result.to_string().contains("hunter2"), "{line}");
+    logging(async |log| {
+        let house = House::new(|builder| builder.tool(Echo(echo(&counted()))));
+        for (value, told) in [
+            (json!({"count": -1, "name": "hunter2hunter2"}), vec!["/count: ", "/name: "]),
+            (json!({}), vec!["count"]),
+            (json!({"count": 1, "more": "hunter2"}), vec!["more"]),
+            (json!(["hunter2"]), vec!["object"]),
+        ] {
+            let result = house.call("echo", json!({"value": value})).await;
+            let record = house.records().await.pop().unwrap();
+            let shown = format!("the tool failed inside; the server's log has the cause under {}", record.id);
+            assert_eq!((&result["isError"], &result["content"][0]["text"]), (&json!(true), &json!(shown)));
+            assert_eq!((record.outcome.as_str(), result.get("structuredContent")), ("internal", None));
+            let line = log.take();
+            assert!(line.contains(&record.id.to_string()), "{line}");
+            for word in told.into_iter().chain(["does not fit its schema"]) {
+                assert!(line.contains(word), "{word:?} is not in: {line}");
             }
-            let result = house.call("echo", json!({})).await;
-            assert_eq!(result["isError"], true, "it has promised something structured");
-            assert!(log.take().contains("no structured output"));
-        });
+            assert!(!line.contains("hunter2") && !result.to_string().contains("hunter2"), "{line}");
+        }
+        let result = house.call("echo", json!({})).await;
+        assert_eq!(result["isError"], true, "it has promised something structured");
+        assert!(log.take().contains("no structured output"));
     });
 }
 

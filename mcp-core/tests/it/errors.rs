@@ -1,40 +1,18 @@
 //! Errors of the tool's own type: logged under an id, and not shown.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_core::{Arguments, CallError, Server, Stores, ToolError, tool_fn};
 use serde_json::Value;
 
-use crate::support::{let_every_thread_log, local};
-
-/// What a subscriber wrote, a JSON object a line.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{local, logging};
 
 /// Calls a tool on a runtime of one thread, and gives what it gave and what it logged.
 fn call(builder: mcp_core::ServerBuilder, tool: &str) -> (Result<mcp_core::ToolOutput, CallError>, Vec<Value>) {
-    let_every_thread_log();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let server = builder.build().unwrap();
-    let result = tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(server.call_tool(local(), tool, Arguments::none()))
-    });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (result, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    logging(async |log| {
+        let result = builder.build().unwrap().call_tool(local(), tool, Arguments::none()).await;
+        (result, log.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use mcp_core::{Arguments, Context, Stores, ToolError, ToolOutput};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
-use crate::support::{House, Log, Request, local, look, puppet, settle};
+use crate::support::{House, Request, local, logging, look, puppet, settle};
 
 fn measures(house: &House) -> ToolMeasures {
     let [measures] = house.server.measures().try_into().expect("one tool is offered");
@@ -120,27 +120,20 @@ async fn a_server_that_was_not_asked_to_counts_nothing() {
 /// Also where the call goes on at the spawner, and after its client has left.
 #[test]
 fn what_a_call_logs_is_in_the_span_of_its_request_which_knows_the_call() {
-    crate::support::let_every_thread_log();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let (tool, strings) = puppet("puppet");
-            let house = House::new(|builder| builder.tool(tool));
-            let empty = tracing::field::Empty;
-            let span = tracing::error_span!("request", request_id = "r1", tool = empty, call = empty);
-            {
-                let call = house.call("puppet", json!({})).instrument(span);
-                assert!(look(std::pin::pin!(call)).await.is_pending());
-            }
-            strings.pull(|_| tracing::info!("from inside of the tool"));
-            strings.order(|_| Some(Err(ToolError::Internal("broken".into()))));
-            settle().await;
-        });
+    let text = logging(async |log| {
+        let (tool, strings) = puppet("puppet");
+        let house = House::new(|builder| builder.tool(tool));
+        let empty = tracing::field::Empty;
+        let span = tracing::error_span!("request", request_id = "r1", tool = empty, call = empty);
+        {
+            let call = house.call("puppet", json!({})).instrument(span);
+            assert!(look(std::pin::pin!(call)).await.is_pending());
+        }
+        strings.pull(|_| tracing::info!("from inside of the tool"));
+        strings.order(|_| Some(Err(ToolError::Internal("broken".into()))));
+        settle().await;
+        log.take()
     });
-    let text = log.take();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let messages: Vec<_> = lines.iter().map(|line| line["fields"]["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["from inside of the tool", "a call failed"]);

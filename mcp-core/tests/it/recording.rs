@@ -16,7 +16,7 @@ use mcp_core::{Arguments, CallError, Endpoint, Progress, Server, Stores, ToolErr
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::support::{Events, House, Reply, Request, begin, events, local, look, puppet, settle};
+use crate::support::{Events, FullLedger, House, Reply, Request, begin, events, local, look, puppet, settle};
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Echo {
@@ -178,19 +178,6 @@ async fn a_client_that_leaves_while_its_record_is_written_leaves_one_record() {
     }
 }
 
-/// Would take what it is given, but lets nothing begin.
-struct Full;
-
-impl Ledger for Full {
-    fn commit(&self, _: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        std::future::ready(Ok(())).boxed()
-    }
-
-    fn admit(&self) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable { store: "ledger", source: None })
-    }
-}
-
 #[tokio::test]
 async fn a_call_that_is_not_admitted_does_not_run() {
     let ran = Arc::new(AtomicUsize::new(0));
@@ -199,7 +186,7 @@ async fn a_call_that_is_not_admitted_does_not_run() {
         Ok::<_, ToolError>(())
     };
     let tool = tool_with("touch", "Counts.", ran.clone(), touch);
-    let house = House::with_stores(|stores| with_ledger(Full, stores), |builder| builder.tool(tool));
+    let house = House::with_stores(|stores| with_ledger(FullLedger, stores), |builder| builder.tool(tool));
     for request in [Request::call("touch", json!({})), Request::legacy("tools/call", json!({"name": "touch"}))] {
         let reply = house.send(&request).await;
         assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.text);

@@ -13,8 +13,9 @@ use mcp_core::caller::Caller;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::endpoint::answer::{Answer, Body};
 use mcp_core::endpoint::head::{Head, Header};
+use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
-use mcp_core::store::ledger::CallRecord;
+use mcp_core::store::ledger::{CallRecord, Entry, Ledger};
 use mcp_core::tool::function::{FunctionTool, NoInput, WithState};
 use mcp_core::{Context, Endpoint, Server, ServerBuilder, Stores, ToolError, ToolOutput, tool_with};
 use serde_json::{Value, json};
@@ -415,7 +416,30 @@ impl Write for Log {
 
 /// To be called before a test listens to the log by a subscriber of its own. As long as there is one subscriber alone, a place
 /// that logs asks the thread that comes by first whether anyone listens, and the threads of other tests listen to nothing.
-pub fn let_every_thread_log() {
+fn let_every_thread_log() {
     static TWO_MORE: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
     LazyLock::force(&TWO_MORE);
+}
+
+/// Runs what a test does on a runtime of one thread, and keeps what is logged on it, a JSON object a line.
+pub(crate) fn logging<F: Future>(test: impl FnOnce(Log) -> F) -> F::Output {
+    let_every_thread_log();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime is made");
+    tracing::subscriber::with_default(subscriber, || runtime.block_on(test(log)))
+}
+
+/// Would take what it is given, but lets nothing begin.
+pub(crate) struct FullLedger;
+
+impl Ledger for FullLedger {
+    fn commit(&self, _: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable { store: "ledger", source: None })
+    }
 }

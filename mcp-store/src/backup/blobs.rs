@@ -16,7 +16,7 @@ use super::contents::{Contents, query};
 use super::error::BackupError;
 use super::manifest::FileSum;
 use crate::StoreConfig;
-use crate::error::OpenError;
+use crate::error::{OpenError, reason};
 use crate::sql::leases::SqlLeases;
 
 /// The folder in a backup in which they are, each under its name.
@@ -150,12 +150,9 @@ pub(super) fn nowhere() -> OpenError {
 }
 
 fn failed(action: &'static str) -> impl Fn(StoreError) -> BackupError {
-    move |error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        BackupError::Database {
-            action,
-            place: "the place for files".to_owned(),
-            source: format!("{error}{cause}").into(),
-        }
+    move |error| BackupError::Database {
+        action,
+        place: "the place for files".to_owned(),
+        source: reason(&error).into(),
     }
 }

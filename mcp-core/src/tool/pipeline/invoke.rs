@@ -8,6 +8,7 @@ use std::pin::pin;
 use futures_util::FutureExt;
 
 use crate::context::Context;
+use crate::panicked::words;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
@@ -30,6 +31,5 @@ pub(super) fn guard<T>(call: impl Future<Output = Result<T, ToolError>>) -> impl
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> ToolError {
-    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    ToolError::Internal(format!("it panicked: {}", message.unwrap_or("(no message)")).into())
+    ToolError::Internal(format!("it panicked: {}", words(panic).unwrap_or("(no message)")).into())
 }

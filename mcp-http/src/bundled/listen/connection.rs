@@ -1,16 +1,17 @@
 //! A connection that is cut off where its client makes it wait for too long.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use mcp_core::server::load::Held;
+use mcp_core::server::tally::Entered;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::door::Counted;
 use super::patience::Patience;
 use crate::occupied::Occupied;
 
@@ -29,7 +30,7 @@ pub(super) struct Connection {
     stalled: Option<Instant>,
     /// What it has not taken.
     unsent: Held,
-    _counted: Counted,
+    _counted: Entered<IpAddr>,
 }
 
 /// The bytes, as they are sent or under TLS.
@@ -53,7 +54,7 @@ pub(super) struct Waits {
 const BYTES_A_SECOND: u32 = 8 * 1024;
 
 impl Connection {
-    pub(super) fn new(io: Io, waits: Waits, unsent: Held, counted: Counted) -> Self {
+    pub(super) fn new(io: Io, waits: Waits, unsent: Held, counted: Entered<IpAddr>) -> Self {
         Self {
             io,
             waits,

@@ -1,14 +1,14 @@
 //! Who may have a connection, and how it begins.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_core::endpoint::TrustedProxies;
 use mcp_core::measure::{Collector, Sample};
 use mcp_core::server::load::Load;
+use mcp_core::server::tally::{Entered, Full, Tally};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -31,15 +31,9 @@ struct Inner {
     /// So many may be at the begin of TLS.
     handshakes: Semaphore,
     load: Arc<Load>,
-    open: Mutex<Open>,
+    open: Arc<Tally<IpAddr>>,
     /// In the order of [`Reason`].
     refused: [AtomicU64; REASONS.len()],
-}
-
-#[derive(Default)]
-struct Open {
-    all: usize,
-    of: HashMap<IpAddr, usize>,
 }
 
 /// Why a connection is closed as soon as it is there.
@@ -65,7 +59,7 @@ impl Door {
             tls,
             handshakes: Semaphore::new(config.max_connections / 4 + 1),
             load,
-            open: Mutex::default(),
+            open: Arc::default(),
             refused: Default::default(),
         }))
     }
@@ -89,20 +83,13 @@ impl Door {
         Ok((Connection::new(io, inner.waits, unsent, counted), Some(peer)))
     }
 
-    fn enter(&self, address: IpAddr) -> io::Result<Counted> {
-        let is_proxy = self.0.proxies.has(address);
-        let address = household(address);
-        let mut open = self.0.lock();
-        if open.all >= self.0.most {
-            return Err(self.refuse(Reason::All));
-        }
-        let of_address = open.of.get(&address).copied().unwrap_or_default();
-        if of_address >= self.0.most_of_address && !is_proxy {
-            return Err(self.refuse(Reason::Address));
-        }
-        open.of.insert(address, of_address + 1);
-        open.all += 1;
-        Ok(Counted { door: self.clone(), address })
+    fn enter(&self, address: IpAddr) -> io::Result<Entered<IpAddr>> {
+        let Inner { open, proxies, most, most_of_address, .. } = &*self.0;
+        let most_of_address = if proxies.has(address) { usize::MAX } else { *most_of_address };
+        open.enter(household(address), *most, most_of_address).map_err(|full| match full {
+            Full::All => self.refuse(Reason::All),
+            Full::Owner => self.refuse(Reason::Address),
+        })
     }
 
     fn refuse(&self, reason: Reason) -> io::Error {
@@ -115,15 +102,9 @@ impl Door {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Collector for Door {
     fn collect(&self) -> Vec<Sample> {
-        let open = self.0.lock().all as f64;
+        let open = self.0.open.count() as f64;
         let refused = REASONS.iter().zip(&self.0.refused).map(|(reason, count)| {
             let help = "Connections that were closed as soon as they were there.";
             let count = count.load(Ordering::Relaxed) as f64;
@@ -131,25 +112,6 @@ impl Collector for Door {
         });
         let open = Sample::gauge("mcp_http_connections", "Connections that are open.", open);
         std::iter::once(open).chain(refused).collect()
-    }
-}
-
-/// Counts a connection as open, as long as it lives.
-pub(super) struct Counted {
-    door: Door,
-    address: IpAddr,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut open = self.door.0.lock();
-        open.all -= 1;
-        if let Some(of_address) = open.of.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                open.of.remove(&self.address);
-            }
-        }
     }
 }
 

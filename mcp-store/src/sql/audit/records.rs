@@ -10,6 +10,7 @@ use mcp_core::store::runs::{Hold, RunId, RunRecord, Step};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 
 use super::table::{LinkTable, id};
+use crate::error::reason;
 use crate::sql::entity::{call, link, run, step};
 use crate::sql::large::{Large, LargeBytes};
 use crate::sql::text::{shown, stored};
@@ -125,12 +126,6 @@ async fn whole<R: Large + FromQueryResult>(row: &QueryResult, large: &LargeBytes
         Err(StoreError::Refused { .. }) => Ok(None),
         Err(error) => Err(DbErr::Custom(reason(&error))),
     }
-}
-
-/// What a store said, and why.
-fn reason(error: &StoreError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
 }
 
 pub(super) fn is_removal(kind: &Kind) -> bool {
