@@ -49,6 +49,9 @@ pub mod server;
 mod task;
 pub mod tool;
 
+// who decides, where no person does,
+pub mod model;
+
 // what is offered beside tools, and what all of it is made of,
 pub mod catalog;
 pub mod changes;
@@ -76,6 +79,7 @@ mod seal;
 pub mod spawn;
 #[cfg(feature = "tokio")]
 pub mod tokio_runtime;
+mod waiting;
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -94,6 +98,10 @@ pub use connection::Connection;
 pub use content::{Annotations, Content, ResourceContents, ResourceLink, Role};
 pub use context::{Context, LogLevel, Progress, Session};
 pub use endpoint::Endpoint;
+pub use model::error::ModelError;
+pub use model::message::Message;
+pub use model::request::ModelRequest;
+pub use model::{LanguageModel, LanguageModelExt};
 pub use policy::{Policy, Requirement};
 pub use prompt::Prompt;
 pub use prompt::function::{prompt_fn, prompt_with};

@@ -24,6 +24,7 @@ use super::arguments::Arguments;
 use super::error::ToolError;
 use super::output::ToolOutput;
 use super::registry::OfferedTool;
+use super::retry::Retries;
 use super::schema;
 use super::spec::ToolSpec;
 use crate::context::Context;
@@ -39,7 +40,6 @@ use limit::Time;
 pub(crate) use measure::Meter;
 pub(crate) use rate::{Rates, check as check_rate};
 pub(crate) use record::Recording;
-use retry::Retries;
 
 /// The stages between cache and call that a tool has asked for, with what they know from one call to the next.
 pub(crate) struct Stages {

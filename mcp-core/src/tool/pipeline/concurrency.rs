@@ -1,7 +1,6 @@
 //! The stage that lets only so many calls of a tool run at a time, and so many wait for it in their order.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -11,13 +10,13 @@ use crate::context::Context;
 use crate::tool::error::ToolError;
 use crate::tool::limited::{Limited, LimitedBy};
 use crate::tool::spec::Concurrency;
+use crate::waiting::WaitingRoom;
 
 /// The places of one tool in this process. Who waits is let in by order of arrival, and who leaves gives up their place, in the
 /// queue as well.
 pub(crate) struct Places {
     free: Semaphore,
-    waiting: AtomicUsize,
-    most_waiting: usize,
+    room: WaitingRoom,
 }
 
 /// When it is worth asking again: nobody knows when a place is free.
@@ -26,7 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 impl Places {
     pub(super) fn new(of: Concurrency) -> Self {
         let free = Semaphore::new(of.most.min(Semaphore::MAX_PERMITS));
-        Self { free, waiting: AtomicUsize::new(0), most_waiting: of.waiting }
+        Self { free, room: WaitingRoom::new(of.waiting) }
     }
 
     /// A place, which is free again when it is dropped. Waits for one where there is room to wait, and until the call should end.
@@ -36,7 +35,7 @@ impl Places {
             return Ok(place);
         }
         let limited = || ToolError::Limited(Box::new(Limited::by_state(LimitedBy::Concurrency, RETRY_AFTER)));
-        let _waits = Waits::begin(&self.waiting, self.most_waiting).ok_or_else(limited)?;
+        let _waits = self.room.enter().ok_or_else(limited)?;
         match select(pin!(cx.cancelled()), pin!(self.free.acquire())).await {
             Either::Left(_) => Err(ToolError::Cancelled),
             // It is never closed.
@@ -46,22 +45,6 @@ impl Places {
 
     /// How many wait.
     pub(crate) fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed) as u64
-    }
-}
-
-/// Somebody who waits, until they do so no more.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn begin(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let one_more = |now: usize| (now < most).then_some(now + 1);
-        waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(waiting))
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.room.waiting() as u64
     }
 }
