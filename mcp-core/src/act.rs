@@ -1,5 +1,5 @@
 //! What is done that is no call of a tool, and recorded as if it were one: whoever changes who may do what, or what is offered, and
-//! whoever is not let in. So it is in the history, in the chain and in an export as calls are, and goes when they go.
+//! whoever is not let in, or not to something. So it is in the history, in the chain and in an export as calls are, and goes when they go.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, Challenge};
+use crate::caller::{Caller, Challenge, Principal, Tenant};
+use crate::catalog::Unseen;
 use crate::context::Context;
 use crate::memory::lock;
+use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::ledger::Outcome;
@@ -72,15 +74,18 @@ impl Server {
     }
 }
 
-/// Those who were not let in, in the last minute.
+/// Those who were refused in the last minute: who were not let in, or not to something.
 ///
 /// Whoever tries again and again is recorded once, and once more after a minute, with how often it was; and no more than so many of them
-/// are told apart. So nobody fills the history from outside.
-#[derive(Default)]
-pub(crate) struct Rejected(Mutex<BTreeMap<Attempt, u64>>);
+/// are told apart. So nobody fills the history by what they may not.
+pub(crate) struct Rejected {
+    /// What they tried, as the name of an act.
+    what: &'static str,
+    noted: Mutex<BTreeMap<Option<Attempt>, u64>>,
+}
 
-/// From where somebody came, and why they were not let in. `None` stands for all of whom there is no room to tell.
-type Attempt = Option<(Option<IpAddr>, String)>;
+/// Who tried, from where, and why they were refused. `None`, in place of one, stands for all of whom there is no room to tell.
+type Attempt = (Tenant, Principal, Option<IpAddr>, String);
 
 /// How many are told apart in a minute.
 const TOLD_APART: usize = 100;
@@ -88,9 +93,13 @@ const TOLD_APART: usize = 100;
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Rejected {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { what, noted: Mutex::default() }
+    }
+
     /// Notes another one, and tells whether it is the first of its kind, and the first of all.
-    fn note(&self, attempt: (Option<IpAddr>, String)) -> (bool, bool) {
-        let mut noted = lock(&self.0);
+    fn note(&self, attempt: Attempt) -> (bool, bool) {
+        let mut noted = lock(&self.noted);
         let alone = noted.is_empty();
         let attempt = Some(attempt);
         if let Some(more) = noted.get_mut(&attempt) {
@@ -106,8 +115,22 @@ impl Rejected {
     }
 
     /// Those of whom more came than are recorded, and how many more.
-    fn take(&self) -> impl Iterator<Item = (Attempt, u64)> + use<> {
-        std::mem::take(&mut *lock(&self.0)).into_iter().filter(|(_, more)| *more > 0)
+    fn take(&self) -> impl Iterator<Item = (Option<Attempt>, u64)> + use<> {
+        std::mem::take(&mut *lock(&self.noted)).into_iter().filter(|(_, more)| *more > 0)
+    }
+}
+
+/// What is refused, each with a room of its own: strangers take none from those who are known.
+pub(crate) struct Refusals {
+    /// Who is not let in.
+    strangers: Rejected,
+    /// Who lacks the scopes for something.
+    known: Rejected,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { strangers: Rejected::new("authenticate"), known: Rejected::new("authorize") }
     }
 }
 
@@ -118,13 +141,34 @@ impl Server {
         if matches!(challenge, Challenge::Missing(_) | Challenge::Unavailable(_)) {
             return;
         }
-        let attempt = (address, challenge.to_string());
-        let (is_new, is_first) = self.rejected().note(attempt.clone());
+        let attempt = (Tenant::from("default"), Principal::from(NOBODY), address, challenge.to_string());
+        self.note(|refusals| &refusals.strangers, attempt);
+    }
+
+    /// Records that a caller is refused something, if that is because they lack scopes for it. It does not wait for that.
+    #[cold]
+    pub(crate) fn noted(&self, caller: &Caller, unseen: Unseen) -> Unseen {
+        if let Unseen::Lacking(lacking) = &unseen {
+            self.note_lacking(caller, lacking);
+        }
+        unseen
+    }
+
+    /// Records that a caller lacks scopes for what they wanted. It does not wait for that.
+    pub(crate) fn note_lacking(&self, caller: &Caller, lacking: &InsufficientScope) {
+        let attempt = (caller.tenant().clone(), caller.principal().clone(), caller.address(), lacking.to_string());
+        self.note(|refusals| &refusals.known, attempt);
+    }
+
+    fn note(&self, of: fn(&Refusals) -> &Rejected, attempt: Attempt) {
+        let rejected = of(self.refusals());
+        let (is_new, is_first) = rejected.note(attempt.clone());
         if is_new {
+            let (tenant, by, address, why) = &attempt;
             let address = address.map(tracing::field::display);
-            tracing::warn!(address, why = attempt.1, "a request was not let in");
+            tracing::warn!(%tenant, %by, address, why, act = rejected.what, "a request was refused");
             let server = self.clone();
-            self.spawn(async move { server.record_rejected(Some(attempt), 1).await });
+            self.spawn(async move { server.record_rejected(of, Some(attempt), 1).await });
         }
         if is_first {
             // It does not keep the server alive.
@@ -132,30 +176,36 @@ impl Server {
             self.spawn(async move {
                 clock.sleep(MINUTE).await;
                 if let Some(server) = server() {
-                    server.settle_rejected().await;
+                    server.settle(of).await;
                 }
             });
         }
     }
 
-    /// Records how many more came than is recorded.
-    pub(crate) async fn settle_rejected(&self) {
-        for (attempt, more) in self.rejected().take() {
-            self.record_rejected(attempt, more).await;
+    /// Records how many more were refused than is recorded.
+    pub(crate) async fn settle_refusals(&self) {
+        self.settle(|refusals| &refusals.strangers).await;
+        self.settle(|refusals| &refusals.known).await;
+    }
+
+    async fn settle(&self, of: fn(&Refusals) -> &Rejected) {
+        for (attempt, more) in of(self.refusals()).take() {
+            self.record_rejected(of, attempt, more).await;
         }
     }
 
-    async fn record_rejected(&self, attempt: Attempt, times: u64) {
-        let (address, why) = attempt.unwrap_or_else(|| (None, "others were not let in either".to_owned()));
-        let caller = Caller::new("default", NOBODY).from_address(address);
-        let cx = Context::new(self.clone(), caller, None, None, None);
-        let act = Act { what: "authenticate", details: json!({"times": times}) };
+    async fn record_rejected(&self, of: fn(&Refusals) -> &Rejected, attempt: Option<Attempt>, times: u64) {
+        let others =
+            || (Tenant::from("default"), Principal::from(NOBODY), None, "others were not let in either".to_owned());
+        let (tenant, principal, address, why) = attempt.unwrap_or_else(others);
+        let cx = Context::new(self.clone(), Caller::new(tenant, principal).from_address(address), None, None, None);
+        let act = Act { what: of(self.refusals()).what, details: json!({"times": times}) };
         let recorded = async {
             let Some(record) = act.begin(&cx)? else { return Ok(()) };
             record.end_as(Outcome::Error, ToolOutput::text(why).as_error().to_json(), None).await
         };
         if let Err(error) = recorded.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "it is not recorded who was not let in");
+            tracing::warn!(error = &error as &dyn std::error::Error, "it is not recorded who was refused");
         }
     }
 }

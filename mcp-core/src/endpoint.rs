@@ -247,7 +247,9 @@ impl Endpoint {
             }
             Standing::LacksScopes => {
                 let scopes = rules.scopes(&route, &Requirement::none());
-                Err(self.insufficient_scope(&InsufficientScope { what: format!("`{route}`"), scopes }))
+                let lacking = InsufficientScope { what: format!("`{route}`"), scopes };
+                self.server.note_lacking(caller, &lacking);
+                Err(self.insufficient_scope(&lacking))
             }
         }
     }

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use futures_util::future::select;
 use tracing::Instrument;
 
-use crate::act::Rejected;
+use crate::act::Refusals;
 use crate::call::{Call, OnLeave};
 use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, Principal, StoredKeys, Tenant};
@@ -107,7 +107,7 @@ struct Inner {
     changes: Changes,
     switches: Switches,
     listeners: Arc<Tally<Listener>>,
-    rejected: Rejected,
+    refusals: Refusals,
     redacted: Redacted,
     closing: Cancellation,
     /// Whether workers were started.
@@ -328,7 +328,7 @@ impl Server {
     pub async fn drain(&self, limit: Duration) -> usize {
         select(pin!(self.0.running.idle()), self.0.clock.sleep(limit)).await;
         if let Some(ledger) = &self.0.ledger {
-            select(pin!(self.settle_rejected()), self.0.clock.sleep(limit)).await;
+            select(pin!(self.settle_refusals()), self.0.clock.sleep(limit)).await;
             // An empty commit waits for all before it. What fails has been told to whoever waited for it.
             select(ledger.commit(Vec::new()), self.0.clock.sleep(limit)).await;
         }
@@ -479,8 +479,8 @@ impl Server {
         &self.0.redacted
     }
 
-    pub(crate) fn rejected(&self) -> &Rejected {
-        &self.0.rejected
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {

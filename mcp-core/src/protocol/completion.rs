@@ -102,7 +102,7 @@ pub(crate) fn complete(exchange: Exchange<'_>, params: &Params<'_>, id: &str) ->
 
 fn find_template(server: &Server, caller: &Caller, template: &str) -> Result<Arc<OfferedResource>, RpcError> {
     server.resource_templates().seen_by(caller).find(template).map_err(|unseen| {
-        errors::unseen(unseen, || {
+        errors::unseen(server.noted(caller, unseen), || {
             let shown: String = template.chars().take(1024).collect();
             invalid(format!("there is no template {shown:?}; `resources/templates/list` names those that there are"))
         })

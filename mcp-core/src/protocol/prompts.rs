@@ -52,7 +52,7 @@ pub(crate) fn get(
 pub(super) fn find(server: &Server, caller: &Caller, name: &str) -> Result<Arc<OfferedPrompt>, RpcError> {
     let prompts = server.prompts().seen_by(caller);
     prompts.find(name).map_err(|unseen| {
-        errors::unseen(unseen, || {
+        errors::unseen(server.noted(caller, unseen), || {
             let shown: String = name.chars().take(128).collect();
             let nearest = prompts.nearest(name).map(|nearest| format!("; did you mean {nearest:?}?"));
             invalid(format!("there is no prompt {shown:?}{}", nearest.unwrap_or_default()))

@@ -13,7 +13,7 @@ use super::ids::CallIds;
 use super::load::{Load, LoadCaps};
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
-use crate::act::Rejected;
+use crate::act::Refusals;
 use crate::caller::StoredKeys;
 use crate::caller::desk::CallerBooks;
 use crate::catalog::{Catalog, Offered, Source};
@@ -421,7 +421,7 @@ impl ServerBuilder {
             changes,
             switches: Switches::new(books.settings, books.events.clone()),
             listeners: Arc::default(),
-            rejected: Rejected::default(),
+            refusals: Refusals::default(),
             redacted: self.redacted,
             closing: Cancellation::default(),
             works: AtomicBool::new(false),

@@ -22,7 +22,7 @@ impl Server {
     /// [`Unseen`]: there is nothing, as far as this caller may know; or they lack scopes for it.
     pub fn find_resource(&self, caller: &Caller, uri: &str) -> Result<(Arc<OfferedResource>, StringArguments), Unseen> {
         let (catalog, resource, variables) = self.resource_at(uri).ok_or(Unseen::Unknown)?;
-        catalog.seen_by(caller).check(&resource)?;
+        catalog.seen_by(caller).check(&resource).map_err(|unseen| self.noted(caller, unseen))?;
         Ok((resource, variables))
     }
 
@@ -44,7 +44,7 @@ impl Server {
     /// As [`Server::see_tool`]; [`CallError::Forbidden`] where they lack scopes for it.
     pub fn find_tool(&self, caller: &Caller, name: &str) -> Result<Arc<OfferedTool>, CallError> {
         let seen = self.0.tools.seen_by(caller);
-        seen.find(name).map_err(|unseen| match unseen {
+        seen.find(name).map_err(|unseen| match self.noted(caller, unseen) {
             Unseen::Lacking(lacking) => lacking.into(),
             Unseen::Unknown => CallError::unknown_tool(name, seen),
         })

@@ -6,10 +6,11 @@ use std::time::Duration;
 use mcp_core::caller::desk::{CallerError, NewKey, NewUser};
 use mcp_core::caller::{Caller, KeyOrLoopback};
 use mcp_core::endpoint::TrustedProxies;
+use mcp_core::policy::{Policy, Requirement};
 use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallRecord;
-use mcp_core::{Endpoint, ToolError, tool_fn};
+use mcp_core::{Arguments, CallError, Endpoint, ToolError, tool_fn};
 use serde_json::{Value, json};
 
 use crate::support::{FullLedger, House, Request, local, send, settle};
@@ -136,6 +137,47 @@ async fn who_is_not_let_in_is_recorded_once_and_then_once_a_minute() {
     assert_eq!(rejected(&house).await, [once.clone(), twice_more.clone(), once.clone()]);
     house.server.drain(Duration::from_secs(1)).await;
     assert_eq!(rejected(&house).await, [once.clone(), twice_more.clone(), once, twice_more]);
+}
+
+#[tokio::test]
+async fn who_lacks_a_scope_is_recorded_once_and_then_once_a_minute() {
+    let pay = tool_fn("pay", "Pays.", async || Ok::<_, ToolError>("paid")).requires("pay");
+    let house = House::new(|builder| {
+        builder.tool(pay).policy(Policy::none().routes("GET /a", Requirement::none().scope("read")))
+    });
+    let ada = Caller::new("acme", "ada").from_address("203.0.113.5".parse().ok());
+    // Strangers take no room from those who are known.
+    let endpoint = keyed(&house);
+    for n in 0..=255 {
+        send(&endpoint, &request_from(&format!("203.0.113.{n}"), Some("no key"))).await;
+    }
+    for _ in 0..3 {
+        let refused = house.server.call_tool(ada.clone(), "pay", Arguments::none()).await;
+        assert!(matches!(refused, Err(CallError::Forbidden(_))), "{refused:?}");
+    }
+    let call = Request::call("pay", json!({}));
+    assert_eq!(house.endpoint.answer(&call, ada.clone(), call.body.clone().into()).await.status, 403);
+    assert_eq!(house.endpoint.admit_to(&ada, "/a", || "GET /a".to_owned()).unwrap_err().status, 403);
+    // What there is not is none of their business, and to ask for it is nothing.
+    assert!(house.server.call_tool(ada.clone(), "none", Arguments::none()).await.is_err());
+    let recorded = async || {
+        settle().await;
+        let mut records = house.stores.history.calls(ada.tenant(), &CallQuery::default()).await.unwrap();
+        records.reverse();
+        let from = Some("203.0.113.5".to_owned());
+        let times = |record: &CallRecord| {
+            assert_eq!(shown(record), ("ada", "act:authorize", "error", from.clone()));
+            let is_of_tool =
+                String::from_utf8_lossy(&record.result).contains(r#"the tool \"pay\" takes the scope `pay`"#);
+            (is_of_tool, arguments(record)["times"].as_u64().unwrap())
+        };
+        let mut times: Vec<_> = records.iter().map(times).collect();
+        times.sort_unstable();
+        times
+    };
+    assert_eq!(recorded().await, [(false, 1), (true, 1)]);
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(recorded().await, [(false, 1), (true, 1), (true, 3)]);
 }
 
 #[tokio::test]
