@@ -44,6 +44,23 @@ impl Act {
 }
 
 impl Server {
+    /// Does what somebody does with what the server keeps, from beside it, such as on a command line, and records it as `act:` and `what`, in
+    /// one word: with `details`, an object without secrets, and how it ended. Where that cannot be recorded, it is not begun; where its end
+    /// cannot be, it has an error for an answer, though it may be done.
+    ///
+    /// Dropping the future drops the work, and records that it was cancelled.
+    ///
+    /// # Errors
+    /// What the work gives; [`StoreError`] where it cannot be recorded.
+    pub async fn administer<T, E: fmt::Display + From<StoreError>>(
+        &self,
+        caller: &Caller,
+        (what, details): (&'static str, Value),
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.act(caller, Act { what, details }, work).await
+    }
+
     /// Does what must be recorded. Where it cannot be, it is not begun; where its end cannot be, it has an error for an answer, though it may
     /// be done.
     pub(crate) async fn act<T, E: fmt::Display + From<StoreError>>(

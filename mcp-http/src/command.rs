@@ -1,5 +1,6 @@
 //! The command line.
 
+mod act;
 mod audit;
 mod backup;
 mod call;

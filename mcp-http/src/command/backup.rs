@@ -6,6 +6,7 @@ use mcp_store::backup::{self, BackupError, Manifest};
 use mcp_store::{OpenError, StoreConfig};
 use serde_json::json;
 
+use super::act;
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use crate::bundled::located;
@@ -13,13 +14,14 @@ use crate::config::Config;
 use crate::secret::SecretKeys;
 
 pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let failed = |error| failure(config, error);
     let store = store(config)?;
     let made = runtime.block_on(backup::backup(&store, folder)).map_err(failed)?;
     if verify {
         runtime.block_on(backup::verify(&store, folder)).map_err(failed)?;
     }
+    runtime.block_on(act::record(config, "backup", json!({"folder": folder, "verified": verify})))?;
     output.write(&json!({"folder": folder, "verified": verify, "manifest": made}), || {
         let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
         let tried = if verify { "\nA trial gave all of it back." } else { "" };
@@ -28,9 +30,10 @@ pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Out
 }
 
 pub(super) fn restore(config: &Config, folder: &Path, output: &mut Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let restored =
         runtime.block_on(backup::restore(&store(config)?, folder)).map_err(|error| failure(config, error))?;
+    runtime.block_on(act::record(config, "restore", json!({"folder": folder, "made": restored.made})))?;
     output.write(&json!({"folder": folder, "manifest": restored}), || {
         format!("Restored: {}, as of {}.", count(&restored), restored.made)
     })

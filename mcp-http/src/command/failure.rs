@@ -1,7 +1,9 @@
 //! How a command fails: one line, and an exit code that a script can act on.
 
+use std::fmt;
 use std::io::Write;
 
+use mcp_core::store::StoreError;
 use serde_json::json;
 
 use crate::bundled::StartError;
@@ -70,6 +72,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Kind::Configuration, error.to_string())
@@ -83,6 +91,13 @@ impl From<StartError> for Failure {
             StartError::Interrupted => Kind::Interrupted,
             StartError::Streams(_) => Kind::Failed,
         };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = if matches!(error, StoreError::Unavailable { .. }) { Kind::Unreachable } else { Kind::Failed };
         Self::new(kind, error.to_string())
     }
 }

@@ -5,22 +5,19 @@ use mcp_core::retention;
 use mcp_core::store::StoreError;
 use serde_json::{Map, json};
 
-use super::failure::{Failure, Kind};
+use super::act;
+use super::failure::Failure;
 use super::output::{Output, table};
-use crate::bundled::{self, Opened};
 use crate::config::Config;
 
 pub(super) fn run(config: &Config, tenant: &str, principal: &str, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (tenant, principal) = (Tenant::from(tenant), Principal::from(principal));
     let forgotten = runtime.block_on(async {
-        let pending = bundled::pending_migrations(config).await?;
-        if !pending.is_empty() {
-            let stale = config.error("DATABASE_URL", "the database is not at this version: run `mcp-http migrate`");
-            return Err(Failure::from(stale));
-        }
-        let Opened { stores, .. } = bundled::open(config).await?;
-        retention::forget(&stores, &tenant, &principal).await.map_err(unavailable)
+        let (server, stores) = act::opened(config).await?;
+        let forget = async { retention::forget(&stores, &tenant, &principal).await.map_err(unfinished) };
+        let details = json!({"user": principal.as_str()});
+        server.administer(&act::by(tenant.as_str()), ("forget", details), forget).await
     })?;
     let counts: Map<_, _> = forgotten.iter().map(|(kind, count)| ((*kind).to_owned(), json!(count))).collect();
     output.write(&json!({"tenant": tenant.as_str(), "principal": principal.as_str(), "removed": counts}), || {
@@ -31,7 +28,6 @@ pub(super) fn run(config: &Config, tenant: &str, principal: &str, output: &mut O
     })
 }
 
-fn unavailable(error: StoreError) -> Failure {
-    let kind = if matches!(error, StoreError::Unavailable { .. }) { Kind::Unreachable } else { Kind::Failed };
-    Failure::new(kind, error.to_string()).hint("some may have been removed: run it again once that is mended")
+fn unfinished(error: StoreError) -> Failure {
+    Failure::from(error).hint("some may have been removed: run it again once that is mended")
 }

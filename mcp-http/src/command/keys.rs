@@ -13,10 +13,10 @@ use mcp_core::tokio_runtime::TokioClock;
 use mcp_core::{Caller, Server};
 use serde_json::{Value, json};
 
+use super::act;
 use super::client::base;
 use super::failure::{Failure, Kind};
 use super::output::{Output, table};
-use crate::bundled;
 use crate::config::Config;
 use crate::rest::keys::{Key, SecretKey};
 
@@ -70,10 +70,9 @@ pub(super) enum Keys {
 
 pub(super) fn run(config: &Config, tenant: &str, what: Keys, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    // Whoever can read the database and the secret keys may do everything.
-    let by = Caller::new(tenant, "local").with_role(Caller::ADMIN).with_role(Caller::OPERATOR);
+    let by = act::by(tenant);
     runtime.block_on(async {
-        let server = server(config).await?;
+        let (server, _) = act::opened(config).await?;
         let desk = server.callers();
         match what {
             Keys::Create { name, of, roles, scopes, expires } => {
@@ -104,15 +103,6 @@ pub(super) fn run(config: &Config, tenant: &str, what: Keys, output: &mut Output
             }
         }
     })
-}
-
-/// A server on the stores, which serves nobody.
-async fn server(config: &Config) -> Result<Server, Failure> {
-    if !bundled::pending_migrations(config).await?.is_empty() {
-        let stale = config.error("DATABASE_URL", "the database is not at this version: run `mcp-http migrate`");
-        return Err(stale.into());
-    }
-    Ok(crate::bundled(config.clone()).await?.into_server()?)
 }
 
 async fn list(server: &Server, by: &Caller, of: Option<&Principal>, output: &mut Output) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use mcp_core::tokio_runtime::TokioClock;
 use mcp_store::StoreConfig;
 use serde_json::json;
 
+use super::act;
 use super::failure::Failure;
 use super::output::{Output, table};
 use crate::bundled;
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::secret::SecretKeys;
 
 pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let bad = |error: mcp_store::OpenError| config.error("DATABASE_URL", error.to_string());
     let store = StoreConfig::new(&config.database_url, Arc::new(TokioClock::new())).map_err(bad)?;
     let names = if dry_run {
@@ -21,6 +22,9 @@ pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result
     } else {
         runtime.block_on(mcp_store::migrate(&store)).map_err(bad)?
     };
+    if !dry_run && !names.is_empty() {
+        runtime.block_on(act::record(config, "migrate", json!({"migrations": names})))?;
+    }
     output.write(&json!({"applied": !dry_run, "migrations": names}), || match (names.as_slice(), dry_run) {
         ([], _) => "The database is up to date.".to_owned(),
         (names, true) => format!("Pending:\n  {}", names.join("\n  ")),
@@ -31,14 +35,19 @@ pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result
 pub(super) fn reencrypt(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let renewed = runtime.block_on(async {
-        if !bundled::pending_migrations(config).await?.is_empty() {
-            let stale = "the database is not at this version: run `mcp-http migrate`";
-            return Err(Failure::from(config.error("DATABASE_URL", stale)));
-        }
         let mut store = bundled::located(config)?;
         store.secret_keys = SecretKeys::existing(config)?.subkeys("mcp-store").collect();
-        let renewed = mcp_store::renew_content(&store, dry_run).await;
-        renewed.map_err(|error| bundled::unopened(config, &error).into())
+        let renew = async {
+            let renewed = mcp_store::renew_content(&store, dry_run).await;
+            renewed.map_err(|error| Failure::from(bundled::unopened(config, &error)))
+        };
+        if dry_run {
+            act::at_this_version(config).await?;
+            return renew.await;
+        }
+        let (server, _) = act::opened(config).await?;
+        let details = json!({"encrypted": config.encrypt_content});
+        server.administer(&act::by("default"), ("reencrypt", details), renew).await
     })?;
     let total: u64 = renewed.iter().map(|table| table.rows).sum();
     output.write(&json!({"applied": !dry_run, "encrypted": config.encrypt_content, "tables": renewed}), || {

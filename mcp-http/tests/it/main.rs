@@ -1,5 +1,6 @@
 //! The shell and the bundled server, from outside, over real sockets.
 
+mod acts;
 mod admission;
 mod audit;
 mod backups;

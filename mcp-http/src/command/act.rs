@@ -1,0 +1,42 @@
+//! What is done on the command line, straight on the stores, and recorded as what is done by REST is.
+
+use mcp_core::{Caller, Server, Stores};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::bundled;
+use crate::config::Config;
+use crate::secret::SecretKeys;
+
+/// Who acts: whoever can read the database and the secret keys may do everything.
+pub(super) fn by(tenant: &str) -> Caller {
+    Caller::new(tenant, "local").with_role(Caller::ADMIN).with_role(Caller::OPERATOR)
+}
+
+/// Refuses a database that is not at this version.
+pub(super) async fn at_this_version(config: &Config) -> Result<(), Failure> {
+    if bundled::pending_migrations(config).await?.is_empty() {
+        return Ok(());
+    }
+    Err(config.error("DATABASE_URL", "the database is not at this version: run `mcp-http migrate`").into())
+}
+
+/// A server on the stores, which serves nobody, and those stores.
+pub(super) async fn opened(config: &Config) -> Result<(Server, Stores), Failure> {
+    at_this_version(config).await?;
+    let bundled = crate::bundled(config.clone()).await?;
+    let stores = bundled.stores().clone();
+    Ok((bundled.into_server()?, stores))
+}
+
+/// Records what was done with all that is kept, where the stores can have a record of it: at this version, and with their keys.
+pub(super) async fn record(config: &Config, what: &'static str, details: Value) -> Result<(), Failure> {
+    if SecretKeys::existing(config).is_err() || !bundled::pending_migrations(config).await?.is_empty() {
+        return Ok(());
+    }
+    let recorded = async {
+        let (server, _) = opened(config).await?;
+        server.administer(&by("default"), (what, details), async { Ok::<_, Failure>(()) }).await
+    };
+    recorded.await.map_err(|failure: Failure| failure.hint("it was done, and is not recorded"))
+}
