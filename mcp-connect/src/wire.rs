@@ -35,15 +35,8 @@ const LARGEST: usize = 256 * 1024;
 
 impl Wire {
     pub(crate) fn new(patience: Duration) -> Result<Self, TlsError> {
-        let trusted: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-        // Named here, since a library takes and sets none for the whole process.
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         // What is asked every few minutes needs no connection in between.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector()?);
         Ok(Self { client, patience })
     }
 
@@ -66,6 +59,21 @@ impl Wire {
     }
 }
 
+/// Makes connections, over TLS where the address says so.
+pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, TlsError> {
+    let trusted: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    // Named here, since a library takes and sets none for the whole process.
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    // It is TLS that has a say in which addresses there are.
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp))
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
@@ -85,18 +93,25 @@ fn broken(error: impl Into<Cause>) -> WireError {
 
 /// Reads an address that may be asked: `https`, or `http` on this machine.
 pub(crate) fn address(text: &str) -> Result<Uri, &'static str> {
+    let address = any_address(text)?;
+    let host = address.host().unwrap_or_default();
+    let is_here =
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    if is_here || address.scheme_str() == Some("https") {
+        return Ok(address);
+    }
+    Err("it must begin with https://, but on this machine, since who changes what is on its way lets anyone in")
+}
+
+/// Reads an address, of which anybody on the way may read and change what is sent.
+pub(crate) fn any_address(text: &str) -> Result<Uri, &'static str> {
     let address: Uri = text.parse().map_err(|_| "it is no URL")?;
     let host = address.host().unwrap_or_default();
     if host.is_empty() || address.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("it must name a host, and no user");
     }
-    let is_here =
-        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match address.scheme_str() {
-        Some("https") => Ok(address),
-        Some("http") if is_here => Ok(address),
-        _ => {
-            Err("it must begin with https://, but on this machine, since who changes keys on their way lets anyone in")
-        }
+        Some("https" | "http") => Ok(address),
+        _ => Err("it must begin with https://"),
     }
 }

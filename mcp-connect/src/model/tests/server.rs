@@ -1,0 +1,105 @@
+//! A provider of one's own: it answers what it is told to, in the pieces that it is told to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Listens on this machine, in threads of its own.
+pub(super) struct Server {
+    address: SocketAddr,
+    /// Head and body of each request.
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+    gone: Receiver<()>,
+}
+
+/// What it does with a request.
+#[derive(Clone, Copy)]
+pub(super) enum Act {
+    /// It sends these pieces, and closes.
+    Say(&'static [&'static str]),
+    /// It sends this again and again, until nobody reads it.
+    SayForEver(&'static str, &'static str),
+    /// It sends these pieces, and waits until the other one goes.
+    Hold(&'static [&'static str]),
+}
+
+impl Server {
+    /// Does this with each request.
+    pub(super) fn start(act: Act) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (leaves, gone) = channel();
+        let heard = asked.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (heard, leaves) = (heard.clone(), leaves.clone());
+                thread::spawn(move || {
+                    if let Some(request) = read(&stream) {
+                        heard.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                        perform(&stream, act);
+                        // The test may be over.
+                        let _ = leaves.send(());
+                    }
+                });
+            }
+        });
+        Self { address, asked, gone }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn asked(&self) -> Vec<(String, String)> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the connection of a request is over.
+    pub(super) fn wait_until_gone(&self) {
+        self.gone.recv().unwrap();
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<(String, String)> {
+    let (mut reader, mut head, mut length) = (BufReader::new(stream), String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, String::from_utf8(body).ok()?))
+}
+
+fn perform(mut stream: &TcpStream, act: Act) {
+    match act {
+        Act::Say(pieces) => {
+            for piece in pieces {
+                let _ = stream.write_all(piece.as_bytes());
+            }
+        }
+        Act::SayForEver(head, piece) => {
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(piece.as_bytes()).is_ok() {}
+        }
+        Act::Hold(pieces) => {
+            for piece in pieces {
+                let _ = stream.write_all(piece.as_bytes());
+            }
+            let mut rest = [0; 64];
+            while stream.read(&mut rest).is_ok_and(|read| read > 0) {}
+        }
+    }
+}
