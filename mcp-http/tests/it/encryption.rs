@@ -100,6 +100,31 @@ fn what_is_kept_is_not_in_the_folder_and_keys_are_replaced() {
 }
 
 #[test]
+fn exports_hold_what_is_encrypted_as_it_came() {
+    let encrypted = [("ENCRYPT_CONTENT", "true")];
+    let server = Served::start(&encrypted);
+    keep(&server);
+    let lines = |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    let own = server.get("/api/v1/users/local/export").body;
+    let own = lines(own.as_str().expect("there are several lines"));
+    let is_note = |line: &&Value| line["type"] == "note" && line["text"] == MARKER;
+    assert_eq!(own.iter().filter(is_note).count(), 1, "{own:?}");
+    let (_, _, folder) = server.stop();
+    assert!(!holds(&folder.path().join("data")));
+    // Whoever has the keys reads it, whatever is set by now.
+    for settings in [&encrypted[..], &[]] {
+        let exported = run(folder.path(), settings, &["audit", "export", "--arguments"]);
+        assert_eq!(exported.status.code(), Some(0), "{}", text(&exported.stderr));
+        let all = lines(&text(&exported.stdout));
+        for calls in [&own, &all] {
+            let call = calls.iter().find(|line| line["tool"] == "notes.write").unwrap();
+            assert_eq!(call["arguments"], json!({"name": "note", "text": MARKER}), "{call}");
+        }
+        assert!(all.iter().filter(|line| line["type"] == "call").all(|line| line["sound"] == true), "{all:?}");
+    }
+}
+
+#[test]
 fn what_was_encrypted_from_the_beginning_is_nowhere_in_the_folder() {
     let server = Served::start(&[("ENCRYPT_CONTENT", "true")]);
     keep(&server);

@@ -55,6 +55,11 @@ impl Everything {
         Self { tenant, owner, call, key, handles: std::sync::Mutex::default() }
     }
 
+    /// What is recorded of their call.
+    pub(super) fn call(&self) -> CallRecord {
+        self.call.clone()
+    }
+
     fn run(&self) -> RunId {
         RunId::from_u128(7)
     }

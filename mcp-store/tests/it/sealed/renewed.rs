@@ -1,5 +1,6 @@
 //! Switched on and off, and keys that are replaced.
 
+use mcp_core::store::ledger::Entry;
 use mcp_store::renew_content;
 
 use super::*;
@@ -50,6 +51,60 @@ async fn it_is_switched_on_and_off_while_everything_stays_readable() {
         let found = stores.notes.search(&after.tenant, &after.owner, everything::MARKER, 9).await.unwrap();
         assert_eq!(found.len(), 1, "it is found again");
         assert!(stores.audit.verify().await.unwrap().is_whole());
+    }
+}
+
+/// The blob that the record of a call is in, once it was moved there.
+async fn blob_of_call(place: &Place) -> String {
+    let database = Database::connect(&place.url).await.unwrap();
+    let select = "SELECT blob FROM mcp_calls WHERE blob IS NOT NULL";
+    let select = Statement::from_string(database.get_database_backend(), select);
+    // It is done at the first look after the start, or a minute later.
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(row) = database.query_one_raw(select.clone()).await.unwrap() {
+            database.close().await.unwrap();
+            return row.try_get("", "blob").unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(300), "it is not moved");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_in_a_blob_is_sealed_there_and_under_a_new_key_again() {
+    for mut place in [Place::sqlite(), Place::postgres()] {
+        place.encrypt = false;
+        let (tenant, mut call) = (Tenant::from("a"), Everything::of("a").call());
+        call.result = everything::MARKER.repeat(10_000).into();
+        let id = call.id;
+        place.open().await.ledger.commit(vec![Entry::Call(call.clone())]).await.unwrap();
+        let stores = place.open().await;
+        let holds = async |place: &Place| {
+            let name = blob_of_call(place).await;
+            let bytes = std::fs::read(place.folder.path().join("files").join(&name[..2]).join(&name)).unwrap();
+            let part = everything::MARKER.as_bytes();
+            (name, bytes.windows(part.len()).any(|window| window == part))
+        };
+        let (plain, is_plain) = holds(&place).await;
+        assert!(is_plain, "it can be found, where it is there");
+        drop(stores);
+
+        let mut names = vec![plain];
+        for (encrypt, secrets) in [(true, vec![OLD]), (true, vec![NEW, OLD]), (false, vec![NEW])] {
+            (place.encrypt, place.secrets) = (encrypt, secrets);
+            // Whoever serves seals the other keys of the house under the newest.
+            drop(place.open().await);
+            assert_eq!((renew(&place, true).await, renew(&place, false).await, renew(&place, true).await), (1, 1, 0));
+            let (name, is_plain) = holds(&place).await;
+            assert!(is_plain != encrypt && !names.contains(&name), "{name}");
+            names.push(name);
+            // Without the keys that were there before.
+            place.secrets.truncate(1);
+            let stores = place.open().await;
+            assert_eq!(stores.history.call(&tenant, id).await.unwrap().as_ref(), Some(&call));
+            assert!(stores.audit.verify().await.unwrap().is_whole());
+        }
     }
 }
 
