@@ -2,12 +2,20 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::served::Served;
 
+fn connect(server: &Served) -> TcpStream {
+    let stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    // A server that waits for more than it may fails the test, and does not hang it.
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
 /// Sends a head that announces two bytes, and the first of them.
 fn begin(server: &Served, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let mut stream = connect(server);
     let head = "host: localhost\r\ncontent-length: 2\r\nx-request-id: slow\r\nconnection: close";
     write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n{{").unwrap();
     stream
@@ -39,4 +47,30 @@ fn one_that_comes_in_pieces_is_read_to_its_end() {
     stream.write_all(b"}").unwrap();
     let answer = answer(stream);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("UTC"), "{answer}");
+}
+
+#[test]
+fn one_that_is_too_large_is_not_read() {
+    let server = Served::start(&[("MAX_BODY", "1KiB")]);
+    let says = "the body has more than the 1024 bytes allowed";
+    for path in ["/mcp", "/api/v1/tools/time.now/call"] {
+        // One that says so is refused before any of it has come, and one that does not once it has come to there.
+        for (length, part) in [
+            ("content-length: 1025", String::new()),
+            ("transfer-encoding: chunked", format!("401\r\n{}\r\n", "a".repeat(1025))),
+        ] {
+            let mut stream = connect(&server);
+            write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{length}\r\n\r\n{part}")
+                .unwrap();
+            // What is left of it is still waited for, for a while: the connection is not closed with the answer.
+            let (mut answer, mut piece) = (String::new(), [0; 4096]);
+            while !answer.contains(says) {
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0, "{path}, {length}: {answer}");
+                answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+            }
+            assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains(says), "{path}, {length}: {answer}");
+        }
+    }
+    assert_eq!(server.post("/api/v1/tools/time.now/call", &format!("{{}}{}", " ".repeat(1022))).status, 200);
 }
