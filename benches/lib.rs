@@ -1,7 +1,9 @@
-//! What the benches share: the requests that they send, counting instructions, and what a process holds.
+//! What the benches share: the requests that they send, by the clock or in turn, counting instructions, and what a process holds.
 
 pub mod callgrind;
 pub mod echo;
+#[cfg(feature = "bundled")]
+pub mod load;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,18 +1,17 @@
 //! A server that is asked for five times of what it can do: `scripts/overload` says how to run it.
 
+mod asked;
 mod burn;
-mod figures;
 mod house;
-mod load;
 
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use figures::{Figures, Promise};
+use benches::load::{OpenLoop, closed_loop};
+
 use house::House;
-use load::Load;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +22,24 @@ const TIMES: f64 = 5.0;
 const RECOVERY: Duration = Duration::from_secs(1);
 /// What the server may hold in memory, in MiB.
 const MOST_RESIDENT: u64 = 256;
+
+/// What is to be so.
+struct Promise {
+    what: &'static str,
+    is_kept: bool,
+    /// Whether it depends on how fast the machine is, and on what else that does.
+    is_timed: bool,
+}
+
+impl Promise {
+    fn of(what: &'static str, is_kept: bool) -> Self {
+        Self { what, is_kept, is_timed: false }
+    }
+
+    fn timed(what: &'static str, is_kept: bool) -> Self {
+        Self { what, is_kept, is_timed: true }
+    }
+}
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
@@ -49,18 +66,20 @@ fn overload(extent: Duration, settings: &[(&str, &str)], is_timed: bool) -> Resu
     let house = House::start(settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let (server, call) = (house.address, asked::call(burn::NAME));
         // The server learns what the tool costs, and fills its caches.
-        load::at_once(&house, 8, Duration::from_secs(2)).await?;
-        let saturation = load::at_once(&house, 16, extent.min(Duration::from_secs(10))).await?;
-        say(&format!("saturation: {}", saturation.show()));
+        closed_loop(server, 8, Duration::from_secs(2), &call).await;
+        let saturation = closed_loop(server, 16, extent.min(Duration::from_secs(10)), &call).await;
+        say(&format!("saturation: {saturation}"));
+        if saturation.others() > 0 || saturation.accepted() == 0 {
+            return Err("not every call is answered without overload".into());
+        }
         let rate = saturation.accepted_a_second() * TIMES;
-        let overload = Load { rate, extent, tool: burn::NAME };
-        let health = load::health(&house, extent);
-        let (overload, health) = tokio::join!(overload.run(&house), health);
-        let (overload, health) = (overload?, health?);
-        say(&format!("{rate:.0} a second for {extent:?}: {}", overload.show()));
-        say(&format!("health meanwhile: {}", health.show()));
-        let recovered = load::recovery(&house, Duration::from_millis(50)).await?;
+        let overload = OpenLoop { server, rate, extent };
+        let ((overload, drained), health) = tokio::join!(overload.run(|_| call.clone()), asked::health(server, extent));
+        say(&format!("{rate:.0} a second for {extent:?}: {overload}"));
+        say(&format!("health meanwhile: {health}"));
+        let recovered = drained + asked::recovery(server, &call, Duration::from_millis(50)).await?;
         say(&format!("as before after {recovered:.1?}; at most {} MiB resident", house.most_resident()?));
         let promises = [
             Promise::of("some are accepted", overload.accepted() > 0),
