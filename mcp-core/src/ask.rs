@@ -1,7 +1,7 @@
 //! A question in the middle of a call (basic/patterns/mrtr; client/elicitation, client/sampling, client/roots).
 
 pub(crate) mod dialogue;
-mod form;
+pub(crate) mod form;
 pub(crate) mod in_place;
 mod question;
 mod roots;

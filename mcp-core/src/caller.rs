@@ -130,6 +130,12 @@ impl Caller {
         self
     }
 
+    /// The same caller with these roles and scopes as well.
+    pub(crate) fn with_rights(self, roles: &[String], scopes: &[String]) -> Self {
+        let caller = roles.iter().fold(self, |caller, role| caller.with_role(role.as_str()));
+        scopes.iter().fold(caller, |caller, scope| caller.with_scope(scope.as_str()))
+    }
+
     /// The same caller, who calls from this address. [`Endpoint::admit`](crate::Endpoint::admit) says it of all whom it lets in.
     #[must_use]
     pub fn from_address(self, address: Option<IpAddr>) -> Self {

@@ -81,6 +81,12 @@ impl ClientCapabilities {
         raw.map(|raw| Self::read(raw.get().as_bytes())).unwrap_or_default()
     }
 
+    /// Those of somebody who can fill in forms and follow links.
+    pub(crate) fn of_forms() -> Self {
+        let modes = ["form", "url"].map(|mode| (mode.to_owned(), Value::Object(Map::new())));
+        Self { elicitation: Some(modes.into_iter().collect()), ..Self::default() }
+    }
+
     /// Reads what a client has sent; what cannot be read is nothing.
     pub(crate) fn read(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()

@@ -50,6 +50,8 @@ pub struct Catalog<T> {
     rules: Rules,
     changes: Changes,
     change: Change,
+    /// What each of it is called.
+    noun: &'static str,
 }
 
 /// What a caller sees of a catalog, and finds in it: what they may not know of is not there.
@@ -67,10 +69,16 @@ struct Own<T> {
 }
 
 impl<T: Offered> Catalog<T> {
-    /// An empty one, whose changes are told as `change`.
-    pub(crate) fn new(sources: Vec<Arc<dyn Source<T>>>, rules: Rules, changes: Changes, change: Change) -> Self {
+    /// An empty one, whose changes are told as `change`; each of it is called `noun`.
+    pub(crate) fn new(
+        noun: &'static str,
+        sources: Vec<Arc<dyn Source<T>>>,
+        rules: Rules,
+        changes: Changes,
+        change: Change,
+    ) -> Self {
         let own = Own { order: Vec::new(), by_key: BTreeMap::new(), off: BTreeSet::new() };
-        Self { own: RwLock::new(own), sources, rules, changes, change }
+        Self { own: RwLock::new(own), sources, rules, changes, change, noun }
     }
 
     /// What this caller sees of it.
@@ -227,12 +235,10 @@ impl<T: Offered> Seen<'_, T> {
             Standing::Hidden => Err(Unseen::Unknown),
             Standing::LacksScopes => {
                 let scopes = self.catalog.rules.scopes(offered.key(), offered.requirement());
-                let kind = match self.catalog.change {
-                    Change::Tools => "tool",
-                    Change::Prompts => "prompt",
-                    _ => "resource",
-                };
-                Err(Unseen::Lacking(InsufficientScope { what: format!("the {kind} {:?}", offered.key()), scopes }))
+                Err(Unseen::Lacking(InsufficientScope {
+                    what: format!("the {} {:?}", self.catalog.noun, offered.key()),
+                    scopes,
+                }))
             }
         }
     }

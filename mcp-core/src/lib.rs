@@ -40,6 +40,7 @@ pub mod protocol;
 
 // the call, and what outlives it,
 mod act;
+pub mod agent;
 pub mod ask;
 mod call;
 pub mod capability;
@@ -89,6 +90,7 @@ pub use jsonrpc::judge;
 #[cfg(feature = "test")]
 pub mod test_client;
 
+pub use agent::{Agent, AgentContext, AgentError, AgentSpec, Budget, Step, ToolCall, Transcript};
 pub use ask::{Elicited, Question, Root, Sampled, Sampling};
 pub use caller::{Authenticate, Caller, Challenge};
 pub use capability::{ClientCapabilities, ClientCapability};

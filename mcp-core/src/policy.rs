@@ -83,6 +83,7 @@ pub struct Policy {
     pub(crate) tools: Rules,
     pub(crate) resources: Rules,
     pub(crate) prompts: Rules,
+    pub(crate) agents: Rules,
     pub(crate) routes: Rules,
 }
 
@@ -121,6 +122,13 @@ impl Policy {
     #[must_use]
     pub fn prompts(mut self, names: &str, requirement: Requirement) -> Self {
         self.prompts.push(names, requirement);
+        self
+    }
+
+    /// What agents of this name require; `*` at the end stands for anything.
+    #[must_use]
+    pub fn agents(mut self, names: &str, requirement: Requirement) -> Self {
+        self.agents.push(names, requirement);
         self
     }
 

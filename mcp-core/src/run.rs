@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+pub(crate) mod call;
 mod context;
 mod desk;
 mod effect;
@@ -30,6 +31,7 @@ mod flow;
 mod held;
 pub(crate) mod hints;
 mod journal;
+pub(crate) mod order;
 mod tie;
 mod workers;
 
@@ -41,8 +43,9 @@ use crate::store::runs::RunRecord;
 
 pub use context::RunContext;
 pub use desk::{RunDesk, RunRefusal};
+pub(crate) use effect::Begun;
 pub use effect::Repeatable;
-pub use error::RunError;
+pub use error::{Cause, RunError};
 pub use workers::{Workers, WorkersConfig};
 
 /// A kind of work: what becomes of a run of this kind. An async function `Fn(RunContext) -> Result<T, RunError>` is one.

@@ -22,6 +22,7 @@ use futures_util::future::select;
 use tracing::Instrument;
 
 use crate::act::Refusals;
+use crate::agent::{self, AgentDesk, AgentWork, OfferedAgent};
 use crate::call::{Call, OnLeave};
 use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, Principal, StoredKeys, Tenant};
@@ -78,6 +79,7 @@ struct Inner {
     resources: Catalog<OfferedResource>,
     resource_templates: Catalog<OfferedResource>,
     prompts: Catalog<OfferedPrompt>,
+    agents: Catalog<OfferedAgent>,
     route_rules: Rules,
     list_caching: Caching,
     limits: Limits,
@@ -181,6 +183,16 @@ impl Server {
     /// The prompts on offer.
     pub fn prompts(&self) -> &Catalog<OfferedPrompt> {
         &self.0.prompts
+    }
+
+    /// The agents on offer.
+    pub fn agents(&self) -> &Catalog<OfferedAgent> {
+        &self.0.agents
+    }
+
+    /// What callers may do with agents.
+    pub fn agent_runs(&self) -> AgentDesk<'_> {
+        AgentDesk::new(self)
     }
 
     pub(crate) fn route_rules(&self) -> &Rules {
@@ -289,6 +301,7 @@ impl Server {
         let Inner { work, run_ledger, runs, hints, clock, spawner, works, .. } = &*self.0;
         let mut work = work.clone();
         work.insert(task::KIND.to_owned(), Arc::new(TaskWork::new(self.clone())));
+        work.insert(agent::KIND.to_owned(), Arc::new(AgentWork::new(self.clone())));
         works.store(true, Ordering::Release);
         let books = (run_ledger.clone(), runs.clone());
         Workers::start(config, work, books, hints.clone(), (clock.clone(), spawner.clone()))

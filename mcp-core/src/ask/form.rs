@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::tool::schema;
 
 /// The schema of a form with a field for each of `T`'s; or why there is none.
-pub(super) fn of<T: JsonSchema>() -> Result<Map<String, Value>, String> {
+pub(crate) fn of<T: JsonSchema>() -> Result<Map<String, Value>, String> {
     let root = schema::of_input::<T>();
     let mut form = Map::new();
     form.insert("type".to_owned(), "object".into());

@@ -151,7 +151,7 @@ impl<'s> RunDesk<'s> {
     }
 
     /// Nobody waits for a hint.
-    fn tell(&self, id: RunId, kind: &str) {
+    pub(crate) fn tell(&self, id: RunId, kind: &str) {
         let (hints, kind) = (self.server.hints().clone(), kind.to_owned());
         self.server.spawn(async move { hints.tell(id, &kind).await });
     }

@@ -17,6 +17,17 @@ pub enum Repeatable {
     No,
 }
 
+/// How it is known whether an effect was begun before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It was not: it was decided here, a moment ago, with what else the run does next.
+    No,
+    /// It may have been: it was decided by whoever held the run before, with what else the run was to do next.
+    Perhaps,
+    /// By a record of its own.
+    Recorded,
+}
+
 impl RunContext {
     /// Does something to the world outside: records that it is about to, does it, records what came of it, and gives that. A run that is
     /// done again, here or elsewhere, is given what was recorded.
@@ -51,17 +62,40 @@ impl RunContext {
         E: Into<RunError>,
         F: Future<Output = Result<T, E>>,
     {
+        self.perform(key, repeatable, Begun::Recorded, effect).await
+    }
+
+    /// The same, where it is known in another way whether it was begun before.
+    pub(crate) async fn perform<T, E, F>(
+        &self,
+        key: &str,
+        repeatable: Repeatable,
+        begun: Begun,
+        effect: impl FnOnce(String) -> F,
+    ) -> Result<T, RunError>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Into<RunError>,
+        F: Future<Output = Result<T, E>>,
+    {
         if let Some(known) = self.known(key) {
             return known;
         }
-        self.pass().await;
+        // What was decided here begins at once: who goes on with it would have to take it for begun.
+        if begun != Begun::No {
+            self.pass().await;
+        }
         let _busy = self.inner().flow.busy();
-        let _begun = Begun::new(self, key)?;
-        let was_decided = lock(&self.inner().journal).find(key, StepKind::Decided).is_some();
-        match (was_decided, repeatable) {
+        let _under_way = UnderWay::new(self, key)?;
+        let may_have_begun = match begun {
+            Begun::No => false,
+            Begun::Perhaps => true,
+            Begun::Recorded => lock(&self.inner().journal).find(key, StepKind::Decided).is_some(),
+        };
+        match (may_have_begun, repeatable) {
             (true, Repeatable::No) => return Err(RunError::OutcomeUnknown { key: key.to_owned() }),
-            (true, Repeatable::Yes) => {}
-            (false, _) => self.write(StepKind::Decided, key, bytes::Bytes::new()).await?,
+            (false, _) if begun == Begun::Recorded => self.write(StepKind::Decided, key, bytes::Bytes::new()).await?,
+            _ => {}
         }
         match effect(format!("{}/{key}", self.id())).await {
             Ok(value) => {
@@ -90,12 +124,12 @@ impl RunContext {
 }
 
 /// An effect that is under way.
-struct Begun<'c> {
+struct UnderWay<'c> {
     cx: &'c RunContext,
     key: &'c str,
 }
 
-impl<'c> Begun<'c> {
+impl<'c> UnderWay<'c> {
     fn new(cx: &'c RunContext, key: &'c str) -> Result<Self, RunError> {
         if lock(&cx.inner().journal).begin(key) {
             Ok(Self { cx, key })
@@ -105,7 +139,7 @@ impl<'c> Begun<'c> {
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         lock(&self.cx.inner().journal).end(self.key);
     }

@@ -164,17 +164,23 @@ impl Floor {
             }
             self.full.store(false, Ordering::Release);
             let mut pause = self.config.poll;
-            for (kind, work) in kinds.iter().filter(|(_, work)| work.is_wanted()) {
+            let mut last = None;
+            for (n, (kind, work)) in kinds.iter().enumerate().filter(|(_, (_, work))| work.is_wanted()) {
                 let room = usize::from(self.config.concurrency).saturating_sub(lock(&self.held).len());
                 let room = u16::try_from(room).unwrap_or(u16::MAX);
                 // As many as were asked for: there may be more.
-                if room == 0 || self.claim(kind, work, room, &mut pause).await == room {
+                if room == 0 {
                     self.full.store(true, Ordering::Release);
                     break;
                 }
+                if self.claim(kind, work, room, &mut pause).await == room {
+                    self.full.store(true, Ordering::Release);
+                    last = Some(n);
+                    break;
+                }
             }
-            // Each kind is the first in its turn.
-            kinds.rotate_left(1);
+            // Who has filled all there was room for is the last the next time.
+            kinds.rotate_left(last.map_or(0, |n| n + 1));
             let has_room = lock(&self.held).len() < self.config.concurrency.into();
             match (self.full.load(Ordering::Acquire), has_room) {
                 // Some have ended meanwhile.

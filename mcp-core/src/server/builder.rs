@@ -14,6 +14,7 @@ use super::load::{Load, LoadCaps};
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
 use crate::act::Refusals;
+use crate::agent::{self, Agent, BadAgent, OfferedAgent};
 use crate::caller::StoredKeys;
 use crate::caller::desk::CallerBooks;
 use crate::catalog::{Catalog, Offered, Source};
@@ -50,6 +51,8 @@ pub struct ServerBuilder {
     resource_sources: Vec<Arc<dyn Source<OfferedResource>>>,
     prompts: Vec<Arc<dyn Prompt>>,
     prompt_sources: Vec<Arc<dyn Source<OfferedPrompt>>>,
+    agents: Vec<Arc<dyn Agent>>,
+    agent_sources: Vec<Arc<dyn Source<OfferedAgent>>>,
     policy: Policy,
     list_caching: Caching,
     work: BTreeMap<String, Arc<dyn Work>>,
@@ -89,6 +92,8 @@ impl ServerBuilder {
             resource_sources: Vec::new(),
             prompts: Vec::new(),
             prompt_sources: Vec::new(),
+            agents: Vec::new(),
+            agent_sources: Vec::new(),
             policy: Policy::none(),
             list_caching: Caching::default(),
             work: BTreeMap::new(),
@@ -182,7 +187,19 @@ impl ServerBuilder {
         self
     }
 
-    /// What callers need, on top of what a tool, resource or prompt requires by itself.
+    /// Offers an agent, whose runs are done once [`Server::start_workers`] was called.
+    pub fn agent(mut self, agent: impl Agent) -> Self {
+        self.agents.push(Arc::new(agent));
+        self
+    }
+
+    /// Offers the agents of a source, behind those that are given one by one.
+    pub fn agent_source(mut self, source: impl Source<OfferedAgent>) -> Self {
+        self.agent_sources.push(Arc::new(source));
+        self
+    }
+
+    /// What callers need, on top of what a tool, resource, prompt or agent requires by itself.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -198,7 +215,7 @@ impl ServerBuilder {
     /// Does the work of runs of this kind, once [`Server::start_workers`] was called.
     pub fn work(mut self, kind: impl Into<String>, work: impl Work) -> Self {
         let kind = kind.into();
-        if self.work.insert(kind.clone(), Arc::new(work)).is_some() || kind == task::KIND {
+        if self.work.insert(kind.clone(), Arc::new(work)).is_some() || [task::KIND, agent::KIND].contains(&&*kind) {
             self.twice.get_or_insert(kind);
         }
         self
@@ -359,23 +376,37 @@ impl ServerBuilder {
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
-        let tools = Catalog::new(self.tool_sources, self.policy.tools, changes.clone(), Change::Tools);
+        let tools = Catalog::new("tool", self.tool_sources, self.policy.tools, changes.clone(), Change::Tools);
         for tool in self.tools {
             let tool = OfferedTool::new(tool)?;
             tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
-        let resources =
-            Catalog::new(self.resource_sources, self.policy.resources.clone(), changes.clone(), Change::Resources);
-        let resource_templates = Catalog::new(Vec::new(), self.policy.resources, changes.clone(), Change::Resources);
+        let resources = Catalog::new(
+            "resource",
+            self.resource_sources,
+            self.policy.resources.clone(),
+            changes.clone(),
+            Change::Resources,
+        );
+        let resource_templates =
+            Catalog::new("resource", Vec::new(), self.policy.resources, changes.clone(), Change::Resources);
         for resource in self.resources {
             let resource = OfferedResource::new(resource)?;
             let catalog = if resource.spec().is_template() { &resource_templates } else { &resources };
             catalog.insert(resource).map_err(|resource| BadResource::twice(resource.key().to_owned()))?;
         }
-        let prompts = Catalog::new(self.prompt_sources, self.policy.prompts, changes.clone(), Change::Prompts);
+        let prompts =
+            Catalog::new("prompt", self.prompt_sources, self.policy.prompts, changes.clone(), Change::Prompts);
         for prompt in self.prompts {
             let prompt = OfferedPrompt::new(prompt)?;
             prompts.insert(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;
+        }
+
+        // They are offered as tools.
+        let agents = Catalog::new("agent", self.agent_sources, self.policy.agents, changes.clone(), Change::Tools);
+        for agent in self.agents {
+            let agent = OfferedAgent::new(agent)?;
+            agents.insert(agent).map_err(|agent| BadAgent::twice(agent.key().to_owned()))?;
         }
 
         let identity = Identity {
@@ -402,6 +433,7 @@ impl ServerBuilder {
             resources,
             resource_templates,
             prompts,
+            agents,
             route_rules: self.policy.routes,
             list_caching: self.list_caching,
             limits: self.limits,
@@ -454,6 +486,9 @@ pub enum BuildError {
     /// One of its prompts cannot be offered.
     #[error(transparent)]
     Prompt(#[from] BadPrompt),
+    /// One of its agents cannot be offered.
+    #[error(transparent)]
+    Agent(#[from] BadAgent),
     /// Two kinds of work have one name.
     #[error("there are two kinds of run {0:?}; give each a name of its own")]
     WorkTwice(String),

@@ -62,11 +62,17 @@ impl Server {
     /// The patterns of its [policy](crate::ServerBuilder::policy) that fit no tool, resource or prompt: perhaps they are not written as they
     /// were meant.
     pub fn rules_without_use(&self) -> Vec<String> {
-        let Inner { tools, resources, resource_templates, prompts, .. } = &*self.0;
+        let Inner { tools, resources, resource_templates, prompts, agents, .. } = &*self.0;
         // A rule may be meant for either.
         let templates = resource_templates.rules_without_use();
         let resources = resources.rules_without_use().into_iter().filter(|rule| templates.contains(rule));
-        tools.rules_without_use().into_iter().chain(resources).chain(prompts.rules_without_use()).collect()
+        tools
+            .rules_without_use()
+            .into_iter()
+            .chain(resources)
+            .chain(prompts.rules_without_use())
+            .chain(agents.rules_without_use())
+            .collect()
     }
 
     /// Listens to what changes, as far as it concerns `caller`: not to what is in resources that are not there for them.

@@ -71,6 +71,15 @@ pub(crate) fn version_7(millis: u64, high: u64, low: u64) -> u128 {
     bits(millis, 48) << 80 | VERSION << 76 | bits(high, 12) << 64 | VARIANT << 62 | bits(low, 62)
 }
 
+/// The id of what belongs to another thing under a name: the same each time, and next to it in order.
+pub(crate) fn derived(id: u128, name: &[u8]) -> u128 {
+    use sha2::{Digest, Sha256};
+    let digest: [u8; 32] = Sha256::new().chain_update(id.to_be_bytes()).chain_update(name).finalize().into();
+    let [high, low] =
+        [&digest[..8], &digest[8..16]].map(|bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)));
+    version_7((id >> 80) as u64, high, low)
+}
+
 /// The milliseconds since 1970 of a moment, as an id holds them: none is before that.
 pub(crate) fn millis(at: Timestamp) -> u64 {
     u64::try_from(at.as_micros() / 1_000).unwrap_or(0)

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::caller::Caller;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
-use crate::run::RunError;
+use crate::run::{RunError, order};
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
 
@@ -56,21 +56,12 @@ impl Order {
 
     /// Reads what a run is to do.
     pub(super) fn of(run: &RunRecord) -> Result<Self, RunError> {
-        let order: Self = serde_json::from_slice(&run.arguments)
-            .map_err(|error| RunError::failed(format!("the task cannot be read: {error}")))?;
-        if order.version == VERSION {
-            Ok(order)
-        } else {
-            // One of that version goes on with it.
-            Err(RunError::again("the task was begun by another version of this server"))
-        }
+        order::read(run, VERSION)
     }
 
     /// Whoever has begun the task.
     pub(super) fn caller(&self, run: &RunRecord) -> Caller {
-        let caller = Caller::new(run.tenant.clone(), run.principal.clone());
-        let caller = self.roles.iter().fold(caller, |caller, role| caller.with_role(role.as_str()));
-        self.scopes.iter().fold(caller, |caller, scope| caller.with_scope(scope.as_str()))
+        Caller::new(run.tenant.clone(), run.principal.clone()).with_rights(&self.roles, &self.scopes)
     }
 
     /// What names the effect of the call, the same whoever goes on with it.

@@ -1,31 +1,23 @@
 //! What becomes of a run that is a task.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::ROUND;
 use super::order::Order;
 use super::round::{Answers, Asked, Round};
-use crate::ask::dialogue::Dialogue;
-use crate::ask::rounds::InRounds;
 use crate::changes::Change;
-use crate::context::Context;
-use crate::protocol::encoding::Encoding;
-use crate::protocol::tools;
+use crate::run::call::{Ended, RunCall};
 use crate::run::{Repeatable, RunContext, RunError, Work};
 use crate::server::{CallError, Server};
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
-use crate::tool::error::ToolError;
-use crate::tool::pipeline::{self, Failure};
 use crate::tool::registry::OfferedTool;
 
 /// Makes the calls that are tasks.
@@ -92,29 +84,18 @@ impl TaskWork {
         used: &BTreeSet<String>,
     ) -> Result<Round, RunError> {
         let caller = order.caller(cx.run());
-        let key = Some(Box::new(order.key(&caller, cx.run())));
-        // Results that are kept for other calls hold for them all, whatever their clients would answer.
-        let dialogue = match tool.cache() {
-            None => Some(Dialogue::Rounds(InRounds::in_run(order.client.clone(), state, sent)?)),
-            Some(_) => None,
+        let call = RunCall {
+            server: self.server.clone(),
+            key: order.key(&caller, cx.run()),
+            caller,
+            tool,
+            arguments: Arguments::from_checked(Bytes::copy_from_slice(order.arguments.get().as_bytes())),
+            client: order.client.clone(),
         };
-        let call = Context::new(self.server.clone(), caller, key, None, dialogue);
-        let arguments = Arguments::from_checked(Bytes::copy_from_slice(order.arguments.get().as_bytes()));
-        let made = pipeline::run(tool, arguments, call.clone());
-        let finished = match select(made, pin!(cx.cancelled())).await {
-            Either::Left((finished, _)) => finished,
-            Either::Right(((), made)) => {
-                call.inner().cancellation.cancel();
-                made.await
-            }
-        };
-        match finished {
-            Err(Failure { error: ToolError::Cancelled, .. }) => Err(RunError::Cancelled),
-            Err(Failure { error: ToolError::NeedsInput(required), .. }) => Ok(Round::asked(&required, used)?),
-            finished => Ok(match finished.or_else(|failure| tools::failed(failure, Encoding::Modern)) {
-                Ok(output) => Round::Output(serde_json::from_slice(&output.to_json())?),
-                Err(error) => Round::error(&error),
-            }),
+        match call.round(cx, state, sent).await? {
+            Ended::Output(output) => Ok(Round::Output(serde_json::from_slice(&output.to_json())?)),
+            Ended::Refused(error) => Ok(Round::error(&error)),
+            Ended::Asked(required) => Ok(Round::asked(&required, used)?),
         }
     }
 

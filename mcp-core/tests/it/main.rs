@@ -1,6 +1,7 @@
 //! The engine from the outside: literal bytes in, literal bytes out, on one thread and simulated time.
 
 mod acts;
+mod agents;
 mod arguments;
 mod asking;
 mod caching;
@@ -28,6 +29,7 @@ mod recording;
 mod rejections;
 mod resuming;
 mod retrying;
+mod run_house;
 mod runs;
 mod schema;
 mod sessions;

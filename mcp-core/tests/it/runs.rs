@@ -10,130 +10,18 @@ use bytes::Bytes;
 use mcp_core::caller::{Caller, Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
-use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, Workers, WorkersConfig};
+use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, WorkersConfig};
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, Listener, Topic};
 use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
     Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, Step, StepKind,
 };
-use mcp_core::{Server, ServerBuilder, Stores};
-use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use mcp_core::{Server, ServerBuilder};
+use serde_json::json;
 
-use crate::support::{settle, until};
-
-const SECOND: Duration = Duration::from_secs(1);
-const LEASE: Duration = Duration::from_secs(15);
-
-/// A server on stores that it shares, with a clock of its own, and its workers.
-struct Replica {
-    server: Server,
-    workers: Workers,
-    clock: SimulatedClock,
-}
-
-/// What replicas share.
-struct House {
-    stores: Stores,
-    clock: SimulatedClock,
-}
-
-impl House {
-    fn new() -> Self {
-        let clock = SimulatedClock::new();
-        Self { stores: Stores::in_memory(Arc::new(clock.clone())), clock }
-    }
-
-    /// A replica whose clock is that of the stores.
-    fn replica(&self, furnish: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Replica {
-        self.replica_at(self.clock.clone(), WorkersConfig::default(), furnish)
-    }
-
-    fn replica_at(
-        &self,
-        clock: SimulatedClock,
-        config: WorkersConfig,
-        furnish: impl FnOnce(ServerBuilder) -> ServerBuilder,
-    ) -> Replica {
-        let builder = Server::builder("house", "1").clock(Arc::new(clock.clone())).stores(self.stores.clone());
-        let server = furnish(builder).build().unwrap();
-        let workers = server.start_workers(config);
-        Replica { server, workers, clock }
-    }
-
-    async fn run(&self, id: RunId) -> RunRecord {
-        self.stores.runs.run(caller().tenant(), id).await.unwrap().unwrap()
-    }
-
-    async fn steps(&self, id: RunId) -> Vec<(StepKind, String)> {
-        let steps = self.stores.runs.steps(caller().tenant(), id, 0, 100).await.unwrap();
-        steps.into_iter().map(|step| (step.kind, step.key)).collect()
-    }
-
-    /// Lets time pass, a second after the other, until the run is in this state.
-    async fn until(&self, id: RunId, state: RunState) -> RunRecord {
-        for _ in 0..10_000 {
-            settle().await;
-            let run = self.run(id).await;
-            if run.state == state {
-                return run;
-            }
-            self.clock.advance(SECOND);
-        }
-        panic!("the run {:?} is never {state:?}", self.run(id).await);
-    }
-}
-
-impl Replica {
-    async fn start(&self, kind: &str, arguments: Value) -> RunId {
-        self.server.runs().start(&caller(), kind, arguments.to_string().into(), None).await.unwrap()
-    }
-
-    async fn post(&self, id: RunId, body: &'static str) -> Posted {
-        self.server.runs().post(&caller(), id, body.into(), None).await.unwrap()
-    }
-}
-
-async fn comes(done: impl Fn() -> bool) {
-    until("what the run was to do", done).await;
-}
-
-fn caller() -> Caller {
-    Caller::new("tenant", "ada")
-}
-
-fn json_of(run: &RunRecord) -> Value {
-    serde_json::from_slice(&run.result).unwrap()
-}
-
-/// What was done to the world outside, by key; each waits for a permit.
-#[derive(Clone)]
-struct World {
-    done: Arc<Mutex<Vec<String>>>,
-    gate: Arc<Semaphore>,
-}
-
-impl World {
-    fn open() -> Self {
-        Self { done: Arc::default(), gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
-    }
-
-    fn closed() -> Self {
-        Self { done: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
-    }
-
-    fn done(&self) -> Vec<String> {
-        self.done.lock().unwrap().clone()
-    }
-
-    /// Begins, and ends when it may.
-    async fn change(&self, key: String) -> Result<String, RunError> {
-        self.done.lock().unwrap().push(key.clone());
-        self.gate.acquire().await.unwrap().forget();
-        Ok(key)
-    }
-}
+use crate::run_house::{House, LEASE, SECOND, World, caller, comes, json_of};
+use crate::support::settle;
 
 /// Changes the world under three keys.
 async fn three(world: World, cx: RunContext, repeatable: Repeatable) -> Result<Vec<String>, RunError> {

@@ -1,0 +1,99 @@
+//! What an agent may know and do while it decides.
+
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::budget::{Budget, Spent};
+use super::error::AgentError;
+use super::offered::OfferedAgent;
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::memory::lock;
+use crate::server::Server;
+use crate::store::runs::RunId;
+use crate::tool::registry::OfferedTool;
+
+/// What an agent may know and do while it decides on one step. Cheap to clone.
+#[derive(Clone)]
+pub struct AgentContext(Arc<Inner>);
+
+struct Inner {
+    server: Server,
+    caller: Caller,
+    run: RunId,
+    left: Budget,
+    noted: Mutex<Noted>,
+}
+
+/// What an agent says beside its step.
+#[derive(Default)]
+pub(super) struct Noted {
+    pub(super) kept: Option<Box<RawValue>>,
+    pub(super) spent: Spent,
+}
+
+impl AgentContext {
+    pub(super) fn new(server: Server, caller: Caller, run: RunId, left: Budget) -> Self {
+        Self(Arc::new(Inner { server, caller, run, left, noted: Mutex::default() }))
+    }
+
+    /// Whoever started the run, with no more than they may at this moment.
+    pub fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.0.run
+    }
+
+    /// The server's clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.0.server.clock()
+    }
+
+    /// What is left of the run's budget.
+    pub fn left(&self) -> Budget {
+        self.0.left
+    }
+
+    /// The tools that the caller may use.
+    pub fn tools(&self) -> Vec<Arc<OfferedTool>> {
+        let seen = self.0.server.tools().seen_by(&self.0.caller);
+        let mut tools = seen.list();
+        tools.retain(|tool| seen.check(tool).is_ok());
+        tools
+    }
+
+    /// The agents that the caller may use.
+    pub fn agents(&self) -> Vec<Arc<OfferedAgent>> {
+        let seen = self.0.server.agents().seen_by(&self.0.caller);
+        let mut agents = seen.list();
+        agents.retain(|agent| seen.check(agent).is_ok());
+        agents
+    }
+
+    /// Keeps something with the step, for whoever decides on later ones: [`Turn::kept`](super::Turn::kept) gives it. The last one is kept.
+    ///
+    /// # Errors
+    /// [`AgentError::Failed`] where it does not become JSON.
+    pub fn keep(&self, value: &impl Serialize) -> Result<(), AgentError> {
+        let kept =
+            to_raw_value(value).map_err(|error| AgentError::failed(format!("it does not become JSON: {error}")))?;
+        lock(&self.0.noted).kept = Some(kept);
+        Ok(())
+    }
+
+    /// Says what it took to decide: tokens, and money in millionths of a unit. It counts for the budget of the run, also where the step is
+    /// an error.
+    pub fn spend(&self, tokens: u64, micros: u64) {
+        let mut noted = lock(&self.0.noted);
+        noted.spent = noted.spent.and(Spent { tokens, micros, ..Spent::default() });
+    }
+
+    pub(super) fn take_noted(&self) -> Noted {
+        std::mem::take(&mut *lock(&self.0.noted))
+    }
+}

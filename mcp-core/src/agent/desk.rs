@@ -1,0 +1,142 @@
+//! What callers may do with agents.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::KIND;
+use super::budget::Budget;
+use super::inbox::Letter;
+use super::order::Order;
+use super::runner::{QUESTION, unknown};
+use crate::caller::Caller;
+use crate::catalog::Unseen;
+use crate::policy::InsufficientScope;
+use crate::server::Server;
+use crate::store::StoreError;
+use crate::store::runs::{InputId, InputKind, NewRun, Posted, RunId, StepKind};
+
+/// What callers may do with agents: start runs of them, see what those ask, and answer. For all else they are
+/// [runs](crate::run::RunDesk).
+pub struct AgentDesk<'s> {
+    server: &'s Server,
+}
+
+/// Why nothing becomes of a request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentRefusal {
+    /// There is no such agent, as far as the caller may know.
+    #[error("{0}")]
+    Unknown(String),
+    /// The caller lacks scopes for it.
+    #[error(transparent)]
+    Forbidden(#[from] InsufficientScope),
+    /// It does not become JSON.
+    #[error("it does not become JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It could not be kept, or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<'s> AgentDesk<'s> {
+    pub(crate) fn new(server: &'s Server) -> Self {
+        Self { server }
+    }
+
+    /// Starts a run of `agent`, which is done by whichever process claims it, and gives its id. It may use what the agent's own budget and
+    /// `budget` both allow. With an `id` of the caller's own, which nobody else has, a run that was started already is not started again.
+    ///
+    /// Not cancel safe: a dropped future may or may not have started it.
+    ///
+    /// # Errors
+    /// [`AgentRefusal`]; after [`StoreError::Unavailable`] it may have been started.
+    pub async fn start(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        input: &impl Serialize,
+        budget: Option<Budget>,
+        id: Option<RunId>,
+    ) -> Result<RunId, AgentRefusal> {
+        let found = self.server.agents().seen_by(caller).find(agent).map_err(|unseen| match unseen {
+            Unseen::Lacking(lacking) => AgentRefusal::Forbidden(lacking),
+            Unseen::Unknown => AgentRefusal::Unknown(unknown(agent, self.server, caller)),
+        })?;
+        let budget = budget.map_or(found.spec().budget, |budget| budget.and(found.spec().budget));
+        let order = Order::new(caller, agent, serde_json::value::to_raw_value(input)?, budget);
+        let id = id.unwrap_or_else(|| RunId::from_u128(self.server.new_call_id().as_u128()));
+        let run = NewRun {
+            id,
+            tenant: caller.tenant().clone(),
+            principal: caller.principal().clone(),
+            kind: KIND.to_owned(),
+            parent: None,
+            arguments: serde_json::to_vec(&order)?.into(),
+            at: self.server.clock().now(),
+        };
+        self.server.run_store().create(&run).await?;
+        self.server.runs().tell(id, KIND);
+        Ok(id)
+    }
+
+    /// What a run asks and nobody has answered, by the names of the questions: requests of the protocol (schema, `ElicitRequest`). Nothing,
+    /// where the caller may not see the run.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn questions(&self, caller: &Caller, run: RunId) -> Result<BTreeMap<String, Value>, StoreError> {
+        const PAGE: u16 = 200;
+        let (mut open, mut from) = (BTreeMap::new(), 0);
+        if self.server.runs().find(caller, run).await?.is_none_or(|run| run.state.is_end()) {
+            return Ok(open);
+        }
+        let runs = self.server.run_store();
+        loop {
+            let page = runs.steps(caller.tenant(), run, from, PAGE).await?;
+            let is_last = page.len() < usize::from(PAGE);
+            for step in page {
+                from = step.number + 1;
+                if let (StepKind::Noted, Some(name)) = (step.kind, step.key.strip_prefix(QUESTION)) {
+                    open.insert(name.to_owned(), serde_json::from_slice(&step.body).unwrap_or_default());
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        let mut seen = 0;
+        while !open.is_empty() {
+            let page = runs.inputs(caller.tenant(), run, seen, PAGE).await?;
+            let is_last = page.len() < usize::from(PAGE);
+            seen += u32::from(u16::try_from(page.len()).unwrap_or(PAGE));
+            for input in page.iter().filter(|input| input.kind == InputKind::Message) {
+                if let Ok(letter) = serde_json::from_slice::<Letter>(&input.body) {
+                    open.retain(|name, _| !letter.answers.contains_key(name));
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(open)
+    }
+
+    /// Answers questions of a run, by their names: each with an `ElicitResult` of the protocol's schema. The first answer to a question
+    /// counts. It is posted once, where it is posted again with the same `id` of the caller's own.
+    ///
+    /// # Errors
+    /// [`AgentRefusal::Json`] and [`AgentRefusal::Store`].
+    pub async fn answer(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        answers: BTreeMap<String, Value>,
+        id: Option<InputId>,
+    ) -> Result<Posted, AgentRefusal> {
+        let letter = Letter { answers, ..Letter::default() };
+        Ok(self.server.runs().post(caller, run, serde_json::to_vec(&letter)?.into(), id).await?)
+    }
+}

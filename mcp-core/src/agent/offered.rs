@@ -1,0 +1,73 @@
+//! An agent as it is offered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{Agent, AgentSpec};
+use crate::catalog::Offered;
+use crate::policy::Requirement;
+
+/// An agent with all that is worked out once, when it is offered.
+pub struct OfferedAgent {
+    agent: Arc<dyn Agent>,
+    json: Bytes,
+}
+
+/// An agent that cannot be offered.
+#[derive(Debug, thiserror::Error)]
+#[error("the agent {name:?} cannot be offered: {fault}")]
+pub struct BadAgent {
+    name: String,
+    fault: String,
+}
+
+/// How long a name is at the most: a tool has it as a part of its own.
+const LONGEST_NAME: usize = 64;
+
+impl OfferedAgent {
+    /// Checks the agent's spec and prepares it.
+    ///
+    /// # Errors
+    /// [`BadAgent`], which says what is wrong with the spec.
+    pub fn new(agent: Arc<dyn Agent>) -> Result<Self, BadAgent> {
+        let name = agent.spec().name();
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(sound) {
+            let fault = format!("a name has 1 to {LONGEST_NAME} characters of A-Z, a-z, 0-9, _, - and .");
+            return Err(BadAgent { name: name.to_owned(), fault });
+        }
+        let shown = json!({"name": name, "description": agent.spec().description()});
+        Ok(Self { json: shown.to_string().into(), agent })
+    }
+
+    /// What the agent says of itself.
+    pub fn spec(&self) -> &AgentSpec {
+        self.agent.spec()
+    }
+
+    pub(crate) fn agent(&self) -> &dyn Agent {
+        &*self.agent
+    }
+}
+
+impl Offered for OfferedAgent {
+    fn key(&self) -> &str {
+        self.spec().name()
+    }
+
+    fn requirement(&self) -> &Requirement {
+        &self.spec().requirement
+    }
+
+    fn json(&self) -> &Bytes {
+        &self.json
+    }
+}
+
+impl BadAgent {
+    pub(crate) fn twice(name: String) -> Self {
+        Self { name, fault: "there is another one of this name".to_owned() }
+    }
+}

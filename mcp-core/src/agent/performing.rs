@@ -1,0 +1,184 @@
+//! What is done of a step: one call of a tool, or one thing that is left to another agent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::KIND;
+use super::budget::{Budget, Limit};
+use super::order::Order;
+use super::runner::{Runner, begun_for, question, unknown};
+use super::step::{Delegation, ToolCall};
+use super::transcript::Delegated;
+use crate::ask::InputRequired;
+use crate::capability::ClientCapabilities;
+use crate::context::key::Key;
+use crate::run::call::{Ended, RunCall};
+use crate::run::{Begun, Repeatable, RunError};
+use crate::store::runs::NewRun;
+use crate::tool::output::ToolOutput;
+
+/// How one round of a call ended, as it is recorded.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Round {
+    Output(Box<RawValue>),
+    Asked(Asked),
+}
+
+/// The questions of a round.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    /// The requests of the protocol, by the tool's keys.
+    requests: BTreeMap<String, Value>,
+    /// What is known in the next round.
+    state: Box<RawValue>,
+}
+
+/// How soon a run looks after one that it has begun, of which it hears nothing; then twice as late each time, up to an hour.
+const LOOK: Duration = Duration::from_secs(30);
+const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
+
+impl Runner<'_> {
+    /// Makes a call of a tool, and gives what came of it: also that there is no such tool, or that it failed.
+    pub(super) async fn call(&self, key: String, call: &ToolCall, begun: Begun) -> Result<ToolOutput, RunError> {
+        let tool = match self.server.find_tool(&self.caller, &call.tool) {
+            Ok(tool) => tool,
+            Err(unseen) => return Ok(ToolOutput::text(unseen.to_string()).as_error()),
+        };
+        let arguments = match call.checked() {
+            Ok(arguments) => arguments,
+            Err(error) => return Ok(ToolOutput::text(error.to_string()).as_error()),
+        };
+        let repeatable = if tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
+        let (mut state, mut answers): (Option<Box<RawValue>>, _) = (None, BTreeMap::new());
+        for n in 0_u32.. {
+            let (step, begun) = if n == 0 { (key.clone(), begun) } else { (format!("{key}.{n}"), Begun::Recorded) };
+            let made = RunCall {
+                server: self.server.clone(),
+                caller: self.caller.clone(),
+                tool: tool.clone(),
+                arguments: arguments.clone(),
+                key: Key::in_run(&self.caller, &call.tool, format!("run {} {key}", self.run.id())),
+                client: ClientCapabilities::of_forms(),
+            };
+            let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
+            let round = |_| async {
+                Ok::<_, RunError>(match made.round(self.run, known, sent).await? {
+                    Ended::Output(output) => Round::Output(serde_json::from_slice(&output.to_json())?),
+                    Ended::Refused(error) => {
+                        let output = ToolOutput::text(error.message.to_string()).as_error();
+                        Round::Output(serde_json::from_slice(&output.to_json())?)
+                    }
+                    Ended::Asked(required) => Round::Asked(Asked::of(&required)?),
+                })
+            };
+            match self.run.perform(&step, repeatable, begun, round).await {
+                Ok(Round::Output(output)) => return Ok(ToolOutput::from_json(output.get().as_bytes())?),
+                Ok(Round::Asked(asked)) => {
+                    answers = self.answers(&step, &asked.requests).await?;
+                    state = Some(asked.state);
+                }
+                Err(RunError::OutcomeUnknown { .. }) => return self.unknown(&step, call).await,
+                // What broke inside is the call's own, and is recorded as such.
+                Err(error) => return Err(error),
+            }
+        }
+        Err(RunError::failed("the call asks for ever"))
+    }
+
+    /// Waits for the answers to the questions of a call.
+    async fn answers(
+        &self,
+        step: &str,
+        requests: &BTreeMap<String, Value>,
+    ) -> Result<BTreeMap<String, Value>, RunError> {
+        let mut answers = BTreeMap::new();
+        // All are asked before the first answer is waited for.
+        for (key, request) in requests {
+            self.run.record(&question(&format!("{step}/{key}")), request).await?;
+        }
+        for key in requests.keys() {
+            answers.insert(key.clone(), self.inbox.answer(&format!("{step}/{key}")).await);
+        }
+        Ok(answers)
+    }
+
+    /// Asks what has become of a call that was begun by somebody who is gone, and that must not be made twice unasked.
+    async fn unknown(&self, step: &str, call: &ToolCall) -> Result<ToolOutput, RunError> {
+        let name = format!("{step}/outcome");
+        let message = format!(
+            "The call of {} was begun, and whoever made it is gone: nobody knows whether it was done. Its arguments: {}",
+            call.tool,
+            call.arguments.get()
+        );
+        let schema = json!({"type": "object", "required": ["outcome"], "properties": {"outcome": {
+            "type": "string", "title": "What is so", "enum": ["done", "not done", "repeat"],
+            "description": "`done`: it was done; `not done`: it was not, and is not to be; `repeat`: make it again",
+        }}});
+        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+        self.run.record(&question(&name), &json!({"method": "elicitation/create", "params": params})).await?;
+        let answer = self.inbox.answer(&name).await;
+        match answer["content"]["outcome"].as_str() {
+            Some("repeat") => Box::pin(self.call(format!("{step}.again"), call, Begun::Recorded)).await,
+            Some("done") => Ok(ToolOutput::text("The call was done; what it said is not known.")),
+            _ => Ok(ToolOutput::text("The call was begun and not ended; it was not done.").as_error()),
+        }
+    }
+
+    /// Leaves something to another agent, in a run of its own, and waits for it.
+    pub(super) async fn delegate(
+        &self,
+        key: String,
+        delegation: &Delegation,
+        share: Budget,
+    ) -> Result<Delegated, RunError> {
+        let Delegation { agent, input, budget } = delegation;
+        if self.server.agents().seen_by(&self.caller).find(agent).is_err() {
+            return Ok(Delegated::not_begun(unknown(agent, self.server, &self.caller), None));
+        }
+        let budget = budget.map_or(share, |own| own.and(share));
+        let Some(budget) = budget.deeper() else {
+            let why = "agents leave things to agents as deep as they may".to_owned();
+            return Ok(Delegated::not_begun(why, Some(Limit::Depth)));
+        };
+        let parent = self.run.run();
+        let id = begun_for(parent.id, &key);
+        let runs = self.server.run_store();
+        let mut known = runs.run(&parent.tenant, id).await?;
+        if known.is_none() {
+            let order = Order::new(&self.caller, agent, input.clone(), budget);
+            let run = NewRun {
+                id,
+                tenant: parent.tenant.clone(),
+                principal: parent.principal.clone(),
+                kind: KIND.to_owned(),
+                parent: Some(parent.id),
+                arguments: serde_json::to_vec(&order)?.into(),
+                at: self.server.clock().now(),
+            };
+            runs.create(&run).await?;
+            self.server.hints().tell(id, KIND).await;
+        }
+        let mut time = LOOK;
+        for look in 0_u32.. {
+            if let Some(delegated) = known.as_ref().and_then(Delegated::of) {
+                return Ok(delegated);
+            }
+            self.inbox.ended(id, &format!("{key}.look.{look}"), time).await?;
+            time = time.saturating_mul(2).min(LATEST_LOOK);
+            known = runs.run(&parent.tenant, id).await?;
+        }
+        Err(RunError::failed("the other agent never ends"))
+    }
+}
+
+impl Asked {
+    fn of(required: &InputRequired) -> Result<Self, serde_json::Error> {
+        let requests: BTreeMap<String, Value> = serde_json::from_str(&required.requests)?;
+        Ok(Self { requests, state: RawValue::from_string(required.state.clone())? })
+    }
+}

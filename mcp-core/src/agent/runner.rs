@@ -1,0 +1,272 @@
+//! Performs what agents decide, and records each step before the next.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::{Either, select, try_join_all};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::budget::{Budget, Limit, Spent};
+use super::context::AgentContext;
+use super::decision::Decision;
+use super::inbox::{Inbox, Letter};
+use super::offered::OfferedAgent;
+use super::order::Order;
+use super::outcome::{Output, exhausted};
+use super::step::Step;
+use super::transcript::{Performed, Transcript, Turn};
+use super::{AgentError, KIND};
+use crate::caller::Caller;
+use crate::run::{Begun, RunContext, RunError, Work};
+use crate::server::Server;
+use crate::store::StoreError;
+use crate::store::id::derived;
+use crate::store::runs::{Input, InputId, InputKind, RunId, RunRecord, RunState, StepKind};
+
+/// Does the runs of agents.
+pub(crate) struct AgentWork {
+    server: Server,
+}
+
+/// A run of an agent, in the process that holds it.
+pub(super) struct Runner<'r> {
+    pub(super) server: &'r Server,
+    pub(super) run: &'r RunContext,
+    pub(super) caller: Caller,
+    pub(super) inbox: Inbox<'r>,
+    /// What the run may use.
+    budget: Budget,
+    transcript: Transcript,
+}
+
+#[async_trait]
+impl Work for AgentWork {
+    async fn run(&self, run: RunContext) -> Result<Bytes, RunError> {
+        let order = Order::of(run.run())?;
+        let caller = order.caller(run.run());
+        let agent = find(&self.server, &caller, &order.agent)?;
+        let budget = order.budget.and(agent.spec().budget);
+        let transcript = Transcript::begin(order.input);
+        Runner { server: &self.server, caller, inbox: Inbox::of(&run), run: &run, budget, transcript }.run(agent).await
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.server.agents().is_empty()
+    }
+
+    /// Tells the run that has begun this one that it has ended, and those that it has begun that they may.
+    async fn let_go(&self, run: &RunRecord) {
+        // Who is not told looks after a while.
+        if let Err(error) = self.tell(run).await {
+            tracing::warn!(run = %run.id, %error, "who waits for a run is not told that it has ended");
+        }
+    }
+}
+
+impl AgentWork {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server }
+    }
+
+    async fn tell(&self, run: &RunRecord) -> Result<(), StoreError> {
+        let Some(ended) = self.server.run_store().run(&run.tenant, run.id).await?.filter(|run| run.state.is_end())
+        else {
+            return Ok(());
+        };
+        if let Some(parent) = run.parent {
+            let letter = Letter { ended: Some(run.id), ..Letter::default() };
+            let body = serde_json::to_vec(&letter).unwrap_or_default().into();
+            self.post(run, parent, InputKind::Message, body).await?;
+        }
+        if ended.state != RunState::Completed {
+            for child in self.begun_by(run).await? {
+                self.post(run, child, InputKind::Cancel, Bytes::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs that `run` has begun.
+    async fn begun_by(&self, run: &RunRecord) -> Result<Vec<RunId>, StoreError> {
+        const PAGE: u16 = 200;
+        let (mut begun, mut from) = (Vec::new(), 0);
+        loop {
+            let page = self.server.run_store().steps(&run.tenant, run.id, from, PAGE).await?;
+            for step in page.iter().filter(|step| step.kind == StepKind::Noted && step.key.starts_with(TURN)) {
+                if let Ok(Decision { step: Step::Delegate(delegations), .. }) = serde_json::from_slice(&step.body) {
+                    begun.extend((0..delegations.len()).map(|i| begun_for(run.id, &format!("{}/{i}", step.key))));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == usize::from(PAGE) => from = last.number + 1,
+                _ => return Ok(begun),
+            }
+        }
+    }
+
+    /// Posts something of `run` to another one; once is enough.
+    async fn post(&self, run: &RunRecord, to: RunId, kind: InputKind, body: Bytes) -> Result<(), StoreError> {
+        let id = InputId::from_u128(derived(run.id.as_u128(), kind.as_str().as_bytes()));
+        let input = Input { id, principal: run.principal.clone(), kind, body, at: self.server.clock().now() };
+        self.server.run_store().post(&run.tenant, to, &input).await?;
+        self.server.hints().tell(to, KIND).await;
+        Ok(())
+    }
+}
+
+/// The agent of that name, as the caller may use it.
+pub(super) fn find(server: &Server, caller: &Caller, name: &str) -> Result<Arc<OfferedAgent>, RunError> {
+    let seen = server.agents().seen_by(caller);
+    seen.find(name).map_err(|unseen| match unseen {
+        crate::catalog::Unseen::Lacking(lacking) => RunError::failed(lacking.to_string()),
+        // It was offered where the run was begun.
+        crate::catalog::Unseen::Unknown => RunError::again(unknown(name, server, caller)),
+    })
+}
+
+/// That there is no such agent, as far as the caller may know, and which there are.
+pub(super) fn unknown(name: &str, server: &Server, caller: &Caller) -> String {
+    const SHOWN: usize = 20;
+    let name: String = name.chars().take(64).collect();
+    let agents = server.agents().seen_by(caller).list();
+    let names: Vec<_> = agents.iter().take(SHOWN).map(|agent| agent.spec().name()).collect();
+    match names[..] {
+        [] => format!("there is no agent {name:?}; this server has none"),
+        _ => format!("there is no agent {name:?}; there are {}", names.join(", ")),
+    }
+}
+
+impl Runner<'_> {
+    async fn run(mut self, mut agent: Arc<OfferedAgent>) -> Result<Bytes, RunError> {
+        let mut busy = Duration::ZERO;
+        for n in 0_u32.. {
+            let key = format!("{TURN}{n}");
+            let (decision, is_known) = match self.run.recorded::<Decision>(&key)? {
+                Some(decision) => (decision, true),
+                None => {
+                    let decision = self.decide(&agent, std::mem::take(&mut busy)).await?;
+                    self.run.record(&key, &decision).await?;
+                    (decision, false)
+                }
+            };
+            self.transcript.spend(decision.spent);
+            let begun = self.server.clock().monotonic();
+            let performed = match decision.step {
+                Step::Done(output) => return Output::of(output, self.transcript.spent()),
+                Step::Call(calls) => {
+                    let most = agent.spec().calls_at_once;
+                    let each: Vec<_> = calls
+                        .iter()
+                        .enumerate()
+                        .map(|(i, call)| {
+                            let begun = match is_known {
+                                // It waits for others, and says when it begins.
+                                _ if i >= most => Begun::Recorded,
+                                true => Begun::Perhaps,
+                                false => Begun::No,
+                            };
+                            self.call(format!("{key}/{i}"), call, begun)
+                        })
+                        .collect();
+                    let outputs: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
+                    Performed::Called(calls.into_iter().zip(outputs).collect())
+                }
+                Step::Delegate(delegations) => {
+                    let left = self.left();
+                    let share = u32::try_from(delegations.len()).unwrap_or(u32::MAX);
+                    let numbered = delegations.iter().enumerate();
+                    let each = numbered
+                        .map(|(i, delegation)| self.delegate(format!("{key}/{i}"), delegation, left.shared(share)));
+                    let results = try_join_all(each).await?;
+                    let spent = results.iter().fold(Spent::default(), |spent, result| spent.and(result.spent));
+                    self.transcript.spend(spent);
+                    Performed::Delegated(delegations.into_iter().zip(results).collect())
+                }
+                Step::HandOff(name) => {
+                    agent = find(self.server, &self.caller, &name)?;
+                    Performed::HandedOff(agent.spec().shared_name())
+                }
+                Step::Ask(inquiry) => {
+                    self.run.record(&question(&key), &inquiry.request()).await?;
+                    let answer = self.inbox.answer(&key).await;
+                    Performed::Asked(inquiry, answer)
+                }
+            };
+            if let Performed::Called(_) = performed {
+                busy = self.server.clock().monotonic().saturating_sub(begun);
+            }
+            self.transcript.push(Turn { agent: decision.agent.into(), kept: decision.kept, performed });
+        }
+        Err(RunError::failed("the agent decides for ever"))
+    }
+
+    /// Completes when the run must go on no further, and says why: it was cancelled, or has no time left.
+    async fn stopped(&self, left: Option<Duration>) -> RunError {
+        let over = pin!(async {
+            match left {
+                Some(time) => self.server.clock().sleep(time).await,
+                None => std::future::pending().await,
+            }
+        });
+        match select(over, pin!(self.run.cancelled())).await {
+            Either::Left(_) => exhausted(Limit::Time, self.budget, &self.transcript),
+            Either::Right(_) => RunError::Cancelled,
+        }
+    }
+
+    /// What is left of the budget.
+    fn left(&self) -> Budget {
+        self.budget.less(self.transcript.spent())
+    }
+
+    /// Asks the agent what is to be done next. `busy` is what performing its step before has taken.
+    async fn decide(&self, agent: &OfferedAgent, busy: Duration) -> Result<Decision, RunError> {
+        let mut spent = Spent { millis: millis(busy), ..Spent::default() };
+        let left = self.left().less(spent);
+        if let Some(limit) = left.used_up() {
+            return Err(exhausted(limit, self.budget, &self.transcript));
+        }
+        let cx = AgentContext::new(self.server.clone(), self.caller.clone(), self.run.id(), left);
+        let clock = self.server.clock();
+        let begun = clock.monotonic();
+        let stepping = agent.agent().step(&self.transcript, cx.clone());
+        let step = match select(stepping, pin!(self.stopped(left.time))).await {
+            Either::Left((step, _)) => step.map_err(|error: AgentError| RunError::from(error))?,
+            Either::Right((why, _)) => return Err(why),
+        };
+        let noted = cx.take_noted();
+        let calls = match &step {
+            Step::Call(calls) => u32::try_from(calls.len()).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        let millis = millis(clock.monotonic().saturating_sub(begun));
+        spent = spent.and(noted.spent).and(Spent { steps: 1, calls, millis, ..Spent::default() });
+        if left.calls.is_some_and(|most| most < calls) {
+            return Err(exhausted(Limit::Calls, self.budget, &self.transcript));
+        }
+        Ok(Decision { agent: agent.spec().name().to_owned(), kept: noted.kept, spent, step })
+    }
+}
+
+/// With what the keys begin under which decisions are recorded.
+const TURN: &str = "turn.";
+
+/// The run that `run` has begun for what it decided under `key`.
+pub(super) fn begun_for(run: RunId, key: &str) -> RunId {
+    RunId::from_u128(derived(run.as_u128(), key.as_bytes()))
+}
+
+/// With what the keys begin under which questions are recorded.
+pub(super) const QUESTION: &str = "question ";
+
+/// The key under which a question is recorded.
+pub(super) fn question(name: &str) -> String {
+    format!("{QUESTION}{name}")
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,63 @@
+//! What an agent says of itself.
+
+use std::sync::Arc;
+
+use super::budget::Budget;
+use crate::policy::{Requirement, requirement_methods};
+
+/// What an agent says of itself: its name, and what those who see it are told.
+#[derive(Clone, Debug)]
+pub struct AgentSpec {
+    name: Arc<str>,
+    description: String,
+    pub(crate) requirement: Requirement,
+    pub(crate) budget: Budget,
+    pub(crate) calls_at_once: usize,
+}
+
+/// How many calls of one step are under way at once, unless an agent says otherwise.
+const CALLS_AT_ONCE: usize = 8;
+
+impl AgentSpec {
+    /// An agent of this name: 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `_`, `-` and `.`. The description says to people and models
+    /// what it is for.
+    pub fn new(name: impl Into<Arc<str>>, description: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: description.into(),
+            requirement: Requirement::none(),
+            budget: Budget::default(),
+            calls_at_once: CALLS_AT_ONCE,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What each of its runs may use at the most, whatever whoever starts it allows.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How many calls of one step are under way at once: 8 unless told otherwise, and one at least.
+    #[must_use]
+    pub fn calls_at_once(mut self, most: usize) -> Self {
+        self.calls_at_once = most.max(1);
+        self
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+}
+
+requirement_methods!([] AgentSpec);
