@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::price::Money;
+
 /// What a run may use at the most, with all that it leaves to others. What is `None` is not bounded by it.
 ///
 /// A run that has used up one of them ends, says which, and gives what has come of it so far.
@@ -18,8 +20,9 @@ pub struct Budget {
     pub calls: Option<u32>,
     /// How many tokens go into models and come out of them, together.
     pub tokens: Option<u64>,
-    /// How much money is spent, in millionths of a unit of the price table.
-    pub micros: Option<u64>,
+    /// How much money is spent, in millionths of the currency of the prices.
+    #[schemars(with = "Option<u64>")]
+    pub money: Option<Money>,
     /// How long it works: half an hour. The time in which it waits for an answer does not count.
     #[serde(rename = "seconds", with = "seconds")]
     #[schemars(with = "Option<u64>")]
@@ -39,7 +42,7 @@ pub enum Limit {
     Calls,
     /// [`Budget::tokens`].
     Tokens,
-    /// [`Budget::micros`].
+    /// [`Budget::money`].
     Money,
     /// [`Budget::time`].
     Time,
@@ -60,9 +63,10 @@ pub struct Spent {
     /// Tokens that went into models and came out of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub tokens: u64,
-    /// Money, in millionths of a unit of the price table, as far as prices are known.
+    /// Money, in millionths of the currency of the prices, as far as those are known.
     #[serde(skip_serializing_if = "is_zero")]
-    pub micros: u64,
+    #[schemars(with = "u64")]
+    pub money: Money,
     /// Milliseconds of work.
     #[serde(skip_serializing_if = "is_zero")]
     pub millis: u64,
@@ -78,7 +82,7 @@ impl Default for Budget {
             steps: Some(50),
             calls: Some(500),
             tokens: None,
-            micros: None,
+            money: None,
             time: Some(Duration::from_secs(30 * 60)),
             depth: Some(4),
         }
@@ -88,7 +92,7 @@ impl Default for Budget {
 impl Budget {
     /// One that bounds nothing.
     pub fn unbounded() -> Self {
-        Self { steps: None, calls: None, tokens: None, micros: None, time: None, depth: None }
+        Self { steps: None, calls: None, tokens: None, money: None, time: None, depth: None }
     }
 
     /// What both allow.
@@ -98,7 +102,7 @@ impl Budget {
             steps: least(self.steps, other.steps),
             calls: least(self.calls, other.calls),
             tokens: least(self.tokens, other.tokens),
-            micros: least(self.micros, other.micros),
+            money: least(self.money, other.money),
             time: least(self.time, other.time),
             depth: least(self.depth, other.depth),
         }
@@ -111,7 +115,7 @@ impl Budget {
             steps: self.steps.map(|most| most.saturating_sub(spent.steps)),
             calls: self.calls.map(|most| most.saturating_sub(spent.calls)),
             tokens: self.tokens.map(|most| most.saturating_sub(spent.tokens)),
-            micros: self.micros.map(|most| most.saturating_sub(spent.micros)),
+            money: self.money.map(|most| less_money(most, spent.money)),
             time: self.time.map(|most| most.saturating_sub(spent.time())),
             depth: self.depth,
         }
@@ -124,7 +128,7 @@ impl Budget {
             steps: self.steps.map(|most| most / among),
             calls: self.calls.map(|most| most / among),
             tokens: self.tokens.map(|most| most / u64::from(among)),
-            micros: self.micros.map(|most| most / u64::from(among)),
+            money: self.money.map(|most| Money::from_micros(most.as_micros() / u64::from(among))),
             ..self
         }
     }
@@ -142,11 +146,15 @@ impl Budget {
         let limits = [
             (self.steps == Some(0), Limit::Steps),
             (self.tokens == Some(0), Limit::Tokens),
-            (self.micros == Some(0), Limit::Money),
+            (self.money == Some(Money::default()), Limit::Money),
             (self.time == Some(Duration::ZERO), Limit::Time),
         ];
         limits.into_iter().find_map(|(is_used_up, limit)| is_used_up.then_some(limit))
     }
+}
+
+fn less_money(most: Money, spent: Money) -> Money {
+    Money::from_micros(most.as_micros().saturating_sub(spent.as_micros()))
 }
 
 fn least<N: Ord>(one: Option<N>, other: Option<N>) -> Option<N> {
@@ -169,7 +177,7 @@ impl Spent {
             steps: self.steps.saturating_add(other.steps),
             calls: self.calls.saturating_add(other.calls),
             tokens: self.tokens.saturating_add(other.tokens),
-            micros: self.micros.saturating_add(other.micros),
+            money: self.money.plus(other.money),
             millis: self.millis.saturating_add(other.millis),
         }
     }
@@ -209,8 +217,9 @@ mod tests {
     #[test]
     fn what_both_allow_is_the_least_of_each() {
         let one = Budget { steps: Some(5), tokens: Some(7), ..Budget::unbounded() };
-        let other = Budget { steps: Some(3), micros: Some(9), ..Budget::unbounded() };
-        let both = Budget { steps: Some(3), tokens: Some(7), micros: Some(9), ..Budget::unbounded() };
+        let other = Budget { steps: Some(3), money: Some(Money::from_micros(9)), ..Budget::unbounded() };
+        let both =
+            Budget { steps: Some(3), tokens: Some(7), money: Some(Money::from_micros(9)), ..Budget::unbounded() };
         assert_eq!((one.and(other), other.and(one)), (both, both));
     }
 

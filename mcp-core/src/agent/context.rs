@@ -11,6 +11,7 @@ use super::offered::OfferedAgent;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::memory::lock;
+use crate::model::price::Money;
 use crate::server::Server;
 use crate::store::runs::RunId;
 use crate::tool::registry::OfferedTool;
@@ -86,11 +87,10 @@ impl AgentContext {
         Ok(())
     }
 
-    /// Says what it took to decide: tokens, and money in millionths of a unit. It counts for the budget of the run, also where the step is
-    /// an error.
-    pub fn spend(&self, tokens: u64, micros: u64) {
+    /// Says what it took to decide, which counts for the budget of the run.
+    pub fn spend(&self, tokens: u64, money: Money) {
         let mut noted = lock(&self.0.noted);
-        noted.spent = noted.spent.and(Spent { tokens, micros, ..Spent::default() });
+        noted.spent = noted.spent.and(Spent { tokens, money, ..Spent::default() });
     }
 
     pub(super) fn take_noted(&self) -> Noted {

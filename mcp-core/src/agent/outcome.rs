@@ -39,7 +39,7 @@ pub(super) fn exhausted(limit: Limit, budget: Budget, transcript: &Transcript) -
         Limit::Steps => format!("{} steps", budget.steps.unwrap_or_default()),
         Limit::Calls => format!("{} calls of tools", budget.calls.unwrap_or_default()),
         Limit::Tokens => format!("{} tokens", budget.tokens.unwrap_or_default()),
-        Limit::Money => format!("{} millionths of money", budget.micros.unwrap_or_default()),
+        Limit::Money => format!("{}", budget.money.unwrap_or_default()),
         Limit::Time => format!("{:?}", budget.time.unwrap_or_default()),
         Limit::Depth => format!("{} agents inside of one another", budget.depth.unwrap_or_default()),
     };

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::KIND;
-use super::budget::{Budget, Limit};
+use super::budget::{Budget, Limit, Spent};
 use super::order::Order;
 use super::runner::{Runner, begun_for, question, unknown};
 use super::step::{Delegation, ToolCall};
@@ -43,8 +43,30 @@ const LOOK: Duration = Duration::from_secs(30);
 const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
+    /// Makes a call, and gives what came of it, and what that has used beside the call itself: that of an agent is left to the agent.
+    pub(super) async fn called(
+        &self,
+        key: String,
+        call: &ToolCall,
+        begun: Begun,
+        share: Budget,
+    ) -> Result<(ToolOutput, Spent), RunError> {
+        if let Some(why) = &call.refused {
+            return Ok((ToolOutput::text(why).as_error(), Spent::default()));
+        }
+        match call.delegated() {
+            None => Ok((self.call(key, call, begun).await?, Spent::default())),
+            Some(Err(why)) => Ok((ToolOutput::text(why).as_error(), Spent::default())),
+            Some(Ok(delegation)) => {
+                let delegated = self.delegate(key, &delegation, share).await?;
+                let output = ToolOutput::text(delegated.text());
+                Ok((if delegated.result.is_ok() { output } else { output.as_error() }, delegated.spent))
+            }
+        }
+    }
+
     /// Makes a call of a tool, and gives what came of it: also that there is no such tool, or that it failed.
-    pub(super) async fn call(&self, key: String, call: &ToolCall, begun: Begun) -> Result<ToolOutput, RunError> {
+    async fn call(&self, key: String, call: &ToolCall, begun: Begun) -> Result<ToolOutput, RunError> {
         let tool = match self.server.find_tool(&self.caller, &call.tool) {
             Ok(tool) => tool,
             Err(unseen) => return Ok(ToolOutput::text(unseen.to_string()).as_error()),

@@ -157,7 +157,9 @@ impl Runner<'_> {
             let performed = match decision.step {
                 Step::Done(output) => return Output::of(output, self.transcript.spent()),
                 Step::Call(calls) => {
-                    let most = agent.spec().calls_at_once;
+                    let (most, left) = (agent.spec().calls_at_once, self.left());
+                    let delegations = calls.iter().filter(|call| call.delegated().is_some()).count();
+                    let share = left.shared(u32::try_from(delegations).unwrap_or(u32::MAX));
                     let each: Vec<_> = calls
                         .iter()
                         .enumerate()
@@ -168,11 +170,13 @@ impl Runner<'_> {
                                 true => Begun::Perhaps,
                                 false => Begun::No,
                             };
-                            self.call(format!("{key}/{i}"), call, begun)
+                            self.called(format!("{key}/{i}"), call, begun, share)
                         })
                         .collect();
-                    let outputs: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
-                    Performed::Called(calls.into_iter().zip(outputs).collect())
+                    let results: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
+                    let spent = results.iter().fold(Spent::default(), |spent, (_, more)| spent.and(*more));
+                    self.transcript.spend(spent);
+                    Performed::Called(calls.into_iter().zip(results.into_iter().map(|(output, _)| output)).collect())
                 }
                 Step::Delegate(delegations) => {
                     let left = self.left();

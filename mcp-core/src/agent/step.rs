@@ -11,6 +11,9 @@ use super::error::AgentError;
 use crate::ask::form;
 use crate::tool::arguments::Arguments;
 
+/// With what the names of the tools begin that stand for agents.
+pub(crate) const AGENT: &str = "agent.";
+
 /// What is to be done next. It is recorded before it is done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +41,9 @@ pub struct ToolCall {
     pub tool: String,
     /// A JSON object.
     pub arguments: Box<RawValue>,
+    /// Why it is not made, where it is not: then this is what has come of it, as an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Something that is left to another agent.
@@ -91,13 +97,28 @@ impl ToolCall {
         if !arguments.get().starts_with('{') {
             return Err(AgentError::failed("the arguments of a tool are a JSON object"));
         }
-        Ok(Self { id: String::new(), tool: tool.into(), arguments })
+        Ok(Self { id: String::new(), tool: tool.into(), arguments, refused: None })
     }
 
     /// The same under an id of the agent's own.
     #[must_use]
     pub fn with_id(self, id: impl Into<String>) -> Self {
         Self { id: id.into(), ..self }
+    }
+
+    /// What is left to an agent, where this is the tool that stands for one; an error, where its arguments are not those of such a tool.
+    pub(crate) fn delegated(&self) -> Option<Result<Delegation, String>> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Given {
+            input: Box<RawValue>,
+        }
+        let agent = self.tool.strip_prefix(AGENT)?;
+        let given = serde_json::from_str::<Given>(self.arguments.get());
+        Some(match given {
+            Ok(Given { input }) => Ok(Delegation { agent: agent.to_owned(), input, budget: None }),
+            Err(error) => Err(format!("an agent is given {{\"input\": …}}: {error}")),
+        })
     }
 
     /// What the tool is given.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_core::agent::{AgentRefusal, Delegation, Inquiry, Performed};
-use mcp_core::caller::Caller;
 use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::model::price::Money;
 use mcp_core::run::WorkersConfig;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::runs::{RunId, RunQuery, RunRecord, RunState};
 use mcp_core::{
-    Agent, AgentContext, AgentError, AgentSpec, Budget, Context, Question, ServerBuilder, Step, ToolCall,
-    ToolError, Transcript, tool_with,
+    Agent, AgentContext, AgentError, AgentSpec, Budget, Context, Question, ServerBuilder, Step, ToolCall, ToolError,
+    Transcript, tool_with,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -313,7 +313,7 @@ async fn an_agent_hands_over_and_the_other_finds_all_of_it() {
 async fn a_run_that_has_used_up_its_budget_says_of_what_and_what_has_come_of_it() {
     let (house, world) = (House::new(), World::open());
     let for_ever = agent("endless", |_, cx| {
-        cx.spend(10, 7);
+        cx.spend(10, Money::from_micros(7));
         Ok(Step::call(call("change", "x")))
     });
     let replica = house.replica(furnished(&world, for_ever));
@@ -322,7 +322,7 @@ async fn a_run_that_has_used_up_its_budget_says_of_what_and_what_has_come_of_it(
         (Budget { steps: Some(3), ..none }, "steps", "3 steps"),
         (Budget { calls: Some(2), ..none }, "calls", "2 calls of tools"),
         (Budget { tokens: Some(25), ..none }, "tokens", "25 tokens"),
-        (Budget { micros: Some(7), ..none }, "money", "7 millionths of money"),
+        (Budget { money: Some(Money::from_micros(7)), ..none }, "money", "0.000007"),
     ] {
         let id = replica.server.agent_runs().start(&caller(), "endless", &(), Some(budget), None).await.unwrap();
         let run = house.until(id, RunState::Failed).await;

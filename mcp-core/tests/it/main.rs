@@ -20,6 +20,7 @@ mod legacy_sessions;
 mod listing;
 mod loading;
 mod measuring;
+mod model_agents;
 mod nesting;
 mod outputs;
 mod policies;

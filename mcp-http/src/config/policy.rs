@@ -12,6 +12,7 @@ struct Written {
     tools: BTreeMap<String, Needs>,
     resources: BTreeMap<String, Needs>,
     prompts: BTreeMap<String, Needs>,
+    agents: BTreeMap<String, Needs>,
     routes: BTreeMap<String, Needs>,
 }
 
@@ -29,7 +30,7 @@ pub(super) fn policy(text: Option<&str>) -> Result<Policy, String> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Policy::none()) };
     let written: Written = serde_json::from_str(text).map_err(|error| {
         format!(
-            "expected what tools, resources, prompts and routes require, such as \
+            "expected what tools, resources, prompts, agents and routes require, such as \
              {{\"tools\": {{\"notes.*\": {{\"roles\": [\"clerk\"], \"scopes\": [\"notes\"]}}}}}}: {error}"
         )
     })?;
@@ -42,6 +43,9 @@ pub(super) fn policy(text: Option<&str>) -> Result<Policy, String> {
     }
     for (key, needs) in written.prompts {
         policy = policy.prompts(&key, needs.requirement(&key)?);
+    }
+    for (key, needs) in written.agents {
+        policy = policy.agents(&key, needs.requirement(&key)?);
     }
     for (key, needs) in written.routes {
         if !key.split_once(' ').is_some_and(|(_, path)| path.starts_with('/')) && key != "*" {

@@ -88,7 +88,7 @@ pub static SETTINGS: &[Setting] = &[
     unset("OAUTH_SCOPES_CLAIM", "the claim that holds a caller's scopes, if neither scope nor scp"),
     unset(
         POLICY,
-        "which roles, tenants and scopes tools, resources, prompts and routes take, as JSON: see docs/policy.md",
+        "which roles, tenants and scopes tools, resources, prompts, agents and routes take, as JSON: see docs/policy.md",
     ),
     setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
     setting("LOG_FORMAT", "text", "text or json"),

@@ -1,0 +1,94 @@
+//! What a model may call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::super::AgentContext;
+use super::super::step::AGENT;
+use crate::model::request::ToolDefinition;
+
+/// Which tools an agent may use.
+#[derive(Default)]
+pub(super) struct Toolbox {
+    names: BTreeSet<String>,
+    prefixes: Vec<String>,
+    successors: Vec<String>,
+}
+
+/// The tools that an agent may use in one step.
+pub(super) struct Tools {
+    pub(super) definitions: Arc<[ToolDefinition]>,
+    /// To whom the run may be handed over.
+    pub(super) successors: Vec<String>,
+}
+
+/// The tool by which a run is handed over.
+pub(super) const HAND_OFF: &str = "hand_off";
+
+impl Toolbox {
+    pub(super) fn add(&mut self, names: impl IntoIterator<Item = impl Into<String>>) {
+        for name in names.into_iter().map(Into::into) {
+            match name.strip_suffix('*') {
+                Some(prefix) => self.prefixes.push(prefix.to_owned()),
+                None => {
+                    self.names.insert(name);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hand_off_to(&mut self, agents: impl IntoIterator<Item = impl Into<String>>) {
+        self.successors.extend(agents.into_iter().map(Into::into));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
+    }
+
+    /// Those of its tools that are there, and that the caller may use.
+    pub(super) fn open(&self, cx: &AgentContext) -> Tools {
+        let mut definitions = Vec::new();
+        if !self.names.is_empty() || !self.prefixes.is_empty() {
+            definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(|spec| self.has(spec.name())).map(
+                |spec| ToolDefinition {
+                    name: spec.name().to_owned(),
+                    description: spec.description().to_owned(),
+                    input_schema: spec.input_schema().clone(),
+                },
+            ));
+            definitions.extend(cx.agents().iter().map(|agent| agent.spec()).filter_map(|spec| {
+                let name = format!("{AGENT}{}", spec.name());
+                self.has(&name).then(|| ToolDefinition {
+                    name,
+                    description: spec.description().to_owned(),
+                    input_schema: object(
+                        json!({"input": {"type": "string", "description": "What it is to do."}}),
+                        "input",
+                    ),
+                })
+            }));
+        }
+        let agents = cx.agents();
+        let is_there = |name: &&String| agents.iter().any(|agent| agent.spec().name() == name.as_str());
+        let successors: Vec<_> = self.successors.iter().filter(is_there).cloned().collect();
+        if !successors.is_empty() {
+            definitions.push(ToolDefinition {
+                name: HAND_OFF.to_owned(),
+                description: "Hands the whole conversation over to another agent, who goes on with it.".to_owned(),
+                input_schema: object(json!({"agent": {"type": "string", "enum": successors}}), "agent"),
+            });
+        }
+        Tools { definitions: definitions.into(), successors }
+    }
+}
+
+fn object(properties: Value, required: &str) -> Map<String, Value> {
+    let schema =
+        json!({"type": "object", "properties": properties, "required": [required], "additionalProperties": false});
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}
