@@ -52,7 +52,7 @@ pub use model_agent::ModelAgent;
 pub use offered::{BadAgent, OfferedAgent};
 pub(crate) use runner::AgentWork;
 pub use spec::AgentSpec;
-pub use step::{Delegation, Inquiry, Step, ToolCall};
+pub use step::{Delegation, Inquiry, Step, ToolCall, Until};
 pub use transcript::{Delegated, Performed, Transcript, Turn};
 
 /// The kind of runs in which agents decide.

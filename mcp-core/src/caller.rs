@@ -130,6 +130,12 @@ impl Caller {
         self
     }
 
+    /// The same caller with no roles but those of these that they have.
+    pub(crate) fn with_roles_of(mut self, roles: &std::collections::BTreeSet<String>) -> Self {
+        Arc::make_mut(&mut self.identity).roles.retain(|role| roles.contains(&**role));
+        self
+    }
+
     /// The same caller with these roles and scopes as well.
     pub(crate) fn with_rights(self, roles: &[String], scopes: &[String]) -> Self {
         let caller = roles.iter().fold(self, |caller, role| caller.with_role(role.as_str()));

@@ -48,6 +48,7 @@ pub mod context;
 pub mod run;
 pub mod server;
 mod task;
+pub mod team;
 pub mod tool;
 
 // who decides, where no person does,

@@ -45,6 +45,7 @@ pub use context::RunContext;
 pub use desk::{RunDesk, RunRefusal};
 pub(crate) use effect::Begun;
 pub use effect::Repeatable;
+pub(crate) use error::of_store;
 pub use error::{Cause, RunError};
 pub use workers::{Workers, WorkersConfig};
 

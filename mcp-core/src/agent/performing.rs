@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -10,15 +12,15 @@ use serde_json::{Value, json};
 use super::KIND;
 use super::budget::{Budget, Limit, Spent};
 use super::order::Order;
-use super::runner::{Runner, begun_for, question, unknown};
-use super::step::{Delegation, ToolCall};
+use super::runner::{Runner, begun_for, post, question, unknown};
+use super::step::{Delegation, ToolCall, Until};
 use super::transcript::Delegated;
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
 use crate::run::call::{Ended, RunCall};
-use crate::run::{Begun, Repeatable, RunError};
-use crate::store::runs::NewRun;
+use crate::run::{Begun, Repeatable, RunError, of_store};
+use crate::store::runs::{InputKind, NewRun};
 use crate::tool::output::ToolOutput;
 
 /// How one round of a call ended, as it is recorded.
@@ -151,13 +153,64 @@ impl Runner<'_> {
         }
     }
 
-    /// Leaves something to another agent, in a run of its own, and waits for it.
-    pub(super) async fn delegate(
+    /// Leaves something to other agents, and waits until so much has come of it.
+    pub(super) async fn delegate_all(
         &self,
-        key: String,
-        delegation: &Delegation,
-        share: Budget,
-    ) -> Result<Delegated, RunError> {
+        key: &str,
+        delegations: &[Delegation],
+        until: Until,
+    ) -> Result<Vec<Delegated>, RunError> {
+        let share = self.left().shared(u32::try_from(delegations.len()).unwrap_or(u32::MAX));
+        let each = delegations.iter().enumerate().map(async |(i, delegation)| {
+            let delegated = self.delegate(format!("{key}/{i}"), delegation, share).await?;
+            Ok::<_, RunError>((i, delegated))
+        });
+        let mut under_way: FuturesUnordered<_> = each.collect();
+        let mut results: Vec<Option<Delegated>> = delegations.iter().map(|_| None).collect();
+        while let Some((i, delegated)) = under_way.try_next().await? {
+            let is_enough = match until {
+                Until::All => false,
+                Until::OneFails => delegated.result.is_err(),
+                Until::OneSucceeds => delegated.result.is_ok(),
+            };
+            results[i] = Some(delegated);
+            if is_enough {
+                break;
+            }
+        }
+        drop(under_way);
+        let mut all = Vec::with_capacity(results.len());
+        for (i, result) in results.into_iter().enumerate() {
+            all.push(match result {
+                Some(result) => result,
+                None => self.end(&format!("{key}/{i}")).await?,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Ends what is not needed any more, since enough has come of the others.
+    async fn end(&self, key: &str) -> Result<Delegated, RunError> {
+        let ended = Delegated::not_begun("it was ended: enough has come of the others".to_owned(), None);
+        self.run.record(&came(key), &ended).await?;
+        let run = self.run.run();
+        let child = begun_for(run.id, key);
+        post(self.server, run, child, InputKind::Cancel, bytes::Bytes::new()).await.map_err(of_store)?;
+        Ok(ended)
+    }
+
+    /// Leaves something to another agent, in a run of its own, and waits for it. What came of it is recorded: that run may be gone before
+    /// this one ends.
+    async fn delegate(&self, key: String, delegation: &Delegation, share: Budget) -> Result<Delegated, RunError> {
+        if let Some(delegated) = self.run.recorded(&came(&key))? {
+            return Ok(delegated);
+        }
+        let delegated = self.await_delegated(&key, delegation, share).await?;
+        self.run.record(&came(&key), &delegated).await?;
+        Ok(delegated)
+    }
+
+    async fn await_delegated(&self, key: &str, delegation: &Delegation, share: Budget) -> Result<Delegated, RunError> {
         let Delegation { agent, input, budget } = delegation;
         if self.server.agents().seen_by(&self.caller).find(agent).is_err() {
             return Ok(Delegated::not_begun(unknown(agent, self.server, &self.caller), None));
@@ -168,9 +221,9 @@ impl Runner<'_> {
             return Ok(Delegated::not_begun(why, Some(Limit::Depth)));
         };
         let parent = self.run.run();
-        let id = begun_for(parent.id, &key);
+        let id = begun_for(parent.id, key);
         let runs = self.server.run_store();
-        let mut known = runs.run(&parent.tenant, id).await?;
+        let mut known = runs.run(&parent.tenant, id).await.map_err(of_store)?;
         if known.is_none() {
             let order = Order::new(&self.caller, agent, input.clone(), budget);
             let run = NewRun {
@@ -182,7 +235,7 @@ impl Runner<'_> {
                 arguments: serde_json::to_vec(&order)?.into(),
                 at: self.server.clock().now(),
             };
-            runs.create(&run).await?;
+            runs.create(&run).await.map_err(of_store)?;
             self.server.hints().tell(id, KIND).await;
         }
         let mut time = LOOK;
@@ -192,10 +245,15 @@ impl Runner<'_> {
             }
             self.inbox.ended(id, &format!("{key}.look.{look}"), time).await?;
             time = time.saturating_mul(2).min(LATEST_LOOK);
-            known = runs.run(&parent.tenant, id).await?;
+            known = runs.run(&parent.tenant, id).await.map_err(of_store)?;
         }
         Err(RunError::failed("the other agent never ends"))
     }
+}
+
+/// The key under which it is recorded what came of a delegation.
+fn came(key: &str) -> String {
+    format!("{key}.came")
 }
 
 impl Asked {

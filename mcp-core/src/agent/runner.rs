@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{Either, select, try_join_all};
+use futures_util::future::{Either, select};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::budget::{Budget, Limit, Spent};
@@ -20,7 +20,7 @@ use super::step::Step;
 use super::transcript::{Performed, Transcript, Turn};
 use super::{AgentError, KIND};
 use crate::caller::Caller;
-use crate::run::{Begun, RunContext, RunError, Work};
+use crate::run::{Begun, RunContext, RunError, Work, of_store};
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::id::derived;
@@ -37,6 +37,8 @@ pub(super) struct Runner<'r> {
     pub(super) run: &'r RunContext,
     pub(super) caller: Caller,
     pub(super) inbox: Inbox<'r>,
+    /// When it was last looked who the caller is now.
+    looked: Option<Duration>,
     /// What the run may use.
     budget: Budget,
     transcript: Transcript,
@@ -50,7 +52,9 @@ impl Work for AgentWork {
         let agent = find(&self.server, &caller, &order.agent)?;
         let budget = order.budget.and(agent.spec().budget);
         let transcript = Transcript::begin(order.input);
-        Runner { server: &self.server, caller, inbox: Inbox::of(&run), run: &run, budget, transcript }.run(agent).await
+        let inbox = Inbox::of(&run);
+        let runner = Runner { server: &self.server, caller, inbox, run: &run, looked: None, budget, transcript };
+        runner.run(agent).await
     }
 
     fn is_wanted(&self) -> bool {
@@ -79,11 +83,11 @@ impl AgentWork {
         if let Some(parent) = run.parent {
             let letter = Letter { ended: Some(run.id), ..Letter::default() };
             let body = serde_json::to_vec(&letter).unwrap_or_default().into();
-            self.post(run, parent, InputKind::Message, body).await?;
+            post(&self.server, run, parent, InputKind::Message, body).await?;
         }
         if ended.state != RunState::Completed {
             for child in self.begun_by(run).await? {
-                self.post(run, child, InputKind::Cancel, Bytes::new()).await?;
+                post(&self.server, run, child, InputKind::Cancel, Bytes::new()).await?;
             }
         }
         Ok(())
@@ -96,9 +100,12 @@ impl AgentWork {
         loop {
             let page = self.server.run_store().steps(&run.tenant, run.id, from, PAGE).await?;
             for step in page.iter().filter(|step| step.kind == StepKind::Noted && step.key.starts_with(TURN)) {
-                if let Ok(Decision { step: Step::Delegate(delegations), .. }) = serde_json::from_slice(&step.body) {
-                    begun.extend((0..delegations.len()).map(|i| begun_for(run.id, &format!("{}/{i}", step.key))));
-                }
+                let parts = match serde_json::from_slice::<Decision>(&step.body).map(|decision| decision.step) {
+                    Ok(Step::Delegate(delegations, _)) => delegations.len(),
+                    Ok(Step::Call(calls)) if calls.iter().any(|call| call.delegated().is_some()) => calls.len(),
+                    _ => 0,
+                };
+                begun.extend((0..parts).map(|i| begun_for(run.id, &format!("{}/{i}", step.key))));
             }
             match page.last() {
                 Some(last) if page.len() == usize::from(PAGE) => from = last.number + 1,
@@ -106,15 +113,21 @@ impl AgentWork {
             }
         }
     }
+}
 
-    /// Posts something of `run` to another one; once is enough.
-    async fn post(&self, run: &RunRecord, to: RunId, kind: InputKind, body: Bytes) -> Result<(), StoreError> {
-        let id = InputId::from_u128(derived(run.id.as_u128(), kind.as_str().as_bytes()));
-        let input = Input { id, principal: run.principal.clone(), kind, body, at: self.server.clock().now() };
-        self.server.run_store().post(&run.tenant, to, &input).await?;
-        self.server.hints().tell(to, KIND).await;
-        Ok(())
-    }
+/// Posts something of `run` to another one; once is enough.
+pub(super) async fn post(
+    server: &Server,
+    run: &RunRecord,
+    to: RunId,
+    kind: InputKind,
+    body: Bytes,
+) -> Result<(), StoreError> {
+    let id = InputId::from_u128(derived(run.id.as_u128(), kind.as_str().as_bytes()));
+    let input = Input { id, principal: run.principal.clone(), kind, body, at: server.clock().now() };
+    server.run_store().post(&run.tenant, to, &input).await?;
+    server.hints().tell(to, KIND).await;
+    Ok(())
 }
 
 /// The agent of that name, as the caller may use it.
@@ -144,6 +157,7 @@ impl Runner<'_> {
         let mut busy = Duration::ZERO;
         for n in 0_u32.. {
             let key = format!("{TURN}{n}");
+            self.look_at_caller().await?;
             let (decision, is_known) = match self.run.recorded::<Decision>(&key)? {
                 Some(decision) => (decision, true),
                 None => {
@@ -178,13 +192,8 @@ impl Runner<'_> {
                     self.transcript.spend(spent);
                     Performed::Called(calls.into_iter().zip(results.into_iter().map(|(output, _)| output)).collect())
                 }
-                Step::Delegate(delegations) => {
-                    let left = self.left();
-                    let share = u32::try_from(delegations.len()).unwrap_or(u32::MAX);
-                    let numbered = delegations.iter().enumerate();
-                    let each = numbered
-                        .map(|(i, delegation)| self.delegate(format!("{key}/{i}"), delegation, left.shared(share)));
-                    let results = try_join_all(each).await?;
+                Step::Delegate(delegations, until) => {
+                    let results = self.delegate_all(&key, &delegations, until).await?;
                     let spent = results.iter().fold(Spent::default(), |spent, result| spent.and(result.spent));
                     self.transcript.spend(spent);
                     Performed::Delegated(delegations.into_iter().zip(results).collect())
@@ -207,6 +216,26 @@ impl Runner<'_> {
         Err(RunError::failed("the agent decides for ever"))
     }
 
+    /// Takes from the caller what they have no more since they started the run: of a user's roles those that were taken away, and all, where
+    /// the user was shut out. Who is no user was let in by others, and has what they had then.
+    async fn look_at_caller(&mut self) -> Result<(), RunError> {
+        let now = self.server.clock().monotonic();
+        if self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK_AT_CALLER) {
+            return Ok(());
+        }
+        let run = self.run.run();
+        let users = self.server.caller_books().principals();
+        let user = users.user(&run.tenant, &run.principal).await.map_err(of_store)?;
+        if let Some(user) = user {
+            if user.disabled {
+                return Err(RunError::failed("whoever started the run is let in no more"));
+            }
+            self.caller = self.caller.clone().with_roles_of(&user.roles);
+        }
+        self.looked = Some(now);
+        Ok(())
+    }
+
     /// Completes when the run must go on no further, and says why: it was cancelled, or has no time left.
     async fn stopped(&self, left: Option<Duration>) -> RunError {
         let over = pin!(async {
@@ -222,7 +251,7 @@ impl Runner<'_> {
     }
 
     /// What is left of the budget.
-    fn left(&self) -> Budget {
+    pub(super) fn left(&self) -> Budget {
         self.budget.less(self.transcript.spent())
     }
 
@@ -254,6 +283,9 @@ impl Runner<'_> {
         Ok(Decision { agent: agent.spec().name().to_owned(), kept: noted.kept, spent, step })
     }
 }
+
+/// How long it may take until what was taken from a caller is taken from their runs.
+const LOOK_AT_CALLER: Duration = Duration::from_secs(5);
 
 /// With what the keys begin under which decisions are recorded.
 const TURN: &str = "turn.";

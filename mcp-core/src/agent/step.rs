@@ -21,8 +21,8 @@ pub(crate) const AGENT: &str = "agent.";
 pub enum Step {
     /// Tools are called, for the caller of the run and with no more than they may: all of them side by side.
     Call(Vec<ToolCall>),
-    /// Other agents do something, each in a run of its own: side by side.
-    Delegate(Vec<Delegation>),
+    /// Other agents do something, each in a run of its own: side by side, until so much has come of it.
+    Delegate(Vec<Delegation>, Until),
     /// The agent of this name decides from now on, and finds all that has come of the run so far.
     HandOff(String),
     /// Whoever started the run is asked something, and the run waits for the answer, for days and at no cost.
@@ -58,6 +58,20 @@ pub struct Delegation {
     pub budget: Option<Budget>,
 }
 
+/// For what a step that leaves something to others waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Until {
+    /// All have ended.
+    #[default]
+    All,
+    /// All have ended well, or one has not: then the others are ended.
+    OneFails,
+    /// One has ended well, and the others are ended; or none has.
+    OneSucceeds,
+}
+
 /// A question to whoever started a run: a message, and a form for the answer (schema, `ElicitRequestFormParams`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inquiry {
@@ -75,7 +89,7 @@ impl Step {
 
     /// Leaves everything to one other agent.
     pub fn delegate(delegation: Delegation) -> Self {
-        Self::Delegate(vec![delegation])
+        Self::Delegate(vec![delegation], Until::All)
     }
 
     /// Ends the run, and this came of it.

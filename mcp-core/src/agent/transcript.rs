@@ -1,6 +1,7 @@
 //! What has come of a run so far.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -44,15 +45,18 @@ pub enum Performed {
 }
 
 /// What came of a delegation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Delegated {
     /// The run in which it was done, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
     /// What came of it, as JSON, or why nothing did.
     pub result: Result<Box<RawValue>, String>,
     /// Which of its limits it has used up, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
     /// What it has used.
+    #[serde(default)]
     pub spent: Spent,
 }
 
@@ -112,6 +116,15 @@ impl Transcript {
             Performed::Delegated(delegations) => delegations.last().map(|(_, delegated)| delegated),
             _ => None,
         }
+    }
+
+    /// All that was left to others, in the order in which it was, with what came of it.
+    pub fn delegated(&self) -> impl Iterator<Item = (&Delegation, &Delegated)> {
+        let delegations = self.turns.iter().filter_map(|turn| match &turn.performed {
+            Performed::Delegated(delegations) => Some(delegations),
+            _ => None,
+        });
+        delegations.flatten().map(|(delegation, delegated)| (delegation, delegated))
     }
 
     /// The answer to the question of the last turn, as this type; nothing where it was declined, and nothing was asked.

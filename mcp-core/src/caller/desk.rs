@@ -49,6 +49,10 @@ pub(crate) struct CallerBooks {
 }
 
 impl CallerBooks {
+    pub(crate) fn principals(&self) -> &dyn Principals {
+        &*self.principals
+    }
+
     pub(crate) fn new(stores: &Stores) -> Self {
         let Stores { principals, api_keys, history, threads, notes, runs, .. } = stores.clone();
         let Stores { files, sessions, protocol_sessions, records, .. } = stores.clone();

@@ -88,7 +88,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for RunError {
 }
 
 /// What a store says of a run's own steps and inputs.
-pub(super) fn of_store(error: StoreError) -> RunError {
+pub(crate) fn of_store(error: StoreError) -> RunError {
     match error {
         StoreError::Refused { .. } => RunError::Failed(format!("{error}: it is larger than a run may keep")),
         _ => RunError::Unavailable(Box::new(error)),

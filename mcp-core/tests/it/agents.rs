@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mcp_core::agent::{AgentRefusal, Delegation, Inquiry, Performed};
+use mcp_core::agent::{AgentRefusal, Delegation, Inquiry, Performed, Until};
+use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::model::price::Money;
 use mcp_core::run::WorkersConfig;
 use mcp_core::store::history::CallQuery;
+use mcp_core::store::principals::{User, UserChange};
 use mcp_core::store::runs::{RunId, RunQuery, RunRecord, RunState};
 use mcp_core::{
     Agent, AgentContext, AgentError, AgentSpec, Budget, Context, Question, ServerBuilder, Step, ToolCall, ToolError,
@@ -255,11 +257,14 @@ async fn tools_that_ask_at_once_are_answered_in_any_order() {
 async fn what_is_left_to_others_is_done_in_runs_of_their_own() {
     let (house, world) = (House::new(), World::open());
     let boss = agent("boss", |so_far, _| match so_far.turns() {
-        [] => Ok(Step::Delegate(vec![
-            Delegation::new("changer", ["a"])?,
-            Delegation::new("nobody", ())?,
-            Delegation::new("changer", ["b", "c"])?,
-        ])),
+        [] => Ok(Step::Delegate(
+            vec![
+                Delegation::new("changer", ["a"])?,
+                Delegation::new("nobody", ())?,
+                Delegation::new("changer", ["b", "c"])?,
+            ],
+            Until::All,
+        )),
         _ => Step::done(texts(so_far)),
     });
     let replica = house.replica(|builder| furnished(&world, caller_of("changer", "change"))(builder).agent(boss));
@@ -407,4 +412,50 @@ async fn more_calls_than_at_once_are_all_made_and_never_more_at_a_time() {
     let run = house.until(id, RunState::Completed).await;
     let all: Vec<_> = words.iter().map(|word| format!("changed {word}")).collect();
     assert_eq!(output(&run), json!(all), "in their order");
+}
+
+/// What was taken from whoever started a run is taken from the run.
+#[tokio::test]
+async fn a_run_may_no_more_than_its_caller_may_now() {
+    let (house, world) = (House::new(), World::open());
+    let asks_and_calls = agent("careful", |so_far, _| match so_far.turns().len() {
+        0 => Ok(Step::Ask(Inquiry::form::<Yes>("Go on?")?)),
+        1 => Ok(Step::call(call("change", "x"))),
+        _ => Step::done(texts(so_far)),
+    });
+    let replica = house.replica(|builder| {
+        let tool = tool_with("change", "Changes the world.", world.clone(), change).for_role("clerk");
+        builder.tool(tool).agent(asks_and_calls)
+    });
+    let clerk = caller().with_role("clerk").with_role("guest");
+    let user = User {
+        principal: clerk.principal().clone(),
+        display_name: String::new(),
+        disabled: false,
+        created: house.clock.now(),
+        roles: ["clerk", "guest"].map(str::to_owned).into(),
+    };
+    house.stores.principals.create(clerk.tenant(), &user).await.unwrap();
+    let begin = async || {
+        let id = replica.server.agent_runs().start(&clerk, "careful", &(), None, None).await.unwrap();
+        house.until(id, RunState::Waiting).await;
+        settle().await;
+        assert_eq!(questions(&replica, id).await.len(), 1);
+        id
+    };
+    let change_user = async |change: UserChange| {
+        house.stores.principals.change(clerk.tenant(), clerk.principal(), &change).await.unwrap();
+    };
+    let allowed = begin().await;
+    answer(&replica, allowed, "turn.0", json!({"yes": true})).await;
+    assert_eq!(output(&house.until(allowed, RunState::Completed).await), json!(["changed x"]));
+    let (demoted, shut_out) = (begin().await, begin().await);
+    change_user(UserChange { roles: Some(["guest".to_owned()].into()), ..UserChange::default() }).await;
+    answer(&replica, demoted, "turn.0", json!({"yes": true})).await;
+    let run = house.until(demoted, RunState::Completed).await;
+    assert_eq!((output(&run), world.done().len()), (json!(["there is no tool \"change\""]), 1));
+    change_user(UserChange { disabled: Some(true), ..UserChange::default() }).await;
+    answer(&replica, shut_out, "turn.0", json!({"yes": true})).await;
+    let told = json_of(&house.until(shut_out, RunState::Failed).await)["error"].clone();
+    assert_eq!(told, "whoever started the run is let in no more");
 }

@@ -39,6 +39,7 @@ mod subscribing;
 mod support;
 mod switching;
 mod tasks;
+mod teams;
 mod time;
 mod tokens;
 mod two_servers;

@@ -63,15 +63,24 @@ impl House {
 
     /// Lets time pass, a second after the other, until the run is in this state.
     pub(crate) async fn until(&self, id: RunId, state: RunState) -> RunRecord {
+        self.until_it(id, |run| run.state == state).await
+    }
+
+    /// The same, until it has ended.
+    pub(crate) async fn until_ended(&self, id: RunId) -> RunRecord {
+        self.until_it(id, |run| run.state.is_end()).await
+    }
+
+    async fn until_it(&self, id: RunId, is_so: impl Fn(&RunRecord) -> bool) -> RunRecord {
         for _ in 0..10_000 {
             settle().await;
             let run = self.run(id).await;
-            if run.state == state {
+            if is_so(&run) {
                 return run;
             }
             self.clock.advance(SECOND);
         }
-        panic!("the run {:?} is never {state:?}", self.run(id).await);
+        panic!("the run is still {:?}", self.run(id).await);
     }
 }
 
