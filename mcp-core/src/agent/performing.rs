@@ -20,7 +20,7 @@ use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
 use crate::run::call::{Ended, RunCall};
 use crate::run::{Begun, Repeatable, RunError, of_store};
-use crate::store::runs::{InputKind, NewRun};
+use crate::store::runs::{InputKind, LARGEST, NewRun};
 use crate::tool::output::ToolOutput;
 
 /// How one round of a call ended, as it is recorded.
@@ -92,11 +92,8 @@ impl Runner<'_> {
             let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
             let round = |_| async {
                 Ok::<_, RunError>(match made.round(self.run, known, sent).await? {
-                    Ended::Output(output) => Round::Output(serde_json::from_slice(&output.to_json())?),
-                    Ended::Refused(error) => {
-                        let output = ToolOutput::text(error.message.to_string()).as_error();
-                        Round::Output(serde_json::from_slice(&output.to_json())?)
-                    }
+                    Ended::Output(output) => Round::ended(&output)?,
+                    Ended::Refused(error) => Round::ended(&ToolOutput::text(error.message.to_string()).as_error())?,
                     Ended::Asked(required) => Round::Asked(Asked::of(&required)?),
                 })
             };
@@ -149,7 +146,8 @@ impl Runner<'_> {
         match answer["content"]["outcome"].as_str() {
             Some("repeat") => Box::pin(self.call(format!("{step}.again"), call, Begun::Recorded)).await,
             Some("done") => Ok(ToolOutput::text("The call was done; what it said is not known.")),
-            _ => Ok(ToolOutput::text("The call was begun and not ended; it was not done.").as_error()),
+            Some("not done") => Ok(ToolOutput::text("The call was begun and not ended; it was not done.").as_error()),
+            _ => Ok(ToolOutput::text("The call was begun and not ended; nobody knows whether it was done.").as_error()),
         }
     }
 
@@ -254,6 +252,23 @@ impl Runner<'_> {
 /// The key under which it is recorded what came of a delegation.
 fn came(key: &str) -> String {
     format!("{key}.came")
+}
+
+impl Round {
+    /// Ends with what a run may keep of an output.
+    fn ended(output: &ToolOutput) -> Result<Self, serde_json::Error> {
+        /// What stands around it.
+        const FRAME: usize = 64;
+        let json = output.to_json();
+        if json.len() + FRAME > LARGEST {
+            let told = format!(
+                "The call was made, and its result is lost: it has {} bytes, and a run keeps {LARGEST} of one.",
+                json.len()
+            );
+            return Ok(Self::Output(serde_json::from_slice(&ToolOutput::text(told).as_error().to_json())?));
+        }
+        Ok(Self::Output(serde_json::from_slice(&json)?))
+    }
 }
 
 impl Asked {

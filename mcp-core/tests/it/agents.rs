@@ -160,7 +160,7 @@ async fn an_agent_that_is_not_there_or_hidden_is_told_with_those_that_are() {
 /// What was done is not done again, what may be repeated is, and of what may not, somebody is asked.
 #[tokio::test]
 async fn after_a_crash_what_is_not_repeatable_becomes_a_question() {
-    for (decision, done) in [("done", 1), ("not done", 1), ("repeat", 2)] {
+    for (decision, done) in [("done", 1), ("not done", 1), ("repeat", 2), ("what?", 1)] {
         let (house, slow, fast) = (House::new(), World::closed(), World::open());
         let first = house.replica_at(
             SimulatedClock::new(),
@@ -184,7 +184,8 @@ async fn after_a_crash_what_is_not_repeatable_becomes_a_question() {
         let said = match decision {
             "done" => "The call was done; what it said is not known.",
             "repeat" => "changed b",
-            _ => "The call was begun and not ended; it was not done.",
+            "not done" => "The call was begun and not ended; it was not done.",
+            _ => "The call was begun and not ended; nobody knows whether it was done.",
         };
         assert_eq!(output(&run), json!(["changed a", said]));
         assert_eq!(fast.done().len(), done - 1);
@@ -458,4 +459,21 @@ async fn a_run_may_no_more_than_its_caller_may_now() {
     answer(&replica, shut_out, "turn.0", json!({"yes": true})).await;
     let told = json_of(&house.until(shut_out, RunState::Failed).await)["error"].clone();
     assert_eq!(told, "whoever started the run is let in no more");
+}
+
+/// It has no more bytes than a tool may give, and more than a run keeps of one once it is JSON.
+#[tokio::test]
+async fn a_result_that_is_larger_than_a_run_keeps_is_told_to_the_agent() {
+    async fn quotes() -> Result<String, ToolError> {
+        Ok("\"".repeat(600_000))
+    }
+    let house = House::new();
+    let asks = agent("reader", |so_far, _| match so_far.turns() {
+        [] => Ok(Step::call(ToolCall::new("quotes", json!({}))?)),
+        _ => Step::done(texts(so_far)),
+    });
+    let replica = house.replica(|builder| builder.tool(mcp_core::tool_fn("quotes", "Quotes.", quotes)).agent(asks));
+    let id = start(&replica, "reader", json!(null)).await;
+    let told = output(&house.until(id, RunState::Completed).await);
+    assert!(told[0].as_str().unwrap().starts_with("The call was made, and its result is lost"), "{told}");
 }

@@ -1,0 +1,80 @@
+//! What a step of an agent costs: a team of four workers who make so many steps each, every step a call of a tool with 200 bytes, which
+//! is recorded before the next; on each kind of store, for several runs at once.
+//!
+//! ```text
+//! cargo bench -p benches --features store --bench agent              the table: some minutes
+//! cargo bench -p benches --features store --bench agent -- --short   to try it; its figures say nothing
+//! ```
+
+mod team;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcp_core::Stores;
+use mcp_core::tokio_runtime::TokioClock;
+use mcp_store::StoreConfig;
+use mcp_store::test_servers::PostgresServer;
+use tempfile::TempDir;
+
+use team::House;
+
+/// How many runs there are at once, and how many steps each worker of them makes.
+type Case = (usize, u32);
+
+const CASES: [Case; 5] = [(1, 20), (1, 100), (1, 500), (32, 20), (256, 20)];
+const SHORT: [Case; 2] = [(1, 5), (4, 5)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let cases = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(&CASES[..]),
+        ["--short"] => Ok(&SHORT[..]),
+        _ => Err(io::Error::other("expected nothing or `--short`")),
+    };
+    benches::ended(cases.and_then(|cases| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(run(cases, &mut io::stdout().lock()))
+    }))
+}
+
+async fn run(cases: &[Case], out: &mut impl Write) -> io::Result<()> {
+    let folder = TempDir::new()?;
+    let server = PostgresServer::start();
+    let stores = [
+        ("memory", Stores::in_memory(Arc::new(TokioClock::new()))),
+        ("SQLite", open(&format!("sqlite:{}/mcp.db", folder.path().display())).await?),
+        ("PostgreSQL", open(&server.database()).await?),
+    ];
+    writeln!(out, "| | runs at once | steps a worker | steps/s | µs of our CPU a step | ms a step |")?;
+    writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
+    for (name, stores) in stores {
+        let house = House::open(stores)?;
+        // Caches and pools are filled.
+        house.run(1, 5).await?;
+        for &(runs, steps) in cases {
+            let (begun, before) = (Instant::now(), benches::processor_micros(std::process::id())?);
+            house.run(runs, steps).await?;
+            let (took, after) = (begun.elapsed(), benches::processor_micros(std::process::id())?);
+            let all = (runs * team::WORKERS) as f64 * f64::from(steps);
+            writeln!(
+                out,
+                "| {name} | {runs} | {steps} | {:.0} | {:.1} | {:.2} |",
+                all / took.as_secs_f64(),
+                (after - before) as f64 / all,
+                took.as_secs_f64() * 1e3 / f64::from(steps),
+            )?;
+        }
+        house.close(Duration::from_secs(5)).await;
+    }
+    Ok(())
+}
+
+/// Secret keys are given, as the bundled server gives them: then each record is in the audit chain as well.
+async fn open(url: &str) -> io::Result<Stores> {
+    let mut config = StoreConfig::new(url, Arc::new(TokioClock::new())).map_err(io::Error::other)?;
+    config.secret_keys = vec![[1; 32]];
+    mcp_store::open(&config).await.map_err(io::Error::other)
+}
