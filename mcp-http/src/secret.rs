@@ -165,9 +165,12 @@ mod tests {
             let path = data.join(FILE);
             assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-            let error = SecretKeys::load(&config(&data, "")).map(drop).unwrap_err().to_string();
-            assert!(error.contains("SECRET_KEYS") && error.contains("chmod 600"), "{error}");
+            for read_by_its_group_or_all in [0o640, 0o604] {
+                let permissions = std::fs::Permissions::from_mode(read_by_its_group_or_all);
+                std::fs::set_permissions(&path, permissions).unwrap();
+                let error = SecretKeys::load(&config(&data, "")).map(drop).unwrap_err().to_string();
+                assert!(error.contains("SECRET_KEYS") && error.contains("chmod 600"), "{error}");
+            }
         }
     }
 
