@@ -164,6 +164,8 @@ async fn nothing_of_what_is_kept_is_readable_on_redis() {
         one.cache.store(&tenant, name, value.clone(), everything::HOUR).await.unwrap();
         assert_eq!(other.cache.load(&tenant, name).await.unwrap(), Some(value.clone()));
         for (here, there) in [(&one.sessions, &other.sessions), (&one.protocol_sessions, &other.protocol_sessions)] {
+            // One stays as it was created, and one is saved.
+            here.create(&tenant, &owner, value.clone(), everything::HOUR).await.unwrap();
             let session = here.create(&tenant, &owner, value.clone(), everything::HOUR).await.unwrap();
             let found = there.load(&tenant, &owner, &session.handle).await.unwrap().unwrap();
             assert_eq!(found.value, value);
