@@ -3,6 +3,8 @@
 --
 --   wrk [options] --script full.lua URL -- TEMPLATE-FILE KEYS-FILE
 
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "tell.lua")
+
 local TOOLS = 20
 local keys, parts, number = {}, {}, 0
 
@@ -31,12 +33,4 @@ function request()
     local part = parts[(number + math.floor(number / #keys)) % TOOLS]
     number = number + 1
     return part[1] .. key .. part[2] .. string.format("%08d", number) .. part[3]
-end
-
-function done(summary, latency)
-    local errors = summary.errors
-    io.write(string.format(
-        '\n{"micros": %d, "requests": %d, "bytes": %d, "refused": %d, "broken": %d, "late": %d, "p50": %d, "p99": %d}\n',
-        summary.duration, summary.requests, summary.bytes, errors.status, errors.connect + errors.read + errors.write,
-        errors.timeout, latency:percentile(50), latency:percentile(99)))
 end

@@ -69,8 +69,8 @@ pub trait Work: Send + Sync + 'static {
         true
     }
 
-    /// Is told that a run was let go, to wait or to end, and that this is written: for whoever tells others. What is not told, since the
-    /// process is gone, is found by looking.
+    /// Is told that a run was let go, to wait or to end, as it is now, and that this is written: for whoever tells others. What is not told,
+    /// since the process is gone, is found by looking.
     async fn let_go(&self, run: &RunRecord) {
         let _ = run;
     }

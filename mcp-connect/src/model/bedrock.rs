@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use mcp_core::model::delta::{Delta, End, FinishReason, ToolCallPiece};
+use mcp_core::model::delta::{Delta, ToolCallPiece};
 use mcp_core::model::message::{ImageSource, Message, Opaque, Part, Reasoning, Role};
 use mcp_core::model::request::ToolChoice;
 use mcp_core::model::usage::Usage;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::anthropic::{finish_of, system};
-use super::dialect::{Dialect, Reader, arguments, cannot, decode, segment};
+use super::dialect::{Dialect, Ending, Reader, arguments, cannot, decode, segment};
 use super::frames::{Frame, Framing};
 use super::names::Names;
 use super::refusal;
@@ -94,7 +94,7 @@ impl Dialect for Bedrock {
     }
 
     fn reader(&self, names: Names) -> Box<dyn Reader> {
-        Box::new(Events { names, blocks: HashMap::new(), calls: 0, usage: None, finish: None })
+        Box::new(Events { names, blocks: HashMap::new(), calls: 0, ending: Ending::default() })
     }
 }
 
@@ -136,11 +136,10 @@ fn encode_part(part: &Part, names: &Names) -> Result<Option<Value>, ModelError> 
 /// Reads the events of a conversation.
 struct Events {
     names: Names,
+    ending: Ending,
     /// Which call each block is that is one; or nothing, where it is the reply itself.
     blocks: HashMap<u32, Option<u32>>,
     calls: u32,
-    usage: Option<Usage>,
-    finish: Option<FinishReason>,
 }
 
 #[derive(Default, Deserialize)]
@@ -219,12 +218,13 @@ impl Reader for Events {
             }
             "messageStop" => {
                 let event: Event = decode(frame)?;
-                self.finish = Some(finish_of(event.stop_reason.unwrap_or_else(|| "end_turn".to_owned()), self.calls));
+                self.ending.finish =
+                    Some(finish_of(event.stop_reason.unwrap_or_else(|| "end_turn".to_owned()), self.calls));
             }
             "metadata" => {
                 let counted = decode::<Event>(frame)?.usage;
                 let (cached, written) = (counted.cache_read_input_tokens, counted.cache_write_input_tokens);
-                self.usage = Some(Usage {
+                self.ending.usage = Some(Usage {
                     input_tokens: counted.input_tokens.saturating_add(cached).saturating_add(written),
                     cached_input_tokens: cached,
                     cache_write_tokens: written,
@@ -247,9 +247,7 @@ impl Reader for Events {
 
     /// What was used comes after the reason.
     fn finish(&mut self, out: &mut VecDeque<Delta>) {
-        if let Some(finish) = self.finish.take() {
-            out.push_back(Delta::End(End { finish, usage: self.usage, cost: None, model: None }));
-        }
+        self.ending.give(out);
     }
 }
 

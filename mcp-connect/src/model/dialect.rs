@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use mcp_core::model::delta::Delta;
+use mcp_core::model::delta::{Delta, End, FinishReason};
+use mcp_core::model::usage::Usage;
 use mcp_core::{ModelError, ModelRequest};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -48,6 +49,23 @@ pub(super) trait Reader: Send {
     /// There are no more pieces. Where the reply is complete without its end having been given, it is now.
     fn finish(&mut self, out: &mut VecDeque<Delta>) {
         let _ = out;
+    }
+}
+
+/// What was told of the end of a reply, for providers who say more after the reason for it, or no last word.
+#[derive(Default)]
+pub(super) struct Ending {
+    pub(super) finish: Option<FinishReason>,
+    pub(super) usage: Option<Usage>,
+    pub(super) model: Option<String>,
+}
+
+impl Ending {
+    /// Gives the end, once, where there was a reason for it.
+    pub(super) fn give(&mut self, out: &mut VecDeque<Delta>) {
+        if let Some(finish) = self.finish.take() {
+            out.push_back(Delta::End(End { finish, usage: self.usage, cost: None, model: self.model.take() }));
+        }
     }
 }
 

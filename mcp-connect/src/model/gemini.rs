@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use mcp_core::model::delta::{Delta, End, FinishReason, ToolCallPiece};
+use mcp_core::model::delta::{Delta, FinishReason, ToolCallPiece};
 use mcp_core::model::message::{ImageSource, Message, Opaque, Part, Reasoning, Role};
 use mcp_core::model::request::{ToolChoice, ToolDefinition};
 use mcp_core::model::usage::Usage;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::anthropic::system;
-use super::dialect::{Dialect, Reader, arguments, decode, segment};
+use super::dialect::{Dialect, Ending, Reader, arguments, decode, segment};
 use super::frames::Frame;
 use super::names::Names;
 use super::refusal;
@@ -84,7 +84,7 @@ impl Dialect for Gemini {
     }
 
     fn reader(&self, names: Names) -> Box<dyn Reader> {
-        Box::new(Chunks { names, calls: 0, usage: None, model: None, finish: None })
+        Box::new(Chunks { names, calls: 0, ending: Ending::default() })
     }
 }
 
@@ -132,10 +132,8 @@ fn encode_part(part: &Part, called: &HashMap<&str, &str>, names: &Names) -> Opti
 /// Reads `GenerateContentResponse`s.
 struct Chunks {
     names: Names,
+    ending: Ending,
     calls: u32,
-    usage: Option<Usage>,
-    model: Option<String>,
-    finish: Option<FinishReason>,
 }
 
 #[derive(Deserialize)]
@@ -219,9 +217,9 @@ impl Reader for Chunks {
                 message: format!("the provider does not let the request through: {reason}"),
             });
         }
-        self.model = self.model.take().or(chunk.model_version);
+        self.ending.model = self.ending.model.take().or(chunk.model_version);
         if let Some(counted) = chunk.usage_metadata {
-            self.usage = Some(Usage {
+            self.ending.usage = Some(Usage {
                 input_tokens: counted.prompt_token_count,
                 cached_input_tokens: counted.cached_content_token_count,
                 output_tokens: counted.candidates_token_count.saturating_add(counted.thoughts_token_count),
@@ -234,7 +232,7 @@ impl Reader for Chunks {
             self.part(part, out);
         }
         if let Some(reason) = candidate.finish_reason {
-            self.finish = Some(match reason.as_str() {
+            self.ending.finish = Some(match reason.as_str() {
                 "STOP" | "FUNCTION_CALL" if self.calls > 0 => FinishReason::ToolCalls,
                 "STOP" => FinishReason::Stop,
                 "MAX_TOKENS" => FinishReason::Length,
@@ -247,9 +245,7 @@ impl Reader for Chunks {
 
     /// There is no word for the end, but a reason before it.
     fn finish(&mut self, out: &mut VecDeque<Delta>) {
-        if let Some(finish) = self.finish.take() {
-            out.push_back(Delta::End(End { finish, usage: self.usage, cost: None, model: self.model.take() }));
-        }
+        self.ending.give(out);
     }
 }
 

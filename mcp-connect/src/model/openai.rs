@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mcp_core::model::delta::{Delta, End, FinishReason, ToolCallPiece};
+use mcp_core::model::delta::{Delta, FinishReason, ToolCallPiece};
 use mcp_core::model::message::{Image, ImageSource, Message, Part, Reasoning, Role};
 use mcp_core::model::request::{ToolChoice, ToolDefinition};
 use mcp_core::model::usage::Usage;
@@ -10,7 +10,7 @@ use mcp_core::{ModelError, ModelRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, Reader, decode, is_strict};
+use super::dialect::{Dialect, Ending, Reader, decode, is_strict};
 use super::frames::Frame;
 use super::names::Names;
 use super::refusal;
@@ -70,7 +70,7 @@ impl Dialect for OpenAi {
     }
 
     fn reader(&self, names: Names) -> Box<dyn Reader> {
-        Box::new(Chunks { names, finish: None, usage: None, model: None, calls: 0 })
+        Box::new(Chunks { names, ending: Ending::default(), calls: 0 })
     }
 }
 
@@ -142,9 +142,7 @@ pub(super) fn results(message: &Message) -> impl Iterator<Item = (&str, String)>
 /// Reads `chat.completion.chunk`s.
 struct Chunks {
     names: Names,
-    finish: Option<FinishReason>,
-    usage: Option<Usage>,
-    model: Option<String>,
+    ending: Ending,
     /// How many calls have begun.
     calls: u32,
 }
@@ -214,16 +212,18 @@ struct Counted {
     completion_tokens_details: Option<CountedOutput>,
 }
 
+/// Of what goes in; both of OpenAI's APIs tell it so.
 #[derive(Deserialize)]
-struct CountedInput {
+pub(super) struct CountedInput {
     #[serde(default)]
-    cached_tokens: Option<u64>,
+    pub(super) cached_tokens: Option<u64>,
 }
 
+/// Of what comes out.
 #[derive(Deserialize)]
-struct CountedOutput {
+pub(super) struct CountedOutput {
     #[serde(default)]
-    reasoning_tokens: Option<u64>,
+    pub(super) reasoning_tokens: Option<u64>,
 }
 
 impl Reader for Chunks {
@@ -236,9 +236,9 @@ impl Reader for Chunks {
         if let Some(error) = chunk.error {
             return Err(refusal::in_stream(&json!({ "error": error })));
         }
-        self.model = self.model.take().or(chunk.model);
+        self.ending.model = self.ending.model.take().or(chunk.model);
         if let Some(counted) = chunk.usage {
-            self.usage = Some(counted.into());
+            self.ending.usage = Some(counted.into());
         }
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         let said = choice.delta;
@@ -252,7 +252,7 @@ impl Reader for Chunks {
             out.push_back(self.call(call));
         }
         if let Some(reason) = choice.finish_reason {
-            self.finish = Some(match reason.as_str() {
+            self.ending.finish = Some(match reason.as_str() {
                 "stop" if self.calls > 0 => FinishReason::ToolCalls,
                 "stop" => FinishReason::Stop,
                 "length" => FinishReason::Length,
@@ -266,9 +266,7 @@ impl Reader for Chunks {
 
     /// Some that are compatible send no word at the end, and usage comes after the reason.
     fn finish(&mut self, out: &mut VecDeque<Delta>) {
-        if let Some(finish) = self.finish.take() {
-            out.push_back(Delta::End(End { finish, usage: self.usage, cost: None, model: self.model.take() }));
-        }
+        self.ending.give(out);
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::dialect::{Dialect, Reader, cannot, decode, is_strict};
 use super::frames::Frame;
 use super::names::Names;
-use super::openai::{results, url_of};
+use super::openai::{CountedInput, CountedOutput, results, url_of};
 use super::refusal;
 
 /// Responses.
@@ -161,18 +161,6 @@ struct Counted {
     input_tokens_details: Option<CountedInput>,
     #[serde(default)]
     output_tokens_details: Option<CountedOutput>,
-}
-
-#[derive(Deserialize)]
-struct CountedInput {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CountedOutput {
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
 }
 
 impl Reader for Events {

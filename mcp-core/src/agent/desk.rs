@@ -15,7 +15,7 @@ use crate::catalog::Unseen;
 use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
-use crate::store::runs::{InputId, InputKind, NewRun, Posted, RunId, StepKind};
+use crate::store::runs::{InputId, InputKind, Posted, RunId, StepKind, each_step};
 
 /// What callers may do with agents: start runs of them, see what those ask, and answer. For all else they are
 /// [runs](crate::run::RunDesk).
@@ -67,19 +67,7 @@ impl<'s> AgentDesk<'s> {
         })?;
         let budget = budget.map_or(found.spec().budget, |budget| budget.and(found.spec().budget));
         let order = Order::new(caller, agent, serde_json::value::to_raw_value(input)?, budget);
-        let id = id.unwrap_or_else(|| RunId::from_u128(self.server.new_call_id().as_u128()));
-        let run = NewRun {
-            id,
-            tenant: caller.tenant().clone(),
-            principal: caller.principal().clone(),
-            kind: KIND.to_owned(),
-            parent: None,
-            arguments: serde_json::to_vec(&order)?.into(),
-            at: self.server.clock().now(),
-        };
-        self.server.run_store().create(&run).await?;
-        self.server.runs().tell(id, KIND);
-        Ok(id)
+        Ok(self.server.runs().begin(caller, KIND, serde_json::to_vec(&order)?.into(), id).await?)
     }
 
     /// What a run asks and nobody has answered, by the names of the questions: requests of the protocol (schema, `ElicitRequest`). Nothing,
@@ -89,24 +77,17 @@ impl<'s> AgentDesk<'s> {
     /// [`StoreError::Unavailable`].
     pub async fn questions(&self, caller: &Caller, run: RunId) -> Result<BTreeMap<String, Value>, StoreError> {
         const PAGE: u16 = 200;
-        let (mut open, mut from) = (BTreeMap::new(), 0);
+        let mut open = BTreeMap::new();
         if self.server.runs().find(caller, run).await?.is_none_or(|run| run.state.is_end()) {
             return Ok(open);
         }
         let runs = self.server.run_store();
-        loop {
-            let page = runs.steps(caller.tenant(), run, from, PAGE).await?;
-            let is_last = page.len() < usize::from(PAGE);
-            for step in page {
-                from = step.number + 1;
-                if let (StepKind::Noted, Some(name)) = (step.kind, step.key.strip_prefix(QUESTION)) {
-                    open.insert(name.to_owned(), serde_json::from_slice(&step.body).unwrap_or_default());
-                }
+        each_step(runs, caller.tenant(), run, 0, |step| {
+            if let (StepKind::Noted, Some(name)) = (step.kind, step.key.strip_prefix(QUESTION)) {
+                open.insert(name.to_owned(), serde_json::from_slice(&step.body).unwrap_or_default());
             }
-            if is_last {
-                break;
-            }
-        }
+        })
+        .await?;
         let mut seen = 0;
         while !open.is_empty() {
             let page = runs.inputs(caller.tenant(), run, seen, PAGE).await?;

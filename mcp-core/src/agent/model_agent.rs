@@ -15,9 +15,8 @@ use super::step::ToolCall;
 use super::{Agent, AgentContext, AgentError, AgentSpec, Step, Transcript};
 use crate::model::delta::FinishReason;
 use crate::model::error::ModelError;
-use crate::model::message::Message;
 use crate::model::reply::Reply;
-use crate::model::request::{ModelRequest, OutputSchema};
+use crate::model::request::{BYTES_PER_TOKEN, ModelRequest, OutputSchema};
 use crate::model::{LanguageModel, LanguageModelExt};
 use crate::tool::schema;
 use conversation::Conversation;
@@ -157,7 +156,7 @@ impl ModelAgent {
         request.temperature = self.temperature;
         let reply = self.model.complete(&request).await?;
         // Where nobody has counted, what was said counts.
-        let counted = || request.estimated_tokens().saturating_add(reply.message.size() as u64 / 4);
+        let counted = || request.estimated_tokens().saturating_add((reply.message.size() / BYTES_PER_TOKEN) as u64);
         let tokens = reply.end.usage.map_or_else(counted, |usage| usage.total());
         cx.spend(tokens, reply.end.cost.unwrap_or_default());
         Ok(reply)
@@ -249,9 +248,4 @@ impl Agent for ModelAgent {
 /// A call that is not made.
 fn refused(id: &str, tool: &str, arguments: Box<RawValue>, why: String) -> ToolCall {
     ToolCall { id: id.to_owned(), tool: tool.to_owned(), arguments, refused: Some(why) }
-}
-
-/// The message that a turn of a model was decided by.
-fn said(turn: &super::Turn) -> Result<Option<Message>, AgentError> {
-    turn.kept()
 }

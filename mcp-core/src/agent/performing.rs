@@ -13,7 +13,7 @@ use super::KIND;
 use super::budget::{Budget, Limit, Spent};
 use super::order::Order;
 use super::runner::{Runner, begun_for, post, question, unknown};
-use super::step::{Delegation, ToolCall, Until};
+use super::step::{Delegation, Inquiry, ToolCall, Until};
 use super::transcript::Delegated;
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
@@ -136,12 +136,14 @@ impl Runner<'_> {
             call.tool,
             call.arguments.get()
         );
-        let schema = json!({"type": "object", "required": ["outcome"], "properties": {"outcome": {
+        let outcome = json!({
             "type": "string", "title": "What is so", "enum": ["done", "not done", "repeat"],
             "description": "`done`: it was done; `not done`: it was not, and is not to be; `repeat`: make it again",
-        }}});
-        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
-        self.run.record(&question(&name), &json!({"method": "elicitation/create", "params": params})).await?;
+        });
+        let schema =
+            [("type", json!("object")), ("required", json!(["outcome"])), ("properties", json!({"outcome": outcome}))];
+        let schema = schema.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        self.run.record(&question(&name), &Inquiry { message, schema }.request()).await?;
         let answer = self.inbox.answer(&name).await;
         match answer["content"]["outcome"].as_str() {
             Some("repeat") => Box::pin(self.call(format!("{step}.again"), call, Begun::Recorded)).await,

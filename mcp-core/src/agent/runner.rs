@@ -24,7 +24,7 @@ use crate::run::{Begun, RunContext, RunError, Work, of_store};
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::id::derived;
-use crate::store::runs::{Input, InputId, InputKind, RunId, RunRecord, RunState, StepKind};
+use crate::store::runs::{Input, InputId, InputKind, RunId, RunRecord, RunState, StepKind, each_step};
 
 /// Does the runs of agents.
 pub(crate) struct AgentWork {
@@ -76,16 +76,15 @@ impl AgentWork {
     }
 
     async fn tell(&self, run: &RunRecord) -> Result<(), StoreError> {
-        let Some(ended) = self.server.run_store().run(&run.tenant, run.id).await?.filter(|run| run.state.is_end())
-        else {
+        if !run.state.is_end() {
             return Ok(());
-        };
+        }
         if let Some(parent) = run.parent {
             let letter = Letter { ended: Some(run.id), ..Letter::default() };
             let body = serde_json::to_vec(&letter).unwrap_or_default().into();
             post(&self.server, run, parent, InputKind::Message, body).await?;
         }
-        if ended.state != RunState::Completed {
+        if run.state != RunState::Completed {
             for child in self.begun_by(run).await? {
                 post(&self.server, run, child, InputKind::Cancel, Bytes::new()).await?;
             }
@@ -95,23 +94,20 @@ impl AgentWork {
 
     /// The runs that `run` has begun.
     async fn begun_by(&self, run: &RunRecord) -> Result<Vec<RunId>, StoreError> {
-        const PAGE: u16 = 200;
-        let (mut begun, mut from) = (Vec::new(), 0);
-        loop {
-            let page = self.server.run_store().steps(&run.tenant, run.id, from, PAGE).await?;
-            for step in page.iter().filter(|step| step.kind == StepKind::Noted && step.key.starts_with(TURN)) {
-                let parts = match serde_json::from_slice::<Decision>(&step.body).map(|decision| decision.step) {
-                    Ok(Step::Delegate(delegations, _)) => delegations.len(),
-                    Ok(Step::Call(calls)) if calls.iter().any(|call| call.delegated().is_some()) => calls.len(),
-                    _ => 0,
-                };
-                begun.extend((0..parts).map(|i| begun_for(run.id, &format!("{}/{i}", step.key))));
+        let mut begun = Vec::new();
+        each_step(self.server.run_store(), &run.tenant, run.id, 0, |step| {
+            if step.kind != StepKind::Noted || !step.key.starts_with(TURN) {
+                return;
             }
-            match page.last() {
-                Some(last) if page.len() == usize::from(PAGE) => from = last.number + 1,
-                _ => return Ok(begun),
-            }
-        }
+            let parts = match serde_json::from_slice::<Decision>(&step.body).map(|decision| decision.step) {
+                Ok(Step::Delegate(delegations, _)) => delegations.len(),
+                Ok(Step::Call(calls)) if calls.iter().any(|call| call.delegated().is_some()) => calls.len(),
+                _ => 0,
+            };
+            begun.extend((0..parts).map(|i| begun_for(run.id, &format!("{}/{i}", step.key))));
+        })
+        .await?;
+        Ok(begun)
     }
 }
 

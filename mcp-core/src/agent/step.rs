@@ -1,7 +1,5 @@
 //! What an agent decides.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
@@ -172,14 +170,10 @@ impl Inquiry {
 
     /// The request of the protocol.
     pub(crate) fn request(&self) -> Value {
-        let params = json!({"mode": "form", "message": self.message, "requestedSchema": self.schema});
-        json!({"method": "elicitation/create", "params": params})
+        json!({"method": "elicitation/create", "params": form::params(&self.message, &self.schema)})
     }
 }
 
 fn raw(value: &impl Serialize) -> Result<Box<RawValue>, AgentError> {
     to_raw_value(value).map_err(|error| AgentError::failed(format!("it does not become JSON: {error}")))
 }
-
-/// The name of an agent, shared.
-pub(crate) type AgentName = Arc<str>;

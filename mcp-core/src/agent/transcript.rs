@@ -1,5 +1,7 @@
 //! What has come of a run so far.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::budget::{Limit, Spent};
 use super::error::AgentError;
-use super::step::{AgentName, Delegation, Inquiry, ToolCall};
+use super::step::{Delegation, Inquiry, ToolCall};
 use crate::store::runs::RunId;
 use crate::tool::output::ToolOutput;
 
@@ -24,7 +26,7 @@ pub struct Transcript {
 #[derive(Clone, Debug)]
 pub struct Turn {
     /// Who decided.
-    pub(crate) agent: AgentName,
+    pub(crate) agent: Arc<str>,
     /// What it keeps for itself.
     pub(crate) kept: Option<Box<RawValue>>,
     pub(crate) performed: Performed,
@@ -39,7 +41,7 @@ pub enum Performed {
     /// Other agents did something, in this order.
     Delegated(Vec<(Delegation, Delegated)>),
     /// The agent of this name decides from here on.
-    HandedOff(AgentName),
+    HandedOff(Arc<str>),
     /// A question was answered, with an `ElicitResult` of the protocol's schema.
     Asked(Inquiry, Value),
 }

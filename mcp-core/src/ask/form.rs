@@ -5,6 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::tool::schema;
 
+/// The parameters of a request that shows a form (schema, `ElicitRequestFormParams`).
+pub(crate) fn params(message: &str, schema: &Map<String, Value>) -> Value {
+    json!({"mode": "form", "message": message, "requestedSchema": schema})
+}
+
 /// The schema of a form with a field for each of `T`'s; or why there is none.
 pub(crate) fn of<T: JsonSchema>() -> Result<Map<String, Value>, String> {
     let root = schema::of_input::<T>();

@@ -76,7 +76,7 @@ impl<T: DeserializeOwned> Question<T> {
     }
 
     fn elicit(message: String, schema: Result<Map<String, Value>, String>, read: fn(Value) -> Reading<T>) -> Self {
-        let params = schema.map(|schema| json!({"mode": "form", "message": message, "requestedSchema": schema}));
+        let params = schema.map(|schema| form::params(&message, &schema));
         Self::new("elicitation/create", params, vec![ClientCapability::Elicitation], read)
     }
 

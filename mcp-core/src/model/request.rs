@@ -128,7 +128,7 @@ impl ModelRequest {
 }
 
 /// How many bytes a token is taken to have, where nobody has counted.
-pub(super) const BYTES_PER_TOKEN: usize = 4;
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
 
 impl ToolDefinition {
     /// Roughly how many bytes it takes.

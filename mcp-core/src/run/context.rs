@@ -17,7 +17,7 @@ use crate::context::Cancellation;
 use crate::memory::lock;
 use crate::store::StoreError;
 use crate::store::ledger::{Entry, Ledger};
-use crate::store::runs::{Input, InputKind, RunId, RunRecord, Runs, Step, StepKind};
+use crate::store::runs::{Input, InputKind, RunId, RunRecord, Runs, Step, StepKind, each_step};
 
 /// What the work of a run may know and do. Cheap to clone. Once the run is let go, or lost, nothing that it does goes forward.
 #[derive(Clone)]
@@ -59,14 +59,7 @@ impl RunContext {
         runs: Arc<dyn Runs>,
     ) -> Result<Self, StoreError> {
         let mut journal = Journal::default();
-        loop {
-            let page = runs.steps(&run.tenant, run.id, journal.next_number(), PAGE).await?;
-            let is_last = page.len() < usize::from(PAGE);
-            page.into_iter().for_each(|step| journal.add(step));
-            if is_last {
-                break;
-            }
-        }
+        each_step(&*runs, &run.tenant, run.id, 0, |step| journal.add(step)).await?;
         Ok(Self(Arc::new(Inner {
             run,
             tie,

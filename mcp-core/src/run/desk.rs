@@ -61,6 +61,17 @@ impl<'s> RunDesk<'s> {
             let kind = kind.chars().take(128).collect();
             return Err(RunRefusal::UnknownKind { kind, kinds: self.kinds().map(str::to_owned).collect() });
         }
+        Ok(self.begin(caller, kind, arguments, id).await?)
+    }
+
+    /// Begins a run of a kind that is known.
+    pub(crate) async fn begin(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        arguments: Bytes,
+        id: Option<RunId>,
+    ) -> Result<RunId, StoreError> {
         let id = id.unwrap_or_else(|| RunId::from_u128(self.server.new_call_id().as_u128()));
         let run = NewRun {
             id,
@@ -151,7 +162,7 @@ impl<'s> RunDesk<'s> {
     }
 
     /// Nobody waits for a hint.
-    pub(crate) fn tell(&self, id: RunId, kind: &str) {
+    fn tell(&self, id: RunId, kind: &str) {
         let (hints, kind) = (self.server.hints().clone(), kind.to_owned());
         self.server.spawn(async move { hints.tell(id, &kind).await });
     }

@@ -40,6 +40,7 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
         _ => None,
     };
     let is_released = turn == Turn::Release;
+    let let_go = turn.ended().unwrap_or_else(|| RunRecord { state: turn.state(), ..run });
     match floor.ledger.commit(vec![Entry::Turn { hold: tie.hold.clone(), turn }]).await {
         Ok(()) => {
             if let Some(time) = time {
@@ -48,7 +49,7 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
             if is_released {
                 floor.tell(id, &kind).await;
             } else {
-                work.let_go(&run).await;
+                work.let_go(&let_go).await;
             }
         }
         Err(StoreError::Conflict { .. }) => tracing::warn!(run = %id, kind, "the run is another's now"),

@@ -1,6 +1,7 @@
 //! Long work, step by step: who does it, how far it has come, and what it was told meanwhile.
 
 mod journal;
+mod pages;
 mod stand;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::clock::Timestamp;
 pub use journal::{
     BadInputId, Ending, Input, InputId, InputKind, Posted, Step, StepKind, Turn, UnknownInput, UnknownStep,
 };
+pub(crate) use pages::each_step;
 pub use stand::{Stand, Verdict};
 
 /// Keeps runs: work that outlives the process that began it. Whoever claims a run holds it for the time of a lease, which it renews,

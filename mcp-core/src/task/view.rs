@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::json;
 use crate::jsonrpc;
 use crate::store::StoreError;
-use crate::store::runs::{InputKind, RunId, RunRecord, RunState, Runs, Step, StepKind};
+use crate::store::runs::{InputKind, RunId, RunRecord, RunState, Runs, Step, StepKind, each_step};
 use crate::tool::error::{KeyError, ToolError};
 
 /// A task, and what it waits for (schema of the extension, `DetailedTask`).
@@ -70,22 +70,15 @@ impl Task {
     /// Reads what the task waits for.
     async fn look(&mut self, runs: &dyn Runs) -> Result<(), StoreError> {
         let (tenant, id) = (self.run.tenant.clone(), self.run.id);
-        let (mut from, mut round) = (0, None);
-        loop {
-            let page = runs.steps(&tenant, id, from, PAGE).await?;
-            let is_last = page.len() < usize::from(PAGE);
-            for step in page {
-                from = step.number.saturating_add(1);
-                self.updated = self.updated.max(step.at);
-                // What is begun behind a question has its answer.
-                if step.key.starts_with(ROUND) {
-                    round = Some(step);
-                }
+        let mut round = None;
+        each_step(runs, &tenant, id, 0, |step| {
+            self.updated = self.updated.max(step.at);
+            // What is begun behind a question has its answer.
+            if step.key.starts_with(ROUND) {
+                round = Some(step);
             }
-            if is_last {
-                break;
-            }
-        }
+        })
+        .await?;
         self.open = round.as_ref().map(questions).unwrap_or_default();
         let mut from = 0;
         while from < self.run.inputs && !self.open.is_empty() {

@@ -8,10 +8,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::super::step::ToolCall;
 use super::super::transcript::{Performed, Transcript, Turn};
 use super::super::{AgentError, Step};
+use super::refused;
 use super::toolbox::{HAND_OFF, Tools};
-use super::{refused, said};
 use crate::model::message::{self, Message, ToolResult};
-use crate::model::request::ToolDefinition;
+use crate::model::request::{BYTES_PER_TOKEN, ToolDefinition};
 use crate::nearest::nearest;
 use crate::tool::output::ToolOutput;
 
@@ -62,18 +62,27 @@ impl Conversation {
         self.tools.definitions.clone()
     }
 
-    /// Roughly how many tokens it takes: one for four bytes.
+    /// Roughly how many tokens it takes.
     pub(super) fn estimated_tokens(&self) -> u64 {
-        let all = self.head.iter().chain(self.steps.iter().flatten()).chain(&self.corrections);
-        all.map(|message| message.size() as u64).sum::<u64>() / 4
+        tokens(self.size())
+    }
+
+    fn size(&self) -> usize {
+        size(self.head.iter().chain(self.steps.iter().flatten()).chain(&self.corrections))
     }
 
     /// Leaves out the oldest steps until it takes no more than this, but never the last one.
     pub(super) fn shorten(&mut self, most: u64) {
-        while self.can_be_shorter() && self.estimated_tokens() > most {
-            self.steps.remove(0);
-            self.is_shorter = true;
-        }
+        let mut bytes = self.size();
+        let last = self.steps.len().saturating_sub(1);
+        let too_much = self.steps[..last].iter().take_while(|step| {
+            let is_too_much = tokens(bytes) > most;
+            bytes -= size(step.iter());
+            is_too_much
+        });
+        let too_much = too_much.count();
+        self.is_shorter |= too_much > 0;
+        self.steps.drain(..too_much);
     }
 
     pub(super) fn can_be_shorter(&self) -> bool {
@@ -148,9 +157,17 @@ impl Conversation {
     }
 }
 
+fn size<'m>(messages: impl Iterator<Item = &'m Arc<Message>>) -> usize {
+    messages.map(|message| message.size()).sum()
+}
+
+fn tokens(bytes: usize) -> u64 {
+    (bytes / BYTES_PER_TOKEN) as u64
+}
+
 /// What a turn was, as the model has said it, and what came of it.
 fn step(turn: &Turn) -> Result<Vec<Arc<Message>>, AgentError> {
-    let decided = said(turn)?;
+    let decided = turn.kept::<Message>()?;
     let came_of_it = match &turn.performed {
         Performed::Called(calls) => {
             let results = calls.iter().map(|(call, output)| ToolResult {
