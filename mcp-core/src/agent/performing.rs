@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -45,8 +45,37 @@ const LOOK: Duration = Duration::from_secs(30);
 const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
+    /// Makes calls side by side, so many at a time; gives what came of each, in their order, and what that has used beside the calls
+    /// themselves. `is_known`, where whoever held the run before has decided on them.
+    pub(super) async fn call_all(
+        &self,
+        key: &str,
+        calls: &[ToolCall],
+        most: usize,
+        is_known: bool,
+    ) -> Result<(Vec<ToolOutput>, Spent), RunError> {
+        let delegations = calls.iter().filter(|call| call.delegated().is_some()).count();
+        let share = self.left().shared(u32::try_from(delegations).unwrap_or(u32::MAX));
+        let each: Vec<_> = calls
+            .iter()
+            .enumerate()
+            .map(|(i, call)| {
+                let begun = match is_known {
+                    // It waits for others, and says when it begins.
+                    _ if i >= most => Begun::Recorded,
+                    true => Begun::Perhaps,
+                    false => Begun::No,
+                };
+                self.called(format!("{key}/{i}"), call, begun, share)
+            })
+            .collect();
+        let results: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
+        let spent = results.iter().fold(Spent::default(), |spent, (_, more)| spent.and(*more));
+        Ok((results.into_iter().map(|(output, _)| output).collect(), spent))
+    }
+
     /// Makes a call, and gives what came of it, and what that has used beside the call itself: that of an agent is left to the agent.
-    pub(super) async fn called(
+    async fn called(
         &self,
         key: String,
         call: &ToolCall,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::budget::{Budget, Limit, Spent};
 use super::context::AgentContext;
@@ -20,7 +19,7 @@ use super::step::Step;
 use super::transcript::{Performed, Transcript, Turn};
 use super::{AgentError, KIND};
 use crate::caller::Caller;
-use crate::run::{Begun, RunContext, RunError, Work, of_store};
+use crate::run::{RunContext, RunError, Work, of_store};
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::id::derived;
@@ -163,30 +162,14 @@ impl Runner<'_> {
                 }
             };
             self.transcript.spend(decision.spent);
-            let begun = self.server.clock().monotonic();
             let performed = match decision.step {
                 Step::Done(output) => return Output::of(output, self.transcript.spent()),
                 Step::Call(calls) => {
-                    let (most, left) = (agent.spec().calls_at_once, self.left());
-                    let delegations = calls.iter().filter(|call| call.delegated().is_some()).count();
-                    let share = left.shared(u32::try_from(delegations).unwrap_or(u32::MAX));
-                    let each: Vec<_> = calls
-                        .iter()
-                        .enumerate()
-                        .map(|(i, call)| {
-                            let begun = match is_known {
-                                // It waits for others, and says when it begins.
-                                _ if i >= most => Begun::Recorded,
-                                true => Begun::Perhaps,
-                                false => Begun::No,
-                            };
-                            self.called(format!("{key}/{i}"), call, begun, share)
-                        })
-                        .collect();
-                    let results: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
-                    let spent = results.iter().fold(Spent::default(), |spent, (_, more)| spent.and(*more));
+                    let begun = self.server.clock().monotonic();
+                    let (outputs, spent) = self.call_all(&key, &calls, agent.spec().calls_at_once, is_known).await?;
+                    busy = self.server.clock().monotonic().saturating_sub(begun);
                     self.transcript.spend(spent);
-                    Performed::Called(calls.into_iter().zip(results.into_iter().map(|(output, _)| output)).collect())
+                    Performed::Called(calls.into_iter().zip(outputs).collect())
                 }
                 Step::Delegate(delegations, until) => {
                     let results = self.delegate_all(&key, &delegations, until).await?;
@@ -204,9 +187,6 @@ impl Runner<'_> {
                     Performed::Asked(inquiry, answer)
                 }
             };
-            if let Performed::Called(_) = performed {
-                busy = self.server.clock().monotonic().saturating_sub(begun);
-            }
             self.transcript.push(Turn { agent: decision.agent.into(), kept: decision.kept, performed });
         }
         Err(RunError::failed("the agent decides for ever"))
