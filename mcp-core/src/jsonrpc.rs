@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use reader::{Raw, ReadError, Reader};
+use reader::{Raw, Read, ReadError, Reader};
 
 use crate::tool::key::IdempotencyKey;
 
@@ -100,7 +100,7 @@ pub(crate) struct Meta<'a> {
 type Wrong = Option<(i32, &'static str)>;
 
 impl<'a> Envelope<'a> {
-    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Read<Self> {
         let mut envelope = Self::default();
         let is_object = reader.members(|reader, key| {
             match key {
@@ -126,7 +126,7 @@ impl<'a> Envelope<'a> {
 }
 
 impl<'a> Params<'a> {
-    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Read<Self> {
         let mut params = Self::default();
         let is_object = reader.members(|reader, key| {
             match key {
@@ -208,7 +208,7 @@ impl<'a> Rare<'a> {
 }
 
 impl<'a> Meta<'a> {
-    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Result<Self, ReadError> {
+    fn read(reader: &mut Reader<'a>, wrong: &mut Wrong) -> Read<Self> {
         let mut meta = Self::default();
         let is_object = reader.members(|reader, key| {
             match key {
@@ -244,8 +244,8 @@ pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
 
-impl From<ReadError> for Fault<'_> {
-    fn from(error: ReadError) -> Self {
+impl From<Box<ReadError>> for Fault<'_> {
+    fn from(error: Box<ReadError>) -> Self {
         Self { is_response: false, id: None, code: PARSE_ERROR, message: error.to_string() }
     }
 }

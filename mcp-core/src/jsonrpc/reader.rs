@@ -34,13 +34,16 @@ pub(crate) enum ReadError {
     Duplicate { key: String, at: usize },
 }
 
+/// What was read. The error is in a box, so that what is no error comes back in registers.
+pub(crate) type Read<T> = Result<T, Box<ReadError>>;
+
 /// A value as it came: the text from its first byte to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
     /// Reads a whole text, which must be one value.
-    pub(crate) fn read(body: &'a [u8]) -> Result<Self, ReadError> {
+    pub(crate) fn read(body: &'a [u8]) -> Read<Self> {
         let mut reader = Reader::new(body)?;
         let value = reader.value()?;
         reader.end().map(|()| value)
@@ -78,14 +81,15 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Result<Self, ReadError> {
-        let text = std::str::from_utf8(body).map_err(|error| ReadError::Encoding { at: error.valid_up_to() })?;
+    pub(super) fn new(body: &'a [u8]) -> Read<Self> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| Box::new(ReadError::Encoding { at: error.valid_up_to() }))?;
         // Room enough for the keys of most messages.
         Ok(Self { text, at: 0, depth: 0, keys: Vec::with_capacity(16), more_keys: HashSet::new() })
     }
 
     /// Reads a value.
-    pub(super) fn value(&mut self) -> Result<Raw<'a>, ReadError> {
+    pub(super) fn value(&mut self) -> Read<Raw<'a>> {
         self.skip_space();
         let start = self.at;
         match self.peek() {
@@ -102,21 +106,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a value and says whether it is an object. If so, `member` is given each key, and reads the value that follows.
-    pub(super) fn members(
-        &mut self,
-        member: impl FnMut(&mut Self, &str) -> Result<(), ReadError>,
-    ) -> Result<bool, ReadError> {
+    pub(super) fn members(&mut self, member: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<bool> {
         self.skip_space();
         if self.peek() == Some(b'{') { self.object(member).map(|()| true) } else { self.value().map(|_| false) }
     }
 
     /// Sees to it that nothing more follows.
-    pub(super) fn end(&mut self) -> Result<(), ReadError> {
+    pub(super) fn end(&mut self) -> Read<()> {
         self.skip_space();
         if self.peek().is_none() { Ok(()) } else { Err(self.unexpected()) }
     }
 
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<(), ReadError>) -> Result<(), ReadError> {
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Read<()>) -> Read<()> {
         let (begin, keys) = (self.at, self.keys.len());
         self.open()?;
         let mut more = !self.take(b'}');
@@ -125,7 +126,10 @@ impl<'a> Reader<'a> {
             if !self.take(b':') {
                 return Err(self.unexpected());
             }
-            member(self, &key)?;
+            match key.strip_prefix('"') {
+                None => member(self, key)?,
+                Some(_) => member(self, &decoded(key).unwrap_or_default())?,
+            }
             more = self.goes_on(b'}')?;
         }
         self.keys.truncate(keys);
@@ -133,7 +137,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn array(&mut self) -> Result<(), ReadError> {
+    fn array(&mut self) -> Read<()> {
         self.open()?;
         let mut more = !self.take(b']');
         while more {
@@ -145,9 +149,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes behind an opening bracket.
-    fn open(&mut self) -> Result<(), ReadError> {
+    fn open(&mut self) -> Read<()> {
         if self.depth == MAX_DEPTH {
-            return Err(ReadError::Depth { at: self.at });
+            return Err(Box::new(ReadError::Depth { at: self.at }));
         }
         self.depth += 1;
         self.at += 1;
@@ -155,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether another value follows, or else the closing bracket, which it goes behind.
-    fn goes_on(&mut self, close: u8) -> Result<bool, ReadError> {
+    fn goes_on(&mut self, close: u8) -> Read<bool> {
         if self.take(b',') {
             Ok(true)
         } else if self.take(close) {
@@ -165,56 +169,62 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a key of the object that begins at `begin`, and whose keys begin at `first` in `self.keys`.
-    fn key(&mut self, begin: usize, first: usize) -> Result<Cow<'a, str>, ReadError> {
+    /// Reads a key of the object that begins at `begin`, and whose keys begin at `first` in `self.keys`: as [`Reader::quoted`] gives it.
+    fn key(&mut self, begin: usize, first: usize) -> Read<&'a str> {
         self.skip_space();
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
         }
         let at = self.at;
-        // "a" and "\u0061" are one key.
-        let key = match self.quoted()? {
-            Quoted { inner, escaped: false } => Cow::Borrowed(inner),
-            Quoted { .. } => match serde_json::from_str(&self.text[at..self.at]) {
-                Ok(decoded) => Cow::Owned(decoded),
-                Err(_) => return Err(ReadError::Unexpected { at }),
-            },
-        };
-        let few = &self.keys[first..];
-        let again =
-            few.contains(&&*key) || (!self.more_keys.is_empty() && self.more_keys.contains(&(begin, key.clone())));
+        let key = self.quoted()?;
+        if key.starts_with('"') || self.keys.len() - first >= FEW {
+            self.rare_key(key, begin, first, at)?;
+            return Ok(key);
+        }
+        let again = self.keys[first..].contains(&key)
+            || (!self.more_keys.is_empty() && self.more_keys.contains(&(begin, Cow::Borrowed(key))));
         if again {
-            return Err(ReadError::Duplicate { key: key.chars().take(128).collect(), at });
+            return Err(twice(key, at));
         }
-        match key {
-            Cow::Borrowed(key) if few.len() < FEW => self.keys.push(key),
-            _ => {
-                self.more_keys.insert((begin, key.clone()));
-            }
-        }
+        self.keys.push(key);
         Ok(key)
     }
 
-    /// Reads a string, whose opening quote comes next. Inlined, since most strings are so short that the call itself would cost as
-    /// much as reading them.
+    /// Keeps a key that holds an escape, or is one of many.
+    #[cold]
+    fn rare_key(&mut self, key: &'a str, begin: usize, first: usize, at: usize) -> Read<()> {
+        // "a" and "\u0061" are one key.
+        let key = match key.starts_with('"') {
+            true => Cow::Owned(decoded(key).ok_or_else(|| Box::new(ReadError::Unexpected { at }))?),
+            false => Cow::Borrowed(key),
+        };
+        if self.keys[first..].contains(&&*key) || self.more_keys.contains(&(begin, key.clone())) {
+            return Err(twice(&key, at));
+        }
+        self.more_keys.insert((begin, key));
+        Ok(())
+    }
+
+    /// Reads a string, whose opening quote comes next, and gives what stands between its quotes; with the quotes, where it holds an escape.
+    /// Inlined, since most strings are so short that the call itself would cost as much as reading them.
     #[inline(always)]
-    fn quoted(&mut self) -> Result<Quoted<'a>, ReadError> {
+    fn quoted(&mut self) -> Read<&'a str> {
         let (bytes, open) = (self.text.as_bytes(), self.at);
         let (mut at, mut escaped) = (open + 1, false);
         loop {
             let found = bytes.get(at..).and_then(json::find_special);
-            at += found.ok_or(ReadError::Unterminated { at: open })?;
+            at += found.ok_or_else(|| Box::new(ReadError::Unterminated { at: open }))?;
             match bytes[at] {
                 b'"' => break,
                 b'\\' => (at, escaped) = (escape_end(bytes, at)?, true),
-                _control => return Err(ReadError::Unexpected { at }),
+                _control => return Err(Box::new(ReadError::Unexpected { at })),
             }
         }
         self.at = at + 1;
-        Ok(Quoted { inner: &self.text[open + 1..at], escaped })
+        Ok(if escaped { &self.text[open..=at] } else { &self.text[open + 1..at] })
     }
 
-    fn number(&mut self) -> Result<(), ReadError> {
+    fn number(&mut self) -> Read<()> {
         self.at += usize::from(self.peek() == Some(b'-'));
         // No digit follows a leading zero.
         if self.peek() == Some(b'0') {
@@ -235,13 +245,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes behind at least one digit.
-    fn digits(&mut self) -> Result<(), ReadError> {
+    fn digits(&mut self) -> Read<()> {
         let count = self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
         if count > 0 { Ok(()) } else { Err(self.unexpected()) }
     }
 
-    fn word(&mut self, word: &str) -> Result<(), ReadError> {
+    fn word(&mut self, word: &str) -> Read<()> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(self.unexpected());
         }
@@ -267,24 +277,29 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn unexpected(&self) -> ReadError {
-        if self.at < self.text.len() { ReadError::Unexpected { at: self.at } } else { ReadError::End }
+    #[cold]
+    fn unexpected(&self) -> Box<ReadError> {
+        let is_more = self.at < self.text.len();
+        Box::new(if is_more { ReadError::Unexpected { at: self.at } } else { ReadError::End })
     }
 }
 
-/// A string as it stands in the text, without its quotes.
-struct Quoted<'a> {
-    inner: &'a str,
-    escaped: bool,
+/// The text of a string that came with its quotes.
+fn decoded(quoted: &str) -> Option<String> {
+    serde_json::from_str(quoted).ok()
+}
+
+fn twice(key: &str, at: usize) -> Box<ReadError> {
+    Box::new(ReadError::Duplicate { key: key.chars().take(128).collect(), at })
 }
 
 /// The place behind the escape whose backslash is at `at`.
-fn escape_end(bytes: &[u8], at: usize) -> Result<usize, ReadError> {
+fn escape_end(bytes: &[u8], at: usize) -> Read<usize> {
     match bytes.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        _ => match code_unit(bytes, at).ok_or(ReadError::Unexpected { at })? {
+        _ => match code_unit(bytes, at).ok_or_else(|| Box::new(ReadError::Unexpected { at }))? {
             0xd800..=0xdbff if matches!(code_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => Ok(at + 12),
-            0xd800..=0xdfff => Err(ReadError::Surrogate { at }),
+            0xd800..=0xdfff => Err(Box::new(ReadError::Surrogate { at })),
             _ => Ok(at + 6),
         },
     }
