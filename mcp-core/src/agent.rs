@@ -26,6 +26,7 @@
 //! }
 //! ```
 
+mod as_tool;
 mod budget;
 mod context;
 mod decision;
@@ -37,6 +38,7 @@ mod offered;
 mod order;
 mod outcome;
 mod performing;
+pub(crate) mod questions;
 mod runner;
 mod spec;
 mod step;
@@ -44,14 +46,17 @@ mod transcript;
 
 use async_trait::async_trait;
 
+pub(crate) use as_tool::{AgentTools, Given};
 pub use budget::{Budget, Limit, Spent};
 pub use context::AgentContext;
 pub use desk::{AgentDesk, AgentRefusal};
 pub use error::AgentError;
 pub use model_agent::ModelAgent;
 pub use offered::{BadAgent, OfferedAgent};
+pub(crate) use order::Order;
 pub(crate) use runner::AgentWork;
 pub use spec::AgentSpec;
+pub(crate) use step::AGENT;
 pub use step::{Delegation, Inquiry, Step, ToolCall, Until};
 pub use transcript::{Delegated, Performed, Transcript, Turn};
 

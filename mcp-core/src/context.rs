@@ -321,6 +321,10 @@ impl Context {
         Session::load(self, handle).await
     }
 
+    pub(crate) fn server(&self) -> &Server {
+        &self.inner.server
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }

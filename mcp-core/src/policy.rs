@@ -160,6 +160,13 @@ impl Rules {
         })
     }
 
+    /// The same for what has keys that begin with `prefix` as for those that have not.
+    pub(crate) fn extend(&mut self, prefix: &str, others: &Self) {
+        let longer =
+            |pattern: &Pattern| Pattern { text: format!("{prefix}{}", pattern.text), is_prefix: pattern.is_prefix };
+        self.0.extend(others.0.iter().map(|(pattern, requirement)| (longer(pattern), requirement.clone())));
+    }
+
     fn push(&mut self, pattern: &str, requirement: Requirement) {
         let (text, is_prefix) = pattern.strip_suffix('*').map_or((pattern, false), |prefix| (prefix, true));
         self.0.push((Pattern { text: text.to_owned(), is_prefix }, requirement));

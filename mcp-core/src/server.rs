@@ -79,7 +79,7 @@ struct Inner {
     resources: Catalog<OfferedResource>,
     resource_templates: Catalog<OfferedResource>,
     prompts: Catalog<OfferedPrompt>,
-    agents: Catalog<OfferedAgent>,
+    agents: Arc<Catalog<OfferedAgent>>,
     route_rules: Rules,
     list_caching: Caching,
     limits: Limits,

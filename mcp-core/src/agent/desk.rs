@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::KIND;
 use super::budget::Budget;
 use super::inbox::Letter;
 use super::order::Order;
-use super::runner::{QUESTION, unknown};
+use super::runner::unknown;
+use super::{KIND, questions};
 use crate::caller::Caller;
 use crate::catalog::Unseen;
 use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
-use crate::store::runs::{InputId, InputKind, Posted, RunId, StepKind, each_step};
+use crate::store::runs::{InputId, Posted, RunId};
 
 /// What callers may do with agents: start runs of them, see what those ask, and answer. For all else they are
 /// [runs](crate::run::RunDesk).
@@ -76,33 +76,10 @@ impl<'s> AgentDesk<'s> {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn questions(&self, caller: &Caller, run: RunId) -> Result<BTreeMap<String, Value>, StoreError> {
-        const PAGE: u16 = 200;
-        let mut open = BTreeMap::new();
         if self.server.runs().find(caller, run).await?.is_none_or(|run| run.state.is_end()) {
-            return Ok(open);
+            return Ok(BTreeMap::new());
         }
-        let runs = self.server.run_store();
-        each_step(runs, caller.tenant(), run, 0, |step| {
-            if let (StepKind::Noted, Some(name)) = (step.kind, step.key.strip_prefix(QUESTION)) {
-                open.insert(name.to_owned(), serde_json::from_slice(&step.body).unwrap_or_default());
-            }
-        })
-        .await?;
-        let mut seen = 0;
-        while !open.is_empty() {
-            let page = runs.inputs(caller.tenant(), run, seen, PAGE).await?;
-            let is_last = page.len() < usize::from(PAGE);
-            seen += u32::from(u16::try_from(page.len()).unwrap_or(PAGE));
-            for input in page.iter().filter(|input| input.kind == InputKind::Message) {
-                if let Ok(letter) = serde_json::from_slice::<Letter>(&input.body) {
-                    open.retain(|name, _| !letter.answers.contains_key(name));
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-        Ok(open)
+        Ok(questions::open(self.server.run_store(), caller.tenant(), run).await?.requests)
     }
 
     /// Answers questions of a run, by their names: each with an `ElicitResult` of the protocol's schema. The first answer to a question

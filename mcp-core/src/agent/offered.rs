@@ -5,13 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::as_tool::AgentTool;
 use super::{Agent, AgentSpec};
 use crate::catalog::Offered;
 use crate::policy::Requirement;
+use crate::tool::registry::OfferedTool;
 
 /// An agent with all that is worked out once, when it is offered.
 pub struct OfferedAgent {
     agent: Arc<dyn Agent>,
+    tool: Arc<OfferedTool>,
     json: Bytes,
 }
 
@@ -38,13 +41,20 @@ impl OfferedAgent {
             let fault = format!("a name has 1 to {LONGEST_NAME} characters of A-Z, a-z, 0-9, _, - and .");
             return Err(BadAgent { name: name.to_owned(), fault });
         }
+        let tool = OfferedTool::new(Arc::new(AgentTool::of(agent.spec())))
+            .map_err(|bad| BadAgent { name: name.to_owned(), fault: bad.to_string() })?;
         let shown = json!({"name": name, "description": agent.spec().description()});
-        Ok(Self { json: shown.to_string().into(), agent })
+        Ok(Self { json: shown.to_string().into(), tool: Arc::new(tool), agent })
     }
 
     /// What the agent says of itself.
     pub fn spec(&self) -> &AgentSpec {
         self.agent.spec()
+    }
+
+    /// The tool that stands for it.
+    pub(crate) fn tool(&self) -> &Arc<OfferedTool> {
+        &self.tool
     }
 
     pub(crate) fn agent(&self) -> &dyn Agent {

@@ -10,7 +10,7 @@ use crate::store::runs::RunRecord;
 
 /// What a run is to do, as it keeps it: its arguments. Its format has a version, since a replica of the version before may claim it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Order {
+pub(crate) struct Order {
     version: u8,
     pub(super) agent: String,
     pub(super) input: Box<RawValue>,
@@ -24,7 +24,7 @@ pub(super) struct Order {
 const VERSION: u8 = 1;
 
 impl Order {
-    pub(super) fn new(caller: &Caller, agent: &str, input: Box<RawValue>, budget: Budget) -> Self {
+    pub(crate) fn new(caller: &Caller, agent: &str, input: Box<RawValue>, budget: Budget) -> Self {
         Self {
             version: VERSION,
             agent: agent.to_owned(),

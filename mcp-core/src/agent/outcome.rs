@@ -68,7 +68,7 @@ fn partial(transcript: &Transcript) -> Value {
 
 impl Delegated {
     /// What came of a run that was begun for it; nothing, while that goes on.
-    pub(super) fn of(run: &RunRecord) -> Option<Self> {
+    pub(crate) fn of(run: &RunRecord) -> Option<Self> {
         let failed =
             |error: String| Self { run: Some(run.id), result: Err(error), limit: None, spent: Spent::default() };
         match run.state {

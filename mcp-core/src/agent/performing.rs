@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::KIND;
 use super::budget::{Budget, Limit, Spent};
 use super::order::Order;
-use super::runner::{Runner, begun_for, post, question, unknown};
+use super::runner::{Runner, begun_for, post, unknown};
 use super::step::{Delegation, Inquiry, ToolCall, Until};
 use super::transcript::Delegated;
+use super::{KIND, questions};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
@@ -90,8 +90,7 @@ impl Runner<'_> {
             Some(Err(why)) => Ok((ToolOutput::text(why).as_error(), Spent::default())),
             Some(Ok(delegation)) => {
                 let delegated = self.delegate(key, &delegation, share).await?;
-                let output = ToolOutput::text(delegated.text());
-                Ok((if delegated.result.is_ok() { output } else { output.as_error() }, delegated.spent))
+                Ok((delegated.output(), delegated.spent))
             }
         }
     }
@@ -149,7 +148,7 @@ impl Runner<'_> {
         let mut answers = BTreeMap::new();
         // All are asked before the first answer is waited for.
         for (key, request) in requests {
-            self.run.record(&question(&format!("{step}/{key}")), request).await?;
+            self.run.record(&questions::key(&format!("{step}/{key}")), request).await?;
         }
         for key in requests.keys() {
             answers.insert(key.clone(), self.inbox.answer(&format!("{step}/{key}")).await);
@@ -172,7 +171,7 @@ impl Runner<'_> {
         let schema =
             [("type", json!("object")), ("required", json!(["outcome"])), ("properties", json!({"outcome": outcome}))];
         let schema = schema.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-        self.run.record(&question(&name), &Inquiry { message, schema }.request()).await?;
+        self.run.record(&questions::key(&name), &Inquiry { message, schema }.request()).await?;
         let answer = self.inbox.answer(&name).await;
         match answer["content"]["outcome"].as_str() {
             Some("repeat") => Box::pin(self.call(format!("{step}.again"), call, Begun::Recorded)).await,

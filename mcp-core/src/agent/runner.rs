@@ -17,8 +17,9 @@ use super::order::Order;
 use super::outcome::{Output, exhausted};
 use super::step::Step;
 use super::transcript::{Performed, Transcript, Turn};
-use super::{AgentError, KIND};
+use super::{AgentError, KIND, questions};
 use crate::caller::Caller;
+use crate::changes::Change;
 use crate::run::{RunContext, RunError, Work, of_store};
 use crate::server::Server;
 use crate::store::StoreError;
@@ -62,6 +63,10 @@ impl Work for AgentWork {
 
     /// Tells the run that has begun this one that it has ended, and those that it has begun that they may.
     async fn let_go(&self, run: &RunRecord) {
+        if run.parent.is_none() {
+            // Whoever follows it sees it at the next look.
+            let _ = self.server.changes().tell(Some(&run.tenant), &Change::Task(run.id)).await;
+        }
         // Who is not told looks after a while.
         if let Err(error) = self.tell(run).await {
             tracing::warn!(run = %run.id, %error, "who waits for a run is not told that it has ended");
@@ -182,7 +187,7 @@ impl Runner<'_> {
                     Performed::HandedOff(agent.spec().shared_name())
                 }
                 Step::Ask(inquiry) => {
-                    self.run.record(&question(&key), &inquiry.request()).await?;
+                    self.run.record(&questions::key(&key), &inquiry.request()).await?;
                     let answer = self.inbox.answer(&key).await;
                     Performed::Asked(inquiry, answer)
                 }
@@ -271,12 +276,9 @@ pub(super) fn begun_for(run: RunId, key: &str) -> RunId {
     RunId::from_u128(derived(run.as_u128(), key.as_bytes()))
 }
 
-/// With what the keys begin under which questions are recorded.
-pub(super) const QUESTION: &str = "question ";
-
-/// The key under which a question is recorded.
-pub(super) fn question(name: &str) -> String {
-    format!("{QUESTION}{name}")
+/// Whether a decision is recorded under this key.
+pub(super) fn is_turn(key: &str) -> bool {
+    key.strip_prefix(TURN).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn millis(time: Duration) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::budget::Budget;
 use crate::policy::{Requirement, requirement_methods};
 
@@ -11,6 +13,7 @@ pub struct AgentSpec {
     name: Arc<str>,
     description: String,
     pub(crate) requirement: Requirement,
+    pub(crate) input: Value,
     pub(crate) budget: Budget,
     pub(crate) calls_at_once: usize,
 }
@@ -26,6 +29,7 @@ impl AgentSpec {
             name: name.into(),
             description: description.into(),
             requirement: Requirement::none(),
+            input: json!({"type": "string", "description": "What it is to do."}),
             budget: Budget::default(),
             calls_at_once: CALLS_AT_ONCE,
         }
@@ -39,6 +43,14 @@ impl AgentSpec {
     /// What it is for.
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// Takes an input of this JSON Schema (2020-12), and not a text. That is for those who see it to know: whoever starts a run by other
+    /// ways than the tool may give it anything.
+    #[must_use]
+    pub fn input_json(mut self, schema: Value) -> Self {
+        self.input = schema;
+        self
     }
 
     /// What each of its runs may use at the most, whatever whoever starts it allows.

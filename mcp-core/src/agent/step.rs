@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
+use super::as_tool::Given;
 use super::budget::Budget;
 use super::error::AgentError;
 use crate::ask::form;
@@ -120,11 +121,6 @@ impl ToolCall {
 
     /// What is left to an agent, where this is the tool that stands for one; an error, where its arguments are not those of such a tool.
     pub(crate) fn delegated(&self) -> Option<Result<Delegation, String>> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Given {
-            input: Box<RawValue>,
-        }
         let agent = self.tool.strip_prefix(AGENT)?;
         let given = serde_json::from_str::<Given>(self.arguments.get());
         Some(match given {

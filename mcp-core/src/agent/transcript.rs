@@ -177,6 +177,16 @@ impl Delegated {
             Err(why) => why.clone(),
         }
     }
+
+    /// The same as a tool gives it.
+    pub(crate) fn output(&self) -> ToolOutput {
+        let text = || ToolOutput::text(self.text());
+        match &self.result {
+            Ok(output) if output.get().starts_with('{') => ToolOutput::structured(output).unwrap_or_else(|_| text()),
+            Ok(_) => text(),
+            Err(_) => text().as_error(),
+        }
+    }
 }
 
 /// A JSON string without its quotes, and anything else as JSON.

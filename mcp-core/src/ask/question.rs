@@ -87,6 +87,19 @@ impl<T: DeserializeOwned> Question<T> {
     }
 }
 
+impl Question<Value> {
+    /// Asks again what was asked elsewhere: a request that shows a form. The answer is given as it came.
+    pub(crate) fn asked_before(request: &Value) -> Self {
+        let params = Ok(request["params"].clone());
+        Self::new("elicitation/create", params, vec![ClientCapability::Elicitation], |value| {
+            match ElicitResult::deserialize(&value) {
+                Ok(_) => Reading::Answer(value),
+                Err(_) => Reading::Unfit,
+            }
+        })
+    }
+}
+
 impl Question<()> {
     /// Leads the user to `url`, where something is to be done that must not go through the client, and waits until they say that they
     /// will. That it was done, the tool finds out itself.

@@ -14,7 +14,7 @@ use super::load::{Load, LoadCaps};
 use super::switches::Switches;
 use super::{Identity, Inner, Limits, Server};
 use crate::act::Refusals;
-use crate::agent::{self, Agent, BadAgent, OfferedAgent};
+use crate::agent::{self, AGENT, Agent, AgentTools, BadAgent, OfferedAgent};
 use crate::caller::StoredKeys;
 use crate::caller::desk::CallerBooks;
 use crate::catalog::{Catalog, Offered, Source};
@@ -376,9 +376,25 @@ impl ServerBuilder {
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
-        let tools = Catalog::new("tool", self.tool_sources, self.policy.tools, changes.clone(), Change::Tools);
+        // They are offered as tools.
+        let agents =
+            Catalog::new("agent", self.agent_sources, self.policy.agents.clone(), changes.clone(), Change::Tools);
+        for agent in self.agents {
+            let agent = OfferedAgent::new(agent)?;
+            agents.insert(agent).map_err(|agent| BadAgent::twice(agent.key().to_owned()))?;
+        }
+        let agents = Arc::new(agents);
+        let (mut tool_sources, mut tool_rules) = (self.tool_sources, self.policy.tools);
+        if !agents.is_empty() {
+            tool_sources.push(Arc::new(AgentTools(agents.clone())));
+            tool_rules.extend(AGENT, &self.policy.agents);
+        }
+        let tools = Catalog::new("tool", tool_sources, tool_rules, changes.clone(), Change::Tools);
         for tool in self.tools {
             let tool = OfferedTool::new(tool)?;
+            if tool.key().starts_with(AGENT) {
+                return Err(BadTool::stands_for_agent(tool.key()).into());
+            }
             tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
         let resources = Catalog::new(
@@ -400,13 +416,6 @@ impl ServerBuilder {
         for prompt in self.prompts {
             let prompt = OfferedPrompt::new(prompt)?;
             prompts.insert(prompt).map_err(|prompt| BadPrompt::twice(prompt.key().to_owned()))?;
-        }
-
-        // They are offered as tools.
-        let agents = Catalog::new("agent", self.agent_sources, self.policy.agents, changes.clone(), Change::Tools);
-        for agent in self.agents {
-            let agent = OfferedAgent::new(agent)?;
-            agents.insert(agent).map_err(|agent| BadAgent::twice(agent.key().to_owned()))?;
         }
 
         let identity = Identity {

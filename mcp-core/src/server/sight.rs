@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 
 use super::{CallError, Inner, Server};
+use crate::agent::AGENT;
 use crate::caller::Caller;
 use crate::catalog::{Catalog, Seen, Unseen};
 use crate::changes::{Change, Heard};
@@ -69,6 +70,8 @@ impl Server {
         tools
             .rules_without_use()
             .into_iter()
+            // Those of agents are told as such.
+            .filter(|rule| !rule.starts_with(AGENT))
             .chain(resources)
             .chain(prompts.rules_without_use())
             .chain(agents.rules_without_use())

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::KIND;
 use super::order::Order;
 use super::round::Answers;
 use super::view::Task;
+use crate::agent::{self, AGENT, Given};
 use crate::caller::Caller;
 use crate::capability::ClientCapabilities;
 use crate::changes::Change;
@@ -72,7 +75,14 @@ impl Tasks {
         key: Option<&str>,
         state: Option<&str>,
     ) -> Result<Task, Refused> {
-        let order = Order::new(&self.caller, client, tool, arguments, key, state)?;
+        let (kind, order) = match tool.strip_prefix(AGENT) {
+            // Its run is the task.
+            Some(agent) => (agent::KIND, self.agent_order(agent, arguments)?),
+            None => {
+                let order = Order::new(&self.caller, client, tool, arguments, key, state)?;
+                (KIND, Bytes::from(serde_json::to_vec(&order)?))
+            }
+        };
         let at = self.server.clock().now();
         let id = match key {
             None => new_id(at)?,
@@ -86,13 +96,13 @@ impl Tasks {
         };
         let (tenant, principal) = (self.caller.tenant().clone(), self.caller.principal().clone());
         let most = self.server.limits().tasks;
-        if self.runs().open(&tenant, &principal, KIND, most).await? >= most {
+        if self.runs().open(&tenant, &principal, kind, most).await? >= most {
             return Err(Refused::TooMany(most));
         }
-        let arguments = Bytes::from(serde_json::to_vec(&order)?);
-        let run = NewRun { id, tenant, principal, kind: KIND.to_owned(), parent: None, arguments, at };
+        let arguments = order.clone();
+        let run = NewRun { id, tenant, principal, kind: kind.to_owned(), parent: None, arguments, at };
         self.runs().create(&run).await?;
-        self.tell(id);
+        self.tell(id, kind);
         // Of two that were sent under one key at once, one has begun it.
         if key.is_some()
             && let Some(task) = self.begun_before(id, &order).await?
@@ -103,12 +113,18 @@ impl Tasks {
     }
 
     /// The task that an earlier call under the same key has begun.
-    async fn begun_before(&self, id: RunId, order: &Order) -> Result<Option<Task>, Refused> {
+    async fn begun_before(&self, id: RunId, order: &[u8]) -> Result<Option<Task>, Refused> {
         let Some(task) = Task::load(self.runs(), &self.caller, id).await? else { return Ok(None) };
-        match Order::of(&task.run) {
-            Ok(before) if before.arguments.get() == order.arguments.get() => Ok(Some(task)),
-            _ => Err(Refused::Reused),
-        }
+        if asks_for(&task.run.arguments) == asks_for(order) { Ok(Some(task)) } else { Err(Refused::Reused) }
+    }
+
+    /// What a run is to do whose agent is called as a tool.
+    fn agent_order(&self, agent: &str, arguments: &Arguments) -> Result<Bytes, Refused> {
+        let Given { input } = serde_json::from_slice(arguments.as_bytes())?;
+        let agents = self.server.agents().seen_by(&self.caller);
+        // It was found as a tool just now.
+        let budget = agents.find(agent).map(|agent| agent.spec().budget).unwrap_or_default();
+        Ok(serde_json::to_vec(&agent::Order::new(&self.caller, agent, input, budget))?.into())
     }
 
     /// The task of that id.
@@ -142,18 +158,28 @@ impl Tasks {
         let (principal, at) = (self.caller.principal().clone(), self.server.clock().now());
         let input = Input { id, principal, kind, body, at };
         self.runs().post(self.caller.tenant(), task.run.id, &input).await?;
-        self.tell(task.run.id);
+        self.tell(task.run.id, &task.run.kind);
         Ok(())
     }
 
     /// Nobody waits for a hint.
-    fn tell(&self, id: RunId) {
-        let (server, tenant) = (self.server.clone(), self.caller.tenant().clone());
+    fn tell(&self, id: RunId, kind: &str) {
+        let (server, tenant, kind) = (self.server.clone(), self.caller.tenant().clone(), kind.to_owned());
         self.server.spawn(async move {
-            server.hints().tell(id, KIND).await;
+            server.hints().tell(id, &kind).await;
             let _ = server.changes().tell(Some(&tenant), &Change::Task(id)).await;
         });
     }
+}
+
+/// What an order asks for, whoever sent it: the same, where a call is sent again under its key.
+fn asks_for(order: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Asked {
+        #[serde(alias = "input")]
+        arguments: Box<RawValue>,
+    }
+    serde_json::from_slice::<Asked>(order).ok().map(|asked| asked.arguments.get().to_owned())
 }
 
 /// An id that nobody guesses.

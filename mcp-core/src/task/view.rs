@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::round::{Answers, Round};
 use super::{KIND, POLL, ROUND};
+use crate::agent::{self, Delegated};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::json;
@@ -45,7 +46,8 @@ impl Task {
     /// The task of that id, if it is the caller's own.
     pub(super) async fn load(runs: &dyn Runs, caller: &Caller, id: RunId) -> Result<Option<Self>, StoreError> {
         let run = runs.run(caller.tenant(), id).await?;
-        let Some(run) = run.filter(|run| run.kind == KIND && run.principal == *caller.principal()) else {
+        let is_task = |run: &RunRecord| [KIND, agent::KIND].contains(&&*run.kind);
+        let Some(run) = run.filter(|run| is_task(run) && run.principal == *caller.principal()) else {
             return Ok(None);
         };
         let mut task = Self { updated: run.ended.unwrap_or(run.at), run, open: BTreeMap::new() };
@@ -70,6 +72,12 @@ impl Task {
     /// Reads what the task waits for.
     async fn look(&mut self, runs: &dyn Runs) -> Result<(), StoreError> {
         let (tenant, id) = (self.run.tenant.clone(), self.run.id);
+        if self.run.kind == agent::KIND {
+            let open = agent::questions::open(runs, &tenant, id).await?;
+            self.updated = self.updated.max(open.updated.unwrap_or(self.updated));
+            self.open = open.requests;
+            return Ok(());
+        }
         let mut round = None;
         each_step(runs, &tenant, id, 0, |step| {
             self.updated = self.updated.max(step.at);
@@ -114,7 +122,11 @@ impl Task {
             RunState::Completed => {
                 // Clients of the modern era look for the type of each result.
                 out.extend_from_slice(b",\"result\":{\"resultType\":\"complete\",");
-                out.extend_from_slice(self.run.result.strip_prefix(b"{").unwrap_or(b"}"));
+                let result = match Delegated::of(&self.run).filter(|_| self.run.kind == agent::KIND) {
+                    Some(ended) => ended.output().to_json(),
+                    None => self.run.result.clone(),
+                };
+                out.extend_from_slice(result.strip_prefix(b"{").unwrap_or(b"}"));
             }
             RunState::Failed => {
                 let error = self.error();

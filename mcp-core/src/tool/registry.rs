@@ -163,6 +163,10 @@ impl Offered for OfferedTool {
 }
 
 impl BadTool {
+    pub(crate) fn stands_for_agent(name: &str) -> Self {
+        Self { name: name.to_owned(), fault: "names that begin with `agent.` stand for agents".to_owned() }
+    }
+
     pub(crate) fn twice(name: String) -> Self {
         Self { name, fault: "another tool has this name".to_owned() }
     }

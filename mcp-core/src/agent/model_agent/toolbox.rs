@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::super::AgentContext;
-use super::super::step::AGENT;
 use crate::model::request::ToolDefinition;
+use crate::tool::spec::ToolSpec;
 
 /// Which tools an agent may use.
 #[derive(Default)]
@@ -51,23 +51,12 @@ impl Toolbox {
     pub(super) fn open(&self, cx: &AgentContext) -> Tools {
         let mut definitions = Vec::new();
         if !self.names.is_empty() || !self.prefixes.is_empty() {
-            definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(|spec| self.has(spec.name())).map(
-                |spec| ToolDefinition {
-                    name: spec.name().to_owned(),
-                    description: spec.description().to_owned(),
-                    input_schema: spec.input_schema().clone(),
-                },
-            ));
-            definitions.extend(cx.agents().iter().map(|agent| agent.spec()).filter_map(|spec| {
-                let name = format!("{AGENT}{}", spec.name());
-                self.has(&name).then(|| ToolDefinition {
-                    name,
-                    description: spec.description().to_owned(),
-                    input_schema: object(
-                        json!({"input": {"type": "string", "description": "What it is to do."}}),
-                        "input",
-                    ),
-                })
+            // Agents are among them as well.
+            let is_its = |spec: &&ToolSpec| self.has(spec.name());
+            definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(is_its).map(|spec| ToolDefinition {
+                name: spec.name().to_owned(),
+                description: spec.description().to_owned(),
+                input_schema: spec.input_schema().clone(),
             }));
         }
         let agents = cx.agents();
