@@ -37,6 +37,7 @@ const TABLES: &[&Table] = &[
     &rest::calling::TABLE,
     &rest::files::TABLE,
     &rest::runs::TABLE,
+    &rest::agents::TABLE,
     &rest::keys::TABLE,
     &rest::users::TABLE,
     &rest::export::TABLE,

@@ -1,5 +1,6 @@
 //! The same server in the manner of REST, for clients that do not speak MCP.
 
+pub(crate) mod agents;
 pub(crate) mod calling;
 mod calls;
 pub(crate) mod export;
@@ -34,7 +35,7 @@ use problem::Problem;
 use representation::negotiate;
 use route::{Forms, Route, Table};
 
-/// Serves the tools, the recorded calls, the files, the runs, the sessions, the keys and the users of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
+/// Serves the tools, the recorded calls, the files, the runs, the agents, the sessions, the keys and the users of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
 /// | route | what |
 /// |---|---|
@@ -53,6 +54,10 @@ use route::{Forms, Route, Table};
 /// | `GET runs/{run}` | one of them, with what it has recorded |
 /// | `POST runs/{run}/inputs` | tells it something |
 /// | `POST runs/{run}/cancel` | ends it |
+/// | `GET runs/{run}/questions` | what it asks |
+/// | `POST runs/{run}/answers` | answers it |
+/// | `GET agents` | the agents on offer |
+/// | `POST agents/{name}/runs` | starts a run of one |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
 /// | `GET keys` | API keys, in the order in which they were made |
@@ -78,6 +83,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         calling::TABLE.register(config);
         files::TABLE.register(config);
         runs::TABLE.register(config);
+        agents::TABLE.register(config);
         keys::TABLE.register(config);
         users::TABLE.register(config);
         export::TABLE.register(config);

@@ -15,6 +15,11 @@ impl PageSize {
         Self(asked.unwrap_or(usual).clamp(1, most))
     }
 
+    /// How many are shown.
+    pub(super) fn shown(self) -> usize {
+        self.0.into()
+    }
+
     /// How many to look for: one more than is shown tells whether there is another page.
     pub(super) fn and_one(self) -> u16 {
         self.0 + 1

@@ -169,8 +169,8 @@ struct NewRun {
 
 /// A run that was begun.
 #[derive(Serialize, JsonSchema)]
-struct Begun {
-    id: String,
+pub(super) struct Begun {
+    pub(super) id: String,
 }
 
 /// Which steps to show.
@@ -220,7 +220,7 @@ struct Once {
 
 /// A run that was told something.
 #[derive(Serialize, JsonSchema)]
-struct Told {
+pub(super) struct Told {
     run: String,
 }
 
@@ -302,7 +302,7 @@ async fn cancel(
     told(id, endpoint.server().runs().cancel(&caller, id).await?)
 }
 
-fn told(id: RunId, posted: Posted) -> Result<HttpResponse, Problem> {
+pub(super) fn told(id: RunId, posted: Posted) -> Result<HttpResponse, Problem> {
     match posted {
         Posted::Kept => encoded(&Told { run: id.to_string() }),
         Posted::Ended => Err(Problem::new(409, "the run has ended; GET shows how")),
@@ -311,16 +311,16 @@ fn told(id: RunId, posted: Posted) -> Result<HttpResponse, Problem> {
 }
 
 /// What is no id is none of the caller's.
-fn id_of(text: &str) -> Result<RunId, Problem> {
+pub(super) fn id_of(text: &str) -> Result<RunId, Problem> {
     text.parse().map_err(|_| nothing())
 }
 
-fn nothing() -> Problem {
+pub(super) fn nothing() -> Problem {
     Problem::new(404, "you have no such run")
 }
 
 /// What the store refuses of a caller is too large, or one too many.
-fn too_large_or(error: mcp_core::store::StoreError) -> Problem {
+pub(super) fn too_large_or(error: mcp_core::store::StoreError) -> Problem {
     match error {
         mcp_core::store::StoreError::Refused { .. } => {
             Problem::new(413, "arguments and inputs have 1 MiB at the most, and a run has 1000 inputs")

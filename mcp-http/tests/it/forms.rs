@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 25] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -88,6 +88,12 @@ const CASES: [Case; 24] = [
         path: "/api/v1/runs",
         good: ("/api/v1/runs?limit=1", ""),
         bad: ("GET", "/api/v1/runs?colour=red", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/agents",
+        good: ("/api/v1/agents", ""),
+        bad: ("GET", "/api/v1/agents?after=none", "", 400),
     },
     Case {
         method: "GET",
@@ -163,8 +169,9 @@ fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
     for (method, path) in document.operations() {
         let known = CASES.iter().find(|case| case.method == method && case.path == path);
         let of_tool = TOOLS.iter().any(|tool| path == format!("/api/v1/tools/{tool}/call"));
-        // What is done with one run needs a server with such work: `runs.rs` has it.
-        let of_a_run = path.starts_with("/api/v1/runs/") || (&*method, &*path) == ("POST", "/api/v1/runs");
+        // What is done with one run needs a server with such work: `runs.rs` and `agents.rs` have it.
+        let of_a_run = ["/api/v1/runs/", "/api/v1/agents/"].iter().any(|prefix| path.starts_with(prefix))
+            || (&*method, &*path) == ("POST", "/api/v1/runs");
         if BYTES.contains(&(&*method, &*path)) || of_a_run {
             continue;
         }

@@ -2,6 +2,7 @@
 
 mod acts;
 mod admission;
+mod agents;
 mod audit;
 mod backups;
 mod bodies;
