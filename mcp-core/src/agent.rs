@@ -52,6 +52,7 @@ pub use context::AgentContext;
 pub use desk::{AgentDesk, AgentRefusal};
 pub use error::AgentError;
 pub use model_agent::ModelAgent;
+pub(crate) use offered::check_name;
 pub use offered::{BadAgent, OfferedAgent};
 pub(crate) use order::Order;
 pub(crate) use runner::AgentWork;

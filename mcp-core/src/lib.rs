@@ -45,6 +45,7 @@ pub mod ask;
 mod call;
 pub mod capability;
 pub mod context;
+pub mod definition;
 pub mod run;
 pub mod server;
 mod task;

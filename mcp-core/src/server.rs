@@ -3,6 +3,7 @@
 mod builder;
 mod counts;
 pub mod files;
+mod follow;
 mod ids;
 pub mod load;
 pub mod open_call;
@@ -31,6 +32,8 @@ use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
+use crate::definition::DefinitionDesk;
+use crate::definition::stored::StoredAgents;
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
 use crate::policy::{InsufficientScope, Rules};
@@ -45,6 +48,7 @@ use crate::seal::Seal;
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
+use crate::store::events::Events;
 use crate::store::files::Files;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
@@ -80,6 +84,7 @@ struct Inner {
     resource_templates: Catalog<OfferedResource>,
     prompts: Catalog<OfferedPrompt>,
     agents: Arc<Catalog<OfferedAgent>>,
+    stored_agents: Option<Arc<StoredAgents>>,
     route_rules: Rules,
     list_caching: Caching,
     limits: Limits,
@@ -108,6 +113,7 @@ struct Inner {
     caller_books: CallerBooks,
     changes: Changes,
     switches: Switches,
+    events: Arc<dyn Events>,
     listeners: Arc<Tally<Listener>>,
     refusals: Refusals,
     redacted: Redacted,
@@ -193,6 +199,38 @@ impl Server {
     /// What callers may do with agents.
     pub fn agent_runs(&self) -> AgentDesk<'_> {
         AgentDesk::new(self)
+    }
+
+    /// What operators may do with agents that are kept in the server's stores, where it [keeps](ServerBuilder::stored_agents) them.
+    pub fn definitions(&self) -> DefinitionDesk<'_> {
+        DefinitionDesk::new(self)
+    }
+
+    /// Looks which agents are stored, and from then on follows what is done with them on any replica, as long as the server lives. Call it before
+    /// the server serves.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be known which there are.
+    pub async fn follow_agents(&self) -> Result<(), StoreError> {
+        self.follow("agents", StoredAgents::topic(), |server| server.look_at_agents().boxed()).await
+    }
+
+    pub(crate) async fn look_at_agents(&self) -> Result<(), StoreError> {
+        if let Some(stored) = self.stored_agents()
+            && stored.look().await?
+            && let Err(error) = self.announce(&Change::Tools).await
+        {
+            tracing::warn!(%error, "clients are not told that the list of agents has changed");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stored_agents(&self) -> Option<&StoredAgents> {
+        self.0.stored_agents.as_deref()
+    }
+
+    pub(crate) fn events(&self) -> &Arc<dyn Events> {
+        &self.0.events
     }
 
     pub(crate) fn route_rules(&self) -> &Rules {

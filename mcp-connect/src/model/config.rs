@@ -11,7 +11,7 @@ use mcp_core::model::fallback::Fallback;
 use mcp_core::model::price::{Price, Prices};
 use mcp_core::model::priced::Priced;
 use mcp_core::model::retrying::Retrying;
-use mcp_core::nearest::nearest;
+use mcp_core::nearest::named;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -170,10 +170,7 @@ pub fn open_models(
     let with_fallback = configs.iter().map(|(name, config)| {
         let of = |other: &str| {
             single.get(other).cloned().ok_or_else(|| {
-                let near =
-                    nearest(other, configs.keys().map(String::as_str)).map(|near| format!(", did you mean {near:?}?"));
-                let names = configs.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                let why = format!("`fallback` names {other:?}{}; there are {names}", near.unwrap_or_default());
+                let why = format!("`fallback` names {}", named(other, configs.keys().map(String::as_str)));
                 ModelConfigError::Wrong { name: name.clone(), why }
             })
         };

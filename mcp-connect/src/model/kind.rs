@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mcp_core::nearest::nearest;
+use mcp_core::nearest::named;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::anthropic::Anthropic;
@@ -76,17 +76,8 @@ impl ProviderKind {
 
 /// A word for no provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no provider {0:?}{hint}; there are {names}", hint = hint(.0), names = names())]
+#[error("there is no provider {}", named(.0, ProviderKind::ALL.into_iter().map(ProviderKind::as_str)))]
 pub struct UnknownProvider(String);
-
-fn names() -> String {
-    ProviderKind::ALL.map(ProviderKind::as_str).join(", ")
-}
-
-fn hint(given: &str) -> String {
-    let near = nearest(given, ProviderKind::ALL.into_iter().map(ProviderKind::as_str));
-    near.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default()
-}
 
 impl FromStr for ProviderKind {
     type Err = UnknownProvider;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jsonschema::Validator;
 use schemars::JsonSchema;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::step::ToolCall;
 use super::{Agent, AgentContext, AgentError, AgentSpec, Step, Transcript};
@@ -98,7 +98,12 @@ impl ModelAgent {
     /// It ends with a `T`, and not with text: what does not fit the schema of that, the model is asked for again.
     #[must_use]
     pub fn output<T: JsonSchema>(self) -> Self {
-        let schema = schema::of_output::<T>();
+        self.output_json(schema::of_output::<T>())
+    }
+
+    /// The same by a JSON Schema (2020-12).
+    #[must_use]
+    pub fn output_json(self, schema: Map<String, Value>) -> Self {
         match schema::compile(&schema) {
             Ok(validator) => {
                 let output = Arc::new(OutputSchema { name: "output".to_owned(), schema });
@@ -146,6 +151,11 @@ impl ModelAgent {
     pub fn spec(mut self, change: impl FnOnce(AgentSpec) -> AgentSpec) -> Self {
         self.spec = change(self.spec);
         self
+    }
+
+    /// Why it cannot decide anything, if it cannot.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// Asks the model once.

@@ -36,11 +36,7 @@ impl OfferedAgent {
     /// [`BadAgent`], which says what is wrong with the spec.
     pub fn new(agent: Arc<dyn Agent>) -> Result<Self, BadAgent> {
         let name = agent.spec().name();
-        let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(sound) {
-            let fault = format!("a name has 1 to {LONGEST_NAME} characters of A-Z, a-z, 0-9, _, - and .");
-            return Err(BadAgent { name: name.to_owned(), fault });
-        }
+        check_name(name)?;
         let tool = OfferedTool::new(Arc::new(AgentTool::of(agent.spec())))
             .map_err(|bad| BadAgent { name: name.to_owned(), fault: bad.to_string() })?;
         let shown = json!({"name": name, "description": agent.spec().description()});
@@ -60,6 +56,16 @@ impl OfferedAgent {
     pub(crate) fn agent(&self) -> &dyn Agent {
         &*self.agent
     }
+}
+
+/// Checks that an agent may have this name.
+pub(crate) fn check_name(name: &str) -> Result<(), BadAgent> {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(sound) {
+        let fault = format!("a name has 1 to {LONGEST_NAME} characters of A-Z, a-z, 0-9, _, - and .");
+        return Err(BadAgent { name: name.chars().take(LONGEST_NAME).collect(), fault });
+    }
+    Ok(())
 }
 
 impl Offered for OfferedAgent {

@@ -58,7 +58,7 @@ impl Work for AgentWork {
     }
 
     fn is_wanted(&self) -> bool {
-        !self.server.agents().is_empty()
+        !self.server.agents().list().is_empty()
     }
 
     /// Tells the run that has begun this one that it has ended, and those that it has begun that they may.

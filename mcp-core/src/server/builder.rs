@@ -21,6 +21,8 @@ use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::Cancellation;
+use crate::definition::Models;
+use crate::definition::stored::StoredAgents;
 use crate::legacy::mail::Mail;
 use crate::memory::{MemoryCache, MemorySessions};
 use crate::policy::Policy;
@@ -53,6 +55,7 @@ pub struct ServerBuilder {
     prompt_sources: Vec<Arc<dyn Source<OfferedPrompt>>>,
     agents: Vec<Arc<dyn Agent>>,
     agent_sources: Vec<Arc<dyn Source<OfferedAgent>>>,
+    models: Option<Models>,
     policy: Policy,
     list_caching: Caching,
     work: BTreeMap<String, Arc<dyn Work>>,
@@ -94,6 +97,7 @@ impl ServerBuilder {
             prompt_sources: Vec::new(),
             agents: Vec::new(),
             agent_sources: Vec::new(),
+            models: None,
             policy: Policy::none(),
             list_caching: Caching::default(),
             work: BTreeMap::new(),
@@ -196,6 +200,12 @@ impl ServerBuilder {
     /// Offers the agents of a source, behind those that are given one by one.
     pub fn agent_source(mut self, source: impl Source<OfferedAgent>) -> Self {
         self.agent_sources.push(Arc::new(source));
+        self
+    }
+
+    /// Keeps agents that operators write down while the server serves ([`Server::definitions`]), for which these models decide.
+    pub fn stored_agents(mut self, models: Models) -> Self {
+        self.models = Some(models);
         self
     }
 
@@ -376,9 +386,11 @@ impl ServerBuilder {
         // Keys and runs are kept also where nothing else is.
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
+        let stored_agents = self.models.map(|models| Arc::new(StoredAgents::new(books.settings.clone(), models)));
+        let agent_sources = self.agent_sources.into_iter().chain(stored_agents.clone().map(|stored| stored as _));
         // They are offered as tools.
         let agents =
-            Catalog::new("agent", self.agent_sources, self.policy.agents.clone(), changes.clone(), Change::Tools);
+            Catalog::new("agent", agent_sources.collect(), self.policy.agents.clone(), changes.clone(), Change::Tools);
         for agent in self.agents {
             let agent = OfferedAgent::new(agent)?;
             agents.insert(agent).map_err(|agent| BadAgent::twice(agent.key().to_owned()))?;
@@ -443,6 +455,7 @@ impl ServerBuilder {
             resource_templates,
             prompts,
             agents,
+            stored_agents,
             route_rules: self.policy.routes,
             list_caching: self.list_caching,
             limits: self.limits,
@@ -460,7 +473,8 @@ impl ServerBuilder {
             protocol_sessions: books.protocol_sessions,
             mail: Arc::new(Mail::new(books.events.clone())),
             changes,
-            switches: Switches::new(books.settings, books.events.clone()),
+            switches: Switches::new(books.settings),
+            events: books.events.clone(),
             listeners: Arc::default(),
             refusals: Refusals::default(),
             redacted: self.redacted,

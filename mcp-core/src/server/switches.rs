@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::future::{Either, select};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -15,13 +13,12 @@ use crate::act::Act;
 use crate::caller::Caller;
 use crate::catalog::Offered;
 use crate::store::StoreError;
-use crate::store::events::{Events, Topic};
+use crate::store::events::Topic;
 use crate::store::settings::{Key, Settings};
 
-/// Where it is kept, and how others are told to look again.
+/// Where it is kept.
 pub(super) struct Switches {
     settings: Arc<dyn Settings>,
-    events: Arc<dyn Events>,
 }
 
 /// What is kept. What a later version adds, this one would forget: it leaves alone what it does not know.
@@ -35,12 +32,9 @@ struct Stored {
 /// How often a change is tried again that others have come before.
 const TRIES: usize = 8;
 
-/// How long a change may go unnoticed by a replica that was not told of it.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
 impl Switches {
-    pub(super) fn new(settings: Arc<dyn Settings>, events: Arc<dyn Events>) -> Self {
-        Self { settings, events }
+    pub(super) fn new(settings: Arc<dyn Settings>) -> Self {
+        Self { settings }
     }
 
     fn key() -> Key {
@@ -67,33 +61,7 @@ impl Server {
     /// # Errors
     /// [`StoreError`]: it cannot be known what is switched off.
     pub async fn follow_switches(&self) -> Result<(), StoreError> {
-        let events = self.0.switches.events.clone();
-        // Whatever is switched from here on is heard.
-        let mut heard = events.subscribe(&Switches::topic()).await.ok();
-        self.look_at_switches().await?;
-        // It ends with the server, which it does not keep alive.
-        let (server, clock) = (self.weak(), self.shared_clock());
-        self.spawn(async move {
-            loop {
-                match &mut heard {
-                    Some(listener) => {
-                        let told = select(listener.next(), clock.sleep(LOOK_AGAIN)).await;
-                        if matches!(told, Either::Left((None, _))) {
-                            heard = None;
-                        }
-                    }
-                    None => clock.sleep(LOOK_AGAIN).await,
-                }
-                let Some(server) = server() else { return };
-                if heard.is_none() {
-                    heard = events.subscribe(&Switches::topic()).await.ok();
-                }
-                if let Err(error) = server.look_at_switches().await {
-                    tracing::warn!(%error, "it is not known whether tools were switched");
-                }
-            }
-        });
-        Ok(())
+        self.follow("switches", Switches::topic(), |server| server.look_at_switches().boxed()).await
     }
 
     async fn look_at_switches(&self) -> Result<(), StoreError> {
@@ -123,7 +91,7 @@ impl Server {
         if tools.find(name).is_none() && !tools.list_off().iter().any(|tool| tool.key() == name) {
             self.see_tool(caller, name)?;
         }
-        let Switches { settings, events } = &self.0.switches;
+        let Switches { settings } = &self.0.switches;
         for _ in 0..TRIES {
             let (mut tools, version) = self.0.switches.load().await?;
             let changed = if on { tools.remove(name) } else { tools.insert(name.to_owned()) };
@@ -135,7 +103,7 @@ impl Server {
                 };
             }
             self.0.tools.switch_off(tools).await;
-            if let Err(error) = events.publish(&Switches::topic(), Bytes::new()).await {
+            if let Err(error) = self.events().publish(&Switches::topic(), Bytes::new()).await {
                 tracing::warn!(%error, "other replicas find out later that a tool was switched");
             }
             return Ok(());

@@ -36,6 +36,7 @@ mod runs;
 mod schema;
 mod sessions;
 mod speaking;
+mod stored_agents;
 mod subscribing;
 mod support;
 mod switching;
