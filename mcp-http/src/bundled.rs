@@ -1,6 +1,7 @@
 //! The ready-made server: storage, the tools that come with it, every way in.
 
 mod access;
+mod agents;
 mod cors;
 mod listen;
 mod opened;
@@ -72,6 +73,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .streams_per_caller(config.streams_per_caller)
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
+    let builder = agents::offer(builder, &config)?;
     let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
     let builder = config.rate_limit_per_caller.into_iter().fold(builder, ServerBuilder::rate_limit_per_caller);
     Ok(Bundled { config, builder, stores, secret_keys })
@@ -128,7 +130,7 @@ impl Bundled {
             ),
             _ => config.error("DATABASE_URL", format!("the replicas cannot be joined: {error}; see that the database takes writes")),
         })?;
-        follow_switches(&config, &server).await?;
+        follow(&config, &server).await?;
         server.stored_keys().follow();
         let endpoint = access::endpoint(&config, server.clone())?;
         let kept = stores.clone();
@@ -233,7 +235,7 @@ impl Bundled {
     pub async fn run_stdio(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
-        follow_switches(&config, &server).await?;
+        follow(&config, &server).await?;
         let workers = server.start_workers(workers(&config));
         let caller = Caller::operator("local");
         let served = tokio::select! {
@@ -268,10 +270,12 @@ async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigErr
     ))
 }
 
-async fn follow_switches(config: &Config, server: &Server) -> Result<(), ConfigError> {
+/// Follows what is changed on any replica of what is offered.
+async fn follow(config: &Config, server: &Server) -> Result<(), ConfigError> {
     let failed =
-        |error| config.error("DATABASE_URL", format!("it cannot be read which tools are switched off: {error}"));
-    server.follow_switches().await.map_err(failed)
+        |error| config.error("DATABASE_URL", format!("it cannot be read what was changed while it served: {error}"));
+    server.follow_switches().await.map_err(failed)?;
+    server.follow_agents().await.map_err(failed)
 }
 
 /// How runs are done here.

@@ -7,11 +7,14 @@ mod setting;
 mod tests;
 mod value;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mcp_connect::ModelConfig;
+use mcp_core::definition::AgentDefinition;
 use mcp_core::endpoint::TrustedProxies;
 use mcp_core::policy::Policy;
 use mcp_core::retention::Limit;
@@ -66,6 +69,10 @@ pub struct Config {
     pub oauth_scopes_claim: Option<String>,
     /// What callers need, on top of what the code of a tool, resource or prompt requires.
     pub policy: Policy,
+    /// Language models by their names.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Agents by their names.
+    pub agents: BTreeMap<String, AgentDefinition>,
     /// More detail in the log and in errors.
     pub debug_mode: bool,
     /// How the log is written.
@@ -154,6 +161,8 @@ pub struct Config {
     pub replica_lease: Duration,
     /// What clients of S3 have in the environment.
     pub(crate) aws: Vec<(String, SecretString)>,
+    /// The keys of models, by the variables of the environment that hold them.
+    pub(crate) model_keys: BTreeMap<String, SecretString>,
     layers: Layers,
 }
 
@@ -162,6 +171,16 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.effective().map(|(setting, value, _)| (setting.key, value))).finish()
     }
+}
+
+/// What stands in the variables that models name.
+fn model_keys(
+    models: &BTreeMap<String, ModelConfig>,
+    environment: &[(String, String)],
+) -> BTreeMap<String, SecretString> {
+    let named: BTreeSet<_> = models.values().filter_map(|model| model.key_env.as_deref()).collect();
+    let named = environment.iter().filter(|(name, _)| named.contains(name.as_str()));
+    named.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect()
 }
 
 /// How the log is written.
@@ -212,7 +231,13 @@ impl Config {
         let environment: Vec<_> = environment.into_iter().collect();
         let aws = environment.iter().filter(|(name, _)| name.starts_with("AWS_"));
         let aws = aws.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
-        let layers = Layers::read(file, environment)?;
+        let layers = Layers::read(file, environment.iter().cloned())?;
+        let models = layers.get(setting::MODELS, |text| {
+            value::object(
+                text,
+                r#"{"fast": {"provider": "openai", "model": "gpt-5-mini", "key_env": "OPENAI_API_KEY"}}"#,
+            )
+        })?;
         let config = Self {
             host: layers.get("HOST", value::host)?,
             port: layers.get("PORT", value::number)?,
@@ -234,6 +259,11 @@ impl Config {
             oauth_roles_claim: layers.get("OAUTH_ROLES_CLAIM", value::optional_text)?,
             oauth_scopes_claim: layers.get("OAUTH_SCOPES_CLAIM", value::optional_text)?,
             policy: layers.get(setting::POLICY, policy::policy)?,
+            agents: layers.get(setting::AGENTS, |text| {
+                value::object(text, r#"{"helper": {"description": "Helps.", "model": "fast"}}"#)
+            })?,
+            model_keys: model_keys(&models, &environment),
+            models,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
             log_level: layers.get("LOG_LEVEL", value::log_level)?,

@@ -38,6 +38,7 @@ const TABLES: &[&Table] = &[
     &rest::files::TABLE,
     &rest::runs::TABLE,
     &rest::agents::TABLE,
+    &rest::definitions::TABLE,
     &rest::keys::TABLE,
     &rest::users::TABLE,
     &rest::export::TABLE,

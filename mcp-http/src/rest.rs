@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod calling;
 mod calls;
+pub(crate) mod definitions;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod keys;
@@ -58,6 +59,11 @@ use route::{Forms, Route, Table};
 /// | `POST runs/{run}/answers` | answers it |
 /// | `GET agents` | the agents on offer |
 /// | `POST agents/{name}/runs` | starts a run of one |
+/// | `GET agent-definitions` | agents that operators have written down |
+/// | `GET agent-definitions/{name}` | one of them, or an earlier version of it |
+/// | `PUT agent-definitions/{name}` | writes one down |
+/// | `PATCH agent-definitions/{name}` | puts an earlier version in force, or switches it off or on |
+/// | `DELETE agent-definitions/{name}` | removes it |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
 /// | `GET keys` | API keys, in the order in which they were made |
@@ -84,6 +90,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         files::TABLE.register(config);
         runs::TABLE.register(config);
         agents::TABLE.register(config);
+        definitions::TABLE.register(config);
         keys::TABLE.register(config);
         users::TABLE.register(config);
         export::TABLE.register(config);

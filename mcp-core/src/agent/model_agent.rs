@@ -223,7 +223,7 @@ impl Agent for ModelAgent {
                 guard(&input).map_err(|why| AgentError::failed(format!("the input is not let through: {why}")))?;
             }
         }
-        let tools = self.toolbox.open(&cx);
+        let tools = self.toolbox.open(&cx, self.spec.name());
         let mut conversation = Conversation::of(&self.instructions, so_far, tools)?;
         conversation.shorten(self.context_tokens);
         let mut told = String::new();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use mcp_core::policy::{Policy, Requirement};
 use serde::Deserialize;
 
+use super::value;
+
 /// Requirements by what is offered; a key may end with `*`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,13 +29,8 @@ struct Needs {
 
 /// Reads `{"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}, "routes": …}`.
 pub(super) fn policy(text: Option<&str>) -> Result<Policy, String> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Policy::none()) };
-    let written: Written = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "expected what tools, resources, prompts, agents and routes require, such as \
-             {{\"tools\": {{\"notes.*\": {{\"roles\": [\"clerk\"], \"scopes\": [\"notes\"]}}}}}}: {error}"
-        )
-    })?;
+    let example = r#"{"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}} of tools, resources, prompts, agents and routes"#;
+    let written: Written = value::object(text, example)?;
     let mut policy = Policy::none();
     for (key, needs) in written.tools {
         policy = policy.tools(&key, needs.requirement(&key)?);

@@ -26,8 +26,10 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
     Setting { key, default: None, about, secret: true }
 }
 
-/// The setting that is an object in the file.
+/// The settings that are objects in the file.
 pub(super) const POLICY: &str = "POLICY";
+pub(super) const MODELS: &str = "MODELS";
+pub(super) const AGENTS: &str = "AGENTS";
 
 /// All settings, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
@@ -89,6 +91,14 @@ pub static SETTINGS: &[Setting] = &[
     unset(
         POLICY,
         "which roles, tenants and scopes tools, resources, prompts, agents and routes take, as JSON: see docs/policy.md",
+    ),
+    unset(
+        MODELS,
+        "language models by their names, as JSON such as {\"fast\": {\"provider\": \"openai\", \"model\": \"gpt-5-mini\", \"key_env\": \"OPENAI_API_KEY\"}}: see docs/models.md; with one, there is the agent `assistant`",
+    ),
+    unset(
+        AGENTS,
+        "agents and teams by their names, as JSON such as {\"helper\": {\"description\": \"Helps.\", \"model\": \"fast\", \"tools\": [\"notes.*\"]}}: see docs/agents.md",
     ),
     setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
     setting("LOG_FORMAT", "text", "text or json"),

@@ -165,6 +165,25 @@ fn a_rate_is_how_many_in_which_time() {
 }
 
 #[test]
+fn models_and_agents_are_objects_or_their_text_and_keys_come_from_the_environment_alone() {
+    let models = r#"{"fast": {"provider": "openai", "model": "m", "key_env": "OUR_KEY"}}"#;
+    let file = format!(r#"{{"models": {models}, "agents": {{"clerk": {{"model": "fast"}}}}}}"#);
+    let config = load(Some(&file), &[("OUR_KEY", "sk-1"), ("OTHER_KEY", "sk-2")]).unwrap();
+    assert_eq!(config.models["fast"].model, "m");
+    assert_eq!(config.agents["clerk"].model.as_deref(), Some("fast"));
+    assert_eq!(config.model_keys.keys().collect::<Vec<_>>(), ["OUR_KEY"], "what no model names is not kept");
+    assert!(!format!("{config:?}").contains("sk-1"));
+    assert_eq!(load(None, &[("MODELS", models)]).unwrap().models.len(), 1);
+    refused(None, &[("MODELS", "gpt")], &["MODELS", "such as {\"fast\""]);
+    refused(
+        None,
+        &[("MODELS", r#"{"a": {"provider": "opnai", "model": "m"}}"#)],
+        &["MODELS", "did you mean \"openai\""],
+    );
+    refused(None, &[("AGENTS", r#"{"a": {"modell": "m"}}"#)], &["AGENTS", "unknown field `modell`"]);
+}
+
+#[test]
 fn a_policy_is_an_object_or_its_text_and_says_what_is_wrong_with_it() {
     let file = r#"{"policy": {"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}, "routes": {"GET /api/v1/files*": {"tenants": ["a"]}}}}"#;
     assert!(load(Some(file), &[]).is_ok());

@@ -11,6 +11,7 @@ use mcp_core::endpoint::{BadNetwork, TrustedProxies};
 use mcp_core::retention::Limit;
 use mcp_core::store::limits::Rate;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use super::LogFormat;
 
@@ -18,6 +19,12 @@ type Parsed<T> = Result<T, String>;
 
 pub(super) fn text(text: Option<&str>) -> Parsed<String> {
     Ok(text.unwrap_or_default().to_owned())
+}
+
+/// An object, such as this one.
+pub(super) fn object<T: DeserializeOwned + Default>(text: Option<&str>, example: &str) -> Parsed<T> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(T::default()) };
+    serde_json::from_str(text).map_err(|error| format!("expected an object such as {example}: {error}"))
 }
 
 pub(super) fn path(text: Option<&str>) -> Parsed<Option<PathBuf>> {

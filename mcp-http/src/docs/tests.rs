@@ -57,6 +57,8 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
     let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
     let expected = [
+        "agent-definitions",
+        "agent-definitions/{name}",
         "agents",
         "agents/{name}/runs",
         "calls",

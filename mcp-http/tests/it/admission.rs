@@ -43,6 +43,10 @@ const ALL: [Told; 5] = [Yes; 5];
 const NOBODY: [Told; 5] = [Nothing; 5];
 /// It takes a scope that only the operator has.
 const SCOPED: [Told; 5] = [No, No, No, Yes, No];
+/// It takes the role `operator`.
+const OPERATORS: [Told; 5] = [No, No, No, Yes, No];
+/// It is a thing of the house, of which only its operators know that it is not there.
+const OF_THE_HOUSE: [Told; 5] = [No, No, No, Nothing, No];
 /// It takes the role `admin`, in whichever tenant.
 const ADMINS: [Told; 5] = [No, No, Yes, Yes, Yes];
 /// It is a thing of the tenant, of which only its administrators know.
@@ -57,7 +61,7 @@ const OPEN: [(&str, &str); 5] =
 const ROWS: &[Row] = &[
     ("GET", "/api/v1/tools", "", ALL),
     ("GET", "/api/v1/tools/{name}", "", ALL),
-    ("PATCH", "/api/v1/tools/{name}", r#"{"enabled": true}"#, [No, No, No, Yes, No]),
+    ("PATCH", "/api/v1/tools/{name}", r#"{"enabled": true}"#, OPERATORS),
     ("POST", "/api/v1/tools/{name}/call", "{}", SCOPED),
     ("POST", "/api/v1/tools/{name}/answer", r#"{"arguments": {}, "inputResponses": {}}"#, SCOPED),
     ("POST", "/api/v1/tools/time.now/call", "{}", SCOPED),
@@ -83,6 +87,11 @@ const ROWS: &[Row] = &[
     ("POST", "/api/v1/runs/{run}/answers", r#"{"answers": {}}"#, NOBODY),
     ("GET", "/api/v1/agents", "", ALL),
     ("POST", "/api/v1/agents/{name}/runs", r#"{"input": "x"}"#, NOBODY),
+    ("PUT", "/api/v1/agent-definitions/{name}", r#"{"team": {"sequence": ["a"]}}"#, OPERATORS),
+    ("GET", "/api/v1/agent-definitions", "", OPERATORS),
+    ("GET", "/api/v1/agent-definitions/{name}", "", OF_THE_HOUSE),
+    ("PATCH", "/api/v1/agent-definitions/{name}", r#"{"enabled": false}"#, OF_THE_HOUSE),
+    ("DELETE", "/api/v1/agent-definitions/{name}", "", OF_THE_HOUSE),
     ("GET", "/api/v1/sessions", "", SCOPED),
     ("DELETE", "/api/v1/sessions/{handle}", "", NOBODY),
     ("GET", "/api/v1/keys", "", ALL),

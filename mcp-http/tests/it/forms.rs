@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 30] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -88,6 +88,36 @@ const CASES: [Case; 25] = [
         path: "/api/v1/runs",
         good: ("/api/v1/runs?limit=1", ""),
         bad: ("GET", "/api/v1/runs?colour=red", "", 400),
+    },
+    Case {
+        method: "PUT",
+        path: "/api/v1/agent-definitions/{name}",
+        good: ("/api/v1/agent-definitions/pair", r#"{"team": {"sequence": ["a", "b"]}}"#),
+        bad: ("PUT", "/api/v1/agent-definitions/pair", r#"{"team": {"sequence": []}}"#, 422),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/agent-definitions",
+        good: ("/api/v1/agent-definitions", ""),
+        bad: ("POST", "/api/v1/agent-definitions", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/agent-definitions/{name}",
+        good: ("/api/v1/agent-definitions/pair", ""),
+        bad: ("GET", "/api/v1/agent-definitions/none", "", 404),
+    },
+    Case {
+        method: "PATCH",
+        path: "/api/v1/agent-definitions/{name}",
+        good: ("/api/v1/agent-definitions/pair", r#"{"version": 1}"#),
+        bad: ("PATCH", "/api/v1/agent-definitions/pair", r#"{"version": 9999}"#, 404),
+    },
+    Case {
+        method: "DELETE",
+        path: "/api/v1/agent-definitions/{name}",
+        good: ("/api/v1/agent-definitions/pair", ""),
+        bad: ("DELETE", "/api/v1/agent-definitions/none", "", 404),
     },
     Case {
         method: "GET",

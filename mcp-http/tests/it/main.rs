@@ -3,6 +3,7 @@
 mod acts;
 mod admission;
 mod agents;
+mod assistant;
 mod audit;
 mod backups;
 mod bodies;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::super::AgentContext;
+use super::super::step::AGENT;
 use crate::model::request::ToolDefinition;
 use crate::tool::spec::ToolSpec;
 
@@ -43,16 +44,19 @@ impl Toolbox {
         self.successors.extend(agents.into_iter().map(Into::into));
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.names.contains(name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
+    /// Whether the agent of the name `own` may use the tool `name`: itself only where it is named.
+    fn has(&self, name: &str, own: &str) -> bool {
+        let is_own = name.strip_prefix(AGENT) == Some(own);
+        let fits = |prefix: &String| !is_own && name.starts_with(prefix.as_str());
+        self.names.contains(name) || self.prefixes.iter().any(fits)
     }
 
-    /// Those of its tools that are there, and that the caller may use.
-    pub(super) fn open(&self, cx: &AgentContext) -> Tools {
+    /// The tools of the agent of the name `own` that are there, and that the caller may use.
+    pub(super) fn open(&self, cx: &AgentContext, own: &str) -> Tools {
         let mut definitions = Vec::new();
         if !self.names.is_empty() || !self.prefixes.is_empty() {
             // Agents are among them as well.
-            let is_its = |spec: &&ToolSpec| self.has(spec.name());
+            let is_its = |spec: &&ToolSpec| self.has(spec.name(), own);
             definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(is_its).map(|spec| ToolDefinition {
                 name: spec.name().to_owned(),
                 description: spec.description().to_owned(),

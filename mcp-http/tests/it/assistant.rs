@@ -1,0 +1,221 @@
+//! Models and agents by configuration alone: the bundled server, and a provider on this machine.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::openapi::Document;
+use crate::served::{Reply, Served, until};
+
+/// A provider of the kind `openai_compatible`: it calls `notes.write` once, and then says what it was told first.
+struct Provider {
+    url: String,
+    /// The bodies of the requests, and what stood in `Authorization`.
+    asked: Arc<Mutex<Vec<(Value, String)>>>,
+}
+
+impl Provider {
+    /// It serves until the tests end.
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let kept = kept.clone();
+                std::thread::spawn(move || {
+                    let mut stream = stream.unwrap();
+                    while let Some((body, key)) = request(&stream) {
+                        let answer = answer(&body);
+                        kept.lock().unwrap().push((body, key));
+                        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: ";
+                        write!(stream, "{head}{}\r\n\r\n{answer}", answer.len()).unwrap();
+                    }
+                });
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn asked(&self) -> Vec<(Value, String)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Reads one request: its body, and the credentials.
+fn request(stream: &std::net::TcpStream) -> Option<(Value, String)> {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut key) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => key = value.to_owned(),
+            Some(_) => {}
+            None if line == "\r\n" => break,
+            None => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((serde_json::from_slice(&body).unwrap(), key))
+}
+
+fn answer(body: &Value) -> String {
+    let messages = body["messages"].as_array().unwrap();
+    let has_called = messages.iter().any(|message| message["role"] == "tool");
+    let write = body["tools"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|tool| tool["function"]["name"].as_str().is_some_and(|name| name.starts_with("notes_write")));
+    let delta = match write {
+        Some(tool) if !has_called => json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {
+            "name": tool["function"]["name"], "arguments": r#"{"name": "n", "text": "kept"}"#,
+        }}]}),
+        _ => json!({"content": messages[0]["content"]}),
+    };
+    let finish = if delta["content"].is_null() { "tool_calls" } else { "stop" };
+    let chunk = |delta: Value, finish: Value| json!({"id": "1", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk(delta, Value::Null), chunk(json!({}), finish.into()))
+}
+
+fn models(provider: &Provider) -> String {
+    json!({"fast": {"provider": "openai_compatible", "model": "m", "base_url": provider.url, "key_env": "OUR_KEY"}})
+        .to_string()
+}
+
+/// What comes of a run of an agent.
+fn run(server: &Served, agent: &str, input: &str) -> Value {
+    let started = server.post(&format!("/api/v1/agents/{agent}/runs"), &json!({"input": input}).to_string());
+    assert_eq!(started.status, 200, "{started:?}");
+    let path = format!("/api/v1/runs/{}", started.body["id"].as_str().unwrap());
+    until("the run has ended", || server.get(&path).body["run"]["ended"].is_string());
+    server.get(&path).body["run"].clone()
+}
+
+#[test]
+fn with_a_model_there_is_an_assistant_who_uses_the_tools_of_the_server() {
+    let provider = Provider::start();
+    let server = Served::start(&[("MODELS", &models(&provider)), ("OUR_KEY", "sk-our")]);
+    let run = run(&server, "assistant", "Keep it.");
+    assert_eq!((&run["state"], &run["result"]["spent"]["calls"]), (&json!("completed"), &json!(1)), "{run}");
+    let asked = provider.asked();
+    assert!(asked.iter().all(|(_, key)| key == "Bearer sk-our"));
+    let offered: Vec<_> = asked[0].0["tools"].as_array().unwrap().iter().collect();
+    assert!(offered.len() > 5, "the tools of the server: {offered:?}");
+    assert!(!offered.iter().any(|tool| tool["function"]["name"].as_str().unwrap().contains("assistant")), "not itself");
+    let result = asked.last().unwrap().0["messages"].as_array().unwrap().iter().rev().find(|it| it["role"] == "tool");
+    assert!(!result.unwrap()["content"].as_str().unwrap().contains("rror"), "{result:?}");
+    // It is a tool of MCP as well.
+    let answered = server.call_by_mcp("agent.assistant", &json!({"input": "Again."}));
+    assert_eq!(answered.body["result"]["isError"], Value::Null, "{answered:?}");
+    assert!(
+        answered.body["result"]["content"][0]["text"].as_str().unwrap().contains("Help whoever asks"),
+        "{answered:?}"
+    );
+}
+
+#[test]
+fn agents_and_teams_of_the_configuration_do_what_they_are_told() {
+    let provider = Provider::start();
+    let agents = json!({
+        "short": {"description": "Is short.", "model": "fast", "instructions": "Be short."},
+        "twice": {"description": "Is short twice.", "team": {"sequence": ["short", "short"]}},
+        "assistant": {"description": "Is another one.", "model": "fast", "instructions": "Be another one."},
+    });
+    let settings = [("MODELS", &*models(&provider)), ("OUR_KEY", "k"), ("AGENTS", &*agents.to_string())];
+    let server = Served::start(&settings);
+    assert_eq!(run(&server, "short", "x")["result"]["output"], "Be short.");
+    assert_eq!(run(&server, "twice", "x")["result"]["output"], "Be short.");
+    assert_eq!(run(&server, "assistant", "x")["result"]["output"], "Be another one.", "it takes the place of ours");
+    assert_eq!(server.get("/api/v1/runs?kind=agent").body["runs"].as_array().unwrap().len(), 5, "two of the team");
+}
+
+#[test]
+fn what_is_wrong_with_a_model_or_an_agent_is_said_at_the_start() {
+    let provider = Provider::start();
+    let models = models(&provider);
+    for (settings, said) in [
+        (
+            vec![("MODELS", &*models)],
+            r#"MODELS (from the environment): models.fast: `key_env` names "OUR_KEY", and that variable is not set"#,
+        ),
+        (
+            vec![("MODELS", &*models), ("OUR_KEY", "k"), ("AGENTS", r#"{"a": {"model": "fats"}}"#)],
+            r#"AGENTS (from the environment): agents.a: `model` names "fats", did you mean "fast"?; there are fast"#,
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = crate::served::binary(folder.path(), &settings).env("PORT", "0").output().unwrap();
+        let error = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && error.contains(said), "{error}");
+    }
+}
+
+const DEFINITIONS: &str = "/api/v1/agent-definitions";
+
+/// Sends a definition of the agent `echo`.
+fn define(server: &Served, instructions: &str) -> Reply {
+    let definition = json!({"description": "Says it.", "model": "fast", "instructions": instructions});
+    server.send("PUT", &format!("{DEFINITIONS}/echo"), &[], &definition.to_string())
+}
+
+fn change(server: &Served, body: &Value) -> Reply {
+    server.send("PATCH", &format!("{DEFINITIONS}/echo"), &[], &body.to_string())
+}
+
+#[test]
+fn an_operator_writes_agents_down_while_the_server_serves() {
+    let provider = Provider::start();
+    let server = Served::start(&[("MODELS", &*models(&provider)), ("OUR_KEY", "k")]);
+    let document = Document::of(&server);
+    let defined = define(&server, "First.");
+    document.holds("PUT", "/api/v1/agent-definitions/{name}", &defined);
+    assert_eq!((defined.status, &defined.body["version"]), (200, &json!(1)), "{defined:?}");
+    assert_eq!(run(&server, "echo", "x")["result"]["output"], "First.");
+    assert_eq!(define(&server, "Second.").body["version"], 2);
+    assert_eq!(run(&server, "echo", "x")["result"]["output"], "Second.");
+
+    let back = change(&server, &json!({"version": 1}));
+    document.holds("PATCH", "/api/v1/agent-definitions/{name}", &back);
+    assert_eq!((back.status, &back.body["current"]), (200, &json!(1)), "{back:?}");
+    assert_eq!(run(&server, "echo", "x")["result"]["output"], "First.");
+    assert_eq!(change(&server, &json!({"enabled": false})).body["enabled"], false);
+    assert_eq!(server.post("/api/v1/agents/echo/runs", r#"{"input": "x"}"#).status, 404);
+    assert_eq!(change(&server, &json!({"enabled": true, "version": 2})).body["current"], 2);
+
+    let listed = server.get(DEFINITIONS);
+    document.holds("GET", DEFINITIONS, &listed);
+    assert_eq!(listed.body["agents"][0]["definition"]["instructions"], "Second.", "{listed:?}");
+    let shown = server.get(&format!("{DEFINITIONS}/echo?version=1"));
+    document.holds("GET", "/api/v1/agent-definitions/{name}", &shown);
+    assert_eq!((&shown.body["version"], &shown.body["current"]), (&json!(1), &json!(2)));
+    let xml = server.get_with(&format!("{DEFINITIONS}/echo"), &[("accept", "application/xml")]);
+    assert!(xml.body.as_str().unwrap().contains("<instructions>Second.</instructions>"), "{xml:?}");
+
+    for (method, path, body, status) in [
+        ("PUT", "echo", r#"{"model": "slow"}"#, 422),
+        ("PUT", "echo", r#"{"modell": "fast"}"#, 422),
+        ("PUT", "assistant", r#"{"model": "fast"}"#, 409),
+        ("PATCH", "echo", r#"{"version": 9}"#, 404),
+        ("PATCH", "none", r#"{"enabled": true}"#, 404),
+        ("PATCH", "echo", "{}", 422),
+        ("GET", "none", "", 404),
+        ("DELETE", "none", "", 404),
+    ] {
+        let reply = server.send(method, &format!("{DEFINITIONS}/{path}"), &[], body);
+        document.holds(method, "/api/v1/agent-definitions/{name}", &reply);
+        assert_eq!(reply.status, status, "{method} {path} {body}: {reply:?}");
+    }
+    let removed = server.send("DELETE", &format!("{DEFINITIONS}/echo"), &[], "");
+    document.holds("DELETE", "/api/v1/agent-definitions/{name}", &removed);
+    assert_eq!(removed.status, 200);
+    assert_eq!(server.get(DEFINITIONS).body["agents"], json!([]));
+}
