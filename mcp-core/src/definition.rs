@@ -78,6 +78,9 @@ pub struct AgentDefinition {
     /// How many calls of one step are under way at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_at_once: Option<usize>,
+    /// Whoever has started a run is asked before these tools are called; `*` at the end of a name stands for anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approval: Vec<String>,
     /// It is there for callers with one of these roles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
@@ -156,7 +159,8 @@ impl AgentDefinition {
     }
 
     fn spec(&self, name: &str) -> AgentSpec {
-        let spec = AgentSpec::new(name, &*self.description).budget(self.budget.unwrap_or_default());
+        let spec =
+            AgentSpec::new(name, &*self.description).budget(self.budget.unwrap_or_default()).approval(&self.approval);
         let spec = self.calls_at_once.into_iter().fold(spec, AgentSpec::calls_at_once);
         let spec = self.roles.iter().fold(spec, |spec, role| spec.for_role(&**role));
         let spec = self.tenants.iter().fold(spec, |spec, tenant| spec.for_tenant(&**tenant));

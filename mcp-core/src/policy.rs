@@ -85,11 +85,16 @@ pub struct Policy {
     pub(crate) prompts: Rules,
     pub(crate) agents: Rules,
     pub(crate) routes: Rules,
+    pub(crate) approval: Patterns,
 }
 
 /// Requirements by key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules(Vec<(Pattern, Requirement)>);
+
+/// Names; `*` at the end of one stands for anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Patterns(Vec<Pattern>);
 
 /// A key, or all that begin with one.
 #[derive(Clone, Debug)]
@@ -132,6 +137,13 @@ impl Policy {
         self
     }
 
+    /// Whoever has started a run of an agent is asked before the agent calls a tool of this name; `*` at the end stands for anything.
+    #[must_use]
+    pub fn approval(mut self, tools: &str) -> Self {
+        self.approval.push(tools);
+        self
+    }
+
     /// What routes of a shell require, as their method and their path, such as `GET /api/v1/files/{name}`; `*` at the end stands for
     /// anything. See [`Endpoint::admit_to`](crate::Endpoint::admit_to).
     #[must_use]
@@ -141,7 +153,22 @@ impl Policy {
     }
 }
 
+impl Patterns {
+    pub(crate) fn push(&mut self, pattern: &str) {
+        self.0.push(Pattern::read(pattern));
+    }
+
+    pub(crate) fn fit(&self, key: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.fits(key))
+    }
+}
+
 impl Pattern {
+    fn read(text: &str) -> Self {
+        let (text, is_prefix) = text.strip_suffix('*').map_or((text, false), |prefix| (prefix, true));
+        Self { text: text.to_owned(), is_prefix }
+    }
+
     fn fits(&self, key: &str) -> bool {
         if self.is_prefix { key.starts_with(&self.text) } else { key == self.text }
     }
@@ -168,8 +195,7 @@ impl Rules {
     }
 
     fn push(&mut self, pattern: &str, requirement: Requirement) {
-        let (text, is_prefix) = pattern.strip_suffix('*').map_or((pattern, false), |prefix| (prefix, true));
-        self.0.push((Pattern { text: text.to_owned(), is_prefix }, requirement));
+        self.0.push((Pattern::read(pattern), requirement));
     }
 
     /// Those that what has this key is under.

@@ -36,7 +36,7 @@ use crate::definition::DefinitionDesk;
 use crate::definition::stored::StoredAgents;
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
-use crate::policy::{InsufficientScope, Rules};
+use crate::policy::{InsufficientScope, Patterns, Rules};
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::caching::Caching;
@@ -86,6 +86,7 @@ struct Inner {
     agents: Arc<Catalog<OfferedAgent>>,
     stored_agents: Option<Arc<StoredAgents>>,
     route_rules: Rules,
+    approval: Patterns,
     list_caching: Caching,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -231,6 +232,11 @@ impl Server {
 
     pub(crate) fn events(&self) -> &Arc<dyn Events> {
         &self.0.events
+    }
+
+    /// Whether somebody is asked before an agent calls this tool.
+    pub(crate) fn takes_approval(&self, tool: &str) -> bool {
+        self.0.approval.fit(tool)
     }
 
     pub(crate) fn route_rules(&self) -> &Rules {

@@ -1,5 +1,6 @@
 //! What is done of a step: one call of a tool, or one thing that is left to another agent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::order::Order;
 use super::runner::{Runner, begun_for, post, unknown};
 use super::step::{Delegation, Inquiry, ToolCall, Until};
 use super::transcript::Delegated;
-use super::{KIND, questions};
+use super::{AgentSpec, KIND, questions};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
@@ -46,27 +47,29 @@ const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
     /// Makes calls side by side, so many at a time; gives what came of each, in their order, and what that has used beside the calls
-    /// themselves. `is_known`, where whoever held the run before has decided on them.
+    /// themselves. `by` is the agent that has decided on them; `is_known`, where whoever held the run before has decided on them.
     pub(super) async fn call_all(
         &self,
         key: &str,
         calls: &[ToolCall],
-        most: usize,
+        by: &AgentSpec,
         is_known: bool,
     ) -> Result<(Vec<ToolOutput>, Spent), RunError> {
         let delegations = calls.iter().filter(|call| call.delegated().is_some()).count();
         let share = self.left().shared(u32::try_from(delegations).unwrap_or(u32::MAX));
+        let most = by.calls_at_once;
         let each: Vec<_> = calls
             .iter()
             .enumerate()
             .map(|(i, call)| {
+                let is_asked = by.approval.fit(&call.tool) || self.server.takes_approval(&call.tool);
                 let begun = match is_known {
-                    // It waits for others, and says when it begins.
-                    _ if i >= most => Begun::Recorded,
+                    // It waits, for others or for an answer, and says when it begins.
+                    _ if i >= most || is_asked => Begun::Recorded,
                     true => Begun::Perhaps,
                     false => Begun::No,
                 };
-                self.called(format!("{key}/{i}"), call, begun, share)
+                self.called(format!("{key}/{i}"), call, begun, is_asked, share)
             })
             .collect();
         let results: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
@@ -80,9 +83,13 @@ impl Runner<'_> {
         key: String,
         call: &ToolCall,
         begun: Begun,
+        is_asked: bool,
         share: Budget,
     ) -> Result<(ToolOutput, Spent), RunError> {
         if let Some(why) = &call.refused {
+            return Ok((ToolOutput::text(why).as_error(), Spent::default()));
+        }
+        if is_asked && let Some(why) = self.disapproved(&key, call).await? {
             return Ok((ToolOutput::text(why).as_error(), Spent::default()));
         }
         match call.delegated() {
@@ -139,6 +146,35 @@ impl Runner<'_> {
         Err(RunError::failed("the call asks for ever"))
     }
 
+    /// Asks whether a call may be made, and gives what the agent is told where it may not.
+    async fn disapproved(&self, key: &str, call: &ToolCall) -> Result<Option<String>, RunError> {
+        let name = format!("{key}/approval");
+        let message = format!("May {} be called? Its arguments: {}", call.tool, shortened(call.arguments.get()));
+        let schema = json!({
+            "type": "object",
+            "required": ["approve"],
+            "properties": {
+                "approve": {"type": "boolean", "title": "It may be called"},
+                "why": {"type": "string", "title": "Why, or why not", "description": "The agent is told where it may not."},
+            },
+        });
+        let schema = schema.as_object().cloned().unwrap_or_default();
+        self.run.record(&questions::key(&name), &Inquiry { message, schema }.request()).await?;
+        let answer = self.inbox.answer(&name).await;
+        let content = &answer["content"];
+        if answer["action"] == "accept" && content["approve"] == true {
+            return Ok(None);
+        }
+        let why = content["why"].as_str().filter(|why| !why.is_empty());
+        Ok(Some(format!(
+            "The call was not made: whoever is asked did not approve of it{}",
+            match why {
+                Some(why) => format!(": {}", shortened(why)),
+                None => ".".to_owned(),
+            }
+        )))
+    }
+
     /// Waits for the answers to the questions of a call.
     async fn answers(
         &self,
@@ -162,7 +198,7 @@ impl Runner<'_> {
         let message = format!(
             "The call of {} was begun, and whoever made it is gone: nobody knows whether it was done. Its arguments: {}",
             call.tool,
-            call.arguments.get()
+            shortened(call.arguments.get())
         );
         let outcome = json!({
             "type": "string", "title": "What is so", "enum": ["done", "not done", "repeat"],
@@ -276,6 +312,15 @@ impl Runner<'_> {
             known = runs.run(&parent.tenant, id).await.map_err(of_store)?;
         }
         Err(RunError::failed("the other agent never ends"))
+    }
+}
+
+/// So much of a text as a question shows.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 2_000;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

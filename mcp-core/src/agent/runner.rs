@@ -171,7 +171,7 @@ impl Runner<'_> {
                 Step::Done(output) => return Output::of(output, self.transcript.spent()),
                 Step::Call(calls) => {
                     let begun = self.server.clock().monotonic();
-                    let (outputs, spent) = self.call_all(&key, &calls, agent.spec().calls_at_once, is_known).await?;
+                    let (outputs, spent) = self.call_all(&key, &calls, agent.spec(), is_known).await?;
                     busy = self.server.clock().monotonic().saturating_sub(begun);
                     self.transcript.spend(spent);
                     Performed::Called(calls.into_iter().zip(outputs).collect())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::budget::Budget;
-use crate::policy::{Requirement, requirement_methods};
+use crate::policy::{Patterns, Requirement, requirement_methods};
 
 /// What an agent says of itself: its name, and what those who see it are told.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct AgentSpec {
     pub(crate) input: Value,
     pub(crate) budget: Budget,
     pub(crate) calls_at_once: usize,
+    pub(crate) approval: Patterns,
 }
 
 /// How many calls of one step are under way at once, unless an agent says otherwise.
@@ -32,6 +33,7 @@ impl AgentSpec {
             input: json!({"type": "string", "description": "What it is to do."}),
             budget: Budget::default(),
             calls_at_once: CALLS_AT_ONCE,
+            approval: Patterns::default(),
         }
     }
 
@@ -64,6 +66,14 @@ impl AgentSpec {
     #[must_use]
     pub fn calls_at_once(mut self, most: usize) -> Self {
         self.calls_at_once = most.max(1);
+        self
+    }
+
+    /// Whoever has started a run is asked before these tools are called; `*` at the end of a name stands for anything. See also
+    /// [`Policy::approval`](crate::Policy::approval), for all agents.
+    #[must_use]
+    pub fn approval(mut self, tools: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        tools.into_iter().for_each(|tool| self.approval.push(tool.as_ref()));
         self
     }
 

@@ -457,6 +457,7 @@ impl ServerBuilder {
             agents,
             stored_agents,
             route_rules: self.policy.routes,
+            approval: self.policy.approval,
             list_caching: self.list_caching,
             limits: self.limits,
             cache: cache.unwrap_or_else(|| Arc::new(MemoryCache::new(clock.clone()))),

@@ -477,3 +477,47 @@ async fn a_result_that_is_larger_than_a_run_keeps_is_told_to_the_agent() {
     let told = output(&house.until(id, RunState::Completed).await);
     assert!(told[0].as_str().unwrap().starts_with("The call was made, and its result is lost"), "{told}");
 }
+
+/// Approval is a question, for which the run waits, and before which nothing is done.
+#[tokio::test]
+async fn somebody_is_asked_before_a_call_that_takes_approval() {
+    let (house, world) = (House::new(), World::open());
+    let spec = AgentSpec::new("changer", "Decides.").approval(["chan*"]);
+    let twice = |so_far: &Transcript, _: AgentContext| match so_far.turns().len() {
+        0 => Ok(Step::Call(vec![call("change", "a"), call("change", "b")])),
+        _ => Step::done(texts(so_far)),
+    };
+    let one = house.replica(furnished(&world, By(spec.clone(), twice)));
+    let id = start(&one, "changer", json!(null)).await;
+    house.until(id, RunState::Waiting).await;
+    let open = questions(&one, id).await;
+    assert_eq!(open.keys().collect::<Vec<_>>(), ["turn.0/0/approval", "turn.0/1/approval"]);
+    let message = open["turn.0/0/approval"]["params"]["message"].as_str().unwrap();
+    assert_eq!(message, r#"May change be called? Its arguments: {"what":"a"}"#);
+    // Whoever goes on with it days later, after a crash, has begun nothing either.
+    drop(one);
+    house.clock.advance(Duration::from_secs(3 * 24 * 60 * 60));
+    let other = house.replica(furnished(&world, By(spec, twice)));
+    assert!(world.done().is_empty());
+    answer(&other, id, "turn.0/0/approval", json!({"approve": true})).await;
+    answer(&other, id, "turn.0/1/approval", json!({"approve": false, "why": "not today"})).await;
+    let run = house.until(id, RunState::Completed).await;
+    let told = "The call was not made: whoever is asked did not approve of it: not today";
+    assert_eq!(output(&run), json!(["changed a", told]));
+    assert_eq!(world.done().len(), 1);
+}
+
+#[tokio::test]
+async fn a_policy_has_somebody_asked_whatever_the_agent_says() {
+    let (house, world) = (House::new(), World::open());
+    let policy = mcp_core::Policy::none().approval("change");
+    let replica = house.replica(|builder| furnished(&world, caller_of("changer", "change"))(builder).policy(policy));
+    let id = start(&replica, "changer", json!(["a"])).await;
+    house.until(id, RunState::Waiting).await;
+    let desk = replica.server.agent_runs();
+    let declined = BTreeMap::from([("turn.0/0/approval".to_owned(), json!({"action": "decline"}))]);
+    desk.answer(&caller(), id, declined, None).await.unwrap();
+    let run = house.until(id, RunState::Completed).await;
+    assert_eq!(output(&run), json!(["The call was not made: whoever is asked did not approve of it."]));
+    assert!(world.done().is_empty());
+}

@@ -16,6 +16,8 @@ struct Written {
     prompts: BTreeMap<String, Needs>,
     agents: BTreeMap<String, Needs>,
     routes: BTreeMap<String, Needs>,
+    /// Tools before which an agent asks.
+    approval: Vec<String>,
 }
 
 /// One of the roles, one of the tenants, all of the scopes.
@@ -43,6 +45,9 @@ pub(super) fn policy(text: Option<&str>) -> Result<Policy, String> {
     }
     for (key, needs) in written.agents {
         policy = policy.agents(&key, needs.requirement(&key)?);
+    }
+    for tools in written.approval {
+        policy = policy.approval(&tools);
     }
     for (key, needs) in written.routes {
         if !key.split_once(' ').is_some_and(|(_, path)| path.starts_with('/')) && key != "*" {

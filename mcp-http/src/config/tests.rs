@@ -187,6 +187,7 @@ fn models_and_agents_are_objects_or_their_text_and_keys_come_from_the_environmen
 fn a_policy_is_an_object_or_its_text_and_says_what_is_wrong_with_it() {
     let file = r#"{"policy": {"tools": {"notes.*": {"roles": ["clerk"], "scopes": ["notes"]}}, "routes": {"GET /api/v1/files*": {"tenants": ["a"]}}}}"#;
     assert!(load(Some(file), &[]).is_ok());
+    assert!(load(None, &[("POLICY", r#"{"approval": ["pay.*"]}"#)]).is_ok());
     assert!(load(None, &[("POLICY", r#"{"prompts": {"*": {"roles": ["clerk"]}}, "resources": {}}"#)]).is_ok());
     refused(None, &[("POLICY", "notes=clerk")], &["POLICY", "such as {\"tools\""]);
     refused(None, &[("POLICY", r#"{"tool": {}}"#)], &["POLICY", "unknown field `tool`"]);
