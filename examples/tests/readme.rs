@@ -19,6 +19,9 @@ macro_rules! examples {
 }
 
 examples! {
+    agent_by_hand,
+    #[cfg(feature = "bundled")]
+    approval,
     embed_actix,
     #[cfg(feature = "bundled")]
     everything,
@@ -28,6 +31,8 @@ examples! {
     #[cfg(feature = "bundled")]
     own_server,
     progress,
+    #[cfg(feature = "bundled")]
+    research_team,
     #[cfg(feature = "bundled")]
     run,
     session,

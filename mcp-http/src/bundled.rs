@@ -15,6 +15,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, DefaultHeaders};
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::Tenant;
+use mcp_core::definition::Models;
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
@@ -49,6 +50,7 @@ pub struct Bundled {
     builder: ServerBuilder,
     stores: Stores,
     secret_keys: SecretKeys,
+    models: Models,
 }
 
 /// Opens what the configuration names. To be called on a multi-thread tokio runtime, which also runs the calls.
@@ -73,10 +75,11 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .streams_per_caller(config.streams_per_caller)
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
-    let builder = agents::offer(builder, &config)?;
+    let models = agents::models(&config)?;
+    let builder = agents::offer(builder, &config, &models)?;
     let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
     let builder = config.rate_limit_per_caller.into_iter().fold(builder, ServerBuilder::rate_limit_per_caller);
-    Ok(Bundled { config, builder, stores, secret_keys })
+    Ok(Bundled { config, builder, stores, secret_keys, models })
 }
 
 impl Bundled {
@@ -104,6 +107,11 @@ impl Bundled {
     /// The stores that it opened.
     pub fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// The language models of its configuration, by their names there.
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// The keys that it seals with.

@@ -159,6 +159,15 @@ impl Turn {
         &self.performed
     }
 
+    /// What the tools gave that were called, in the order of the calls; none, where something else was done.
+    pub fn outputs(&self) -> impl Iterator<Item = &ToolOutput> {
+        let calls = match &self.performed {
+            Performed::Called(calls) => &calls[..],
+            _ => &[],
+        };
+        calls.iter().map(|(_, output)| output)
+    }
+
     /// What the agent [kept](super::AgentContext::keep) when it decided, as this type.
     ///
     /// # Errors

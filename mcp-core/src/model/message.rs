@@ -143,6 +143,14 @@ impl Message {
         self.parts.iter().filter_map(Part::as_text).collect()
     }
 
+    /// What tools gave that is in it.
+    pub fn tool_results(&self) -> impl Iterator<Item = &ToolResult> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::ToolResult(result) => Some(result),
+            _ => None,
+        })
+    }
+
     /// The calls in it.
     pub fn tool_calls(&self) -> impl Iterator<Item = &ToolCall> {
         self.parts.iter().filter_map(|part| match part {

@@ -17,20 +17,24 @@ const ASSISTANT: &str = "assistant";
 /// The model that the assistant asks, if one has this name.
 const DEFAULT: &str = "default";
 
-/// Offers the agents, and keeps those that operators write down while the server serves.
-pub(super) fn offer(builder: ServerBuilder, config: &Config) -> Result<ServerBuilder, ConfigError> {
+/// The models, which nobody has asked yet.
+pub(super) fn models(config: &Config) -> Result<Models, ConfigError> {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
     let key = |name: &str| config.model_keys.get(name).map(|key| key.expose_secret().to_owned());
-    let models = open_models(&config.models, &clock, key).map_err(|error| config.error("MODELS", error.to_string()))?;
-    let assistant = assistant(&models).filter(|_| !config.agents.contains_key(ASSISTANT));
+    open_models(&config.models, &clock, key).map_err(|error| config.error("MODELS", error.to_string()))
+}
+
+/// Offers the agents, and keeps those that operators write down while the server serves.
+pub(super) fn offer(builder: ServerBuilder, config: &Config, models: &Models) -> Result<ServerBuilder, ConfigError> {
+    let assistant = assistant(models).filter(|_| !config.agents.contains_key(ASSISTANT));
     let assistant = assistant.as_ref().map(|definition| (ASSISTANT, definition));
     let defined = config.agents.iter().map(|(name, definition)| (name.as_str(), definition)).chain(assistant);
     let mut builder = builder;
     for (name, definition) in defined {
-        let agent = definition.build(name, &models).map_err(|bad| config.error("AGENTS", bad.to_string()))?;
+        let agent = definition.build(name, models).map_err(|bad| config.error("AGENTS", bad.to_string()))?;
         builder = builder.agent(agent);
     }
-    Ok(builder.stored_agents(models))
+    Ok(builder.stored_agents(models.clone()))
 }
 
 /// One that may use all tools that its caller may, of the model that is called `default`, or else of the first.
