@@ -40,6 +40,7 @@ mod outcome;
 mod performing;
 pub(crate) mod questions;
 mod runner;
+mod spans;
 mod spec;
 mod step;
 mod transcript;

@@ -10,9 +10,10 @@ use jsonschema::Validator;
 use schemars::JsonSchema;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
+use tracing::Instrument;
 
 use super::step::ToolCall;
-use super::{Agent, AgentContext, AgentError, AgentSpec, Step, Transcript};
+use super::{Agent, AgentContext, AgentError, AgentSpec, Step, Transcript, spans};
 use crate::model::delta::FinishReason;
 use crate::model::error::ModelError;
 use crate::model::reply::Reply;
@@ -164,7 +165,9 @@ impl ModelAgent {
         request.output = self.output.as_ref().map(|(output, _)| output.clone());
         request.max_output_tokens = self.max_output_tokens;
         request.temperature = self.temperature;
-        let reply = self.model.complete(&request).await?;
+        let chat = spans::chat(self.model.name());
+        let reply = self.model.complete(&request).instrument(chat.clone()).await?;
+        spans::ended(&chat, &reply.end);
         // Where nobody has counted, what was said counts.
         let counted = || request.estimated_tokens().saturating_add((reply.message.size() / BYTES_PER_TOKEN) as u64);
         let tokens = reply.end.usage.map_or_else(counted, |usage| usage.total());

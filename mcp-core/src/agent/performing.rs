@@ -9,13 +9,14 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::budget::{Budget, Limit, Spent};
 use super::order::Order;
 use super::runner::{Runner, begun_for, post, unknown};
 use super::step::{Delegation, Inquiry, ToolCall, Until};
 use super::transcript::Delegated;
-use super::{AgentSpec, KIND, questions};
+use super::{AgentSpec, KIND, questions, spans};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
@@ -93,7 +94,10 @@ impl Runner<'_> {
             return Ok((ToolOutput::text(why).as_error(), Spent::default()));
         }
         match call.delegated() {
-            None => Ok((self.call(key, call, begun).await?, Spent::default())),
+            None => {
+                let called = self.call(key, call, begun).instrument(spans::execute_tool(call));
+                Ok((called.await?, Spent::default()))
+            }
             Some(Err(why)) => Ok((ToolOutput::text(why).as_error(), Spent::default())),
             Some(Ok(delegation)) => {
                 let delegated = self.delegate(key, &delegation, share).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
+use tracing::Instrument;
 
 use super::budget::{Budget, Limit, Spent};
 use super::context::AgentContext;
@@ -17,7 +18,7 @@ use super::order::Order;
 use super::outcome::{Output, exhausted};
 use super::step::Step;
 use super::transcript::{Performed, Transcript, Turn};
-use super::{AgentError, KIND, questions};
+use super::{AgentError, KIND, questions, spans};
 use crate::caller::Caller;
 use crate::changes::Change;
 use crate::run::{RunContext, RunError, Work, of_store};
@@ -54,7 +55,8 @@ impl Work for AgentWork {
         let transcript = Transcript::begin(order.input);
         let inbox = Inbox::of(&run);
         let runner = Runner { server: &self.server, caller, inbox, run: &run, looked: None, budget, transcript };
-        runner.run(agent).await
+        let span = spans::invoke_agent(&order.agent, run.id());
+        runner.run(agent).instrument(span).await
     }
 
     fn is_wanted(&self) -> bool {

@@ -73,6 +73,19 @@ pub enum FinishReason {
     Other(String),
 }
 
+impl FinishReason {
+    /// Its word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Other(word) => word,
+        }
+    }
+}
+
 impl Delta {
     /// More of the text.
     pub fn text(text: impl Into<String>) -> Self {

@@ -1,5 +1,8 @@
 //! Agents that ask a language model, which says what it is told.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use mcp_core::agent::ModelAgent;
 use mcp_core::model::delta::Delta;
 use mcp_core::model::message::{Role, ToolCall};
@@ -10,7 +13,8 @@ use mcp_core::{Budget, Message, ModelError, ServerBuilder, ToolError, tool_fn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::layer::{Context as LayerContext, SubscriberExt};
 
 use crate::run_house::{House, caller, json_of};
 
@@ -244,4 +248,61 @@ async fn a_model_leaves_things_to_agents_and_hands_over() {
     let all: Vec<_> = writer.asked()[0].messages.iter().map(|message| message.role).collect();
     let step = [Role::Assistant, Role::Tool];
     assert_eq!(all, [&[Role::System, Role::User][..], &step, &step].concat());
+}
+
+/// What was begun, by the name of the span, and its fields.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeMap<u64, (&'static str, Known)>>>);
+
+/// What is known of a span.
+type Known = BTreeMap<&'static str, String>;
+
+struct Fields<'f>(&'f mut Known);
+
+impl tracing::field::Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: LayerContext<'_, S>) {
+        let mut fields = BTreeMap::new();
+        attributes.record(&mut Fields(&mut fields));
+        self.0.lock().unwrap().insert(id.into_u64(), (attributes.metadata().name(), fields));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: LayerContext<'_, S>) {
+        if let Some((_, fields)) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
+            values.record(&mut Fields(fields));
+        }
+    }
+}
+
+#[test]
+fn what_agents_and_models_do_is_in_spans_with_the_names_of_the_field() {
+    crate::support::let_every_thread_log();
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    let usage = Usage { input_tokens: 100, output_tokens: 10, ..Usage::default() };
+    let model =
+        scripted([Turn::new().call("sum", r#"{"of":[1,2]}"#).usage(usage), Turn::from("It is 3.").usage(usage)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    tracing::subscriber::with_default(subscriber, || runtime.block_on(run(agent(&model), json!("What is 1 + 2?"))));
+    let spans = spans.0.lock().unwrap();
+    let all = |name: &str| -> Vec<_> {
+        spans.values().filter(|(known, _)| *known == name).map(|(_, fields)| fields.clone()).collect()
+    };
+    let agents = all("invoke_agent");
+    assert!(!agents.is_empty());
+    assert_eq!((&*agents[0]["gen_ai.operation.name"], &*agents[0]["gen_ai.agent.name"]), ("invoke_agent", "helper"));
+    let [tool] = &all("execute_tool")[..] else { panic!("one call") };
+    assert_eq!((&*tool["gen_ai.operation.name"], &*tool["gen_ai.tool.name"]), ("execute_tool", "sum"));
+    let chats = all("chat");
+    assert_eq!(chats.len(), 2);
+    for chat in chats {
+        assert_eq!((&*chat["gen_ai.provider.name"], &*chat["gen_ai.request.model"]), ("scripted", "model"));
+        assert_eq!((&*chat["gen_ai.usage.input_tokens"], &*chat["gen_ai.usage.output_tokens"]), ("100", "10"));
+        assert!(["tool_calls", "stop"].contains(&&*chat["gen_ai.response.finish_reasons"]), "{chat:?}");
+    }
 }

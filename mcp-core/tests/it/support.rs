@@ -416,7 +416,7 @@ impl Write for Log {
 
 /// To be called before a test listens to the log by a subscriber of its own. As long as there is one subscriber alone, a place
 /// that logs asks the thread that comes by first whether anyone listens, and the threads of other tests listen to nothing.
-fn let_every_thread_log() {
+pub(crate) fn let_every_thread_log() {
     static TWO_MORE: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
     LazyLock::force(&TWO_MORE);
 }

@@ -4,12 +4,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use mcp_store::test_servers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
 use crate::openapi::Document;
+use crate::replicas;
 use crate::served::{Reply, Served, until};
 
-/// A provider of the kind `openai_compatible`: it calls `notes.write` once, and then says what it was told first.
+/// A provider of the kind `openai_compatible`: it calls `notes.write` once, where it may, and says what it was told first; or it
+/// searches the notes, and says what it found.
 struct Provider {
     url: String,
     /// The bodies of the requests, and what stood in `Authorization`.
@@ -69,16 +72,20 @@ fn request(stream: &std::net::TcpStream) -> Option<(Value, String)> {
 
 fn answer(body: &Value) -> String {
     let messages = body["messages"].as_array().unwrap();
-    let has_called = messages.iter().any(|message| message["role"] == "tool");
-    let write = body["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|tool| tool["function"]["name"].as_str().is_some_and(|name| name.starts_with("notes_write")));
-    let delta = match write {
-        Some(tool) if !has_called => json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {
-            "name": tool["function"]["name"], "arguments": r#"{"name": "n", "text": "kept"}"#,
-        }}]}),
+    let given = messages.iter().rev().find(|message| message["role"] == "tool");
+    let has_called = given.is_some();
+    let tool = |start: &str| {
+        let tools = body["tools"].as_array().into_iter().flatten();
+        tools.map(|tool| tool["function"]["name"].as_str().unwrap()).find(|name| name.starts_with(start))
+    };
+    let call = |name: &str, arguments: Value| {
+        let function = json!({"name": name, "arguments": arguments.to_string()});
+        json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function}]})
+    };
+    let delta = match (tool("notes_write"), tool("notes_search"), given) {
+        (Some(write), ..) if !has_called => call(write, json!({"name": "n", "text": "kept"})),
+        (None, Some(search), None) => call(search, json!({"query": messages.last().unwrap()["content"]})),
+        (None, Some(_), Some(given)) => json!({"content": given["content"]}),
         _ => json!({"content": messages[0]["content"]}),
     };
     let finish = if delta["content"].is_null() { "tool_calls" } else { "stop" };
@@ -157,6 +164,43 @@ fn what_is_wrong_with_a_model_or_an_agent_is_said_at_the_start() {
         let error = String::from_utf8_lossy(&ended.stderr);
         assert!(!ended.status.success() && error.contains(said), "{error}");
     }
+}
+
+/// The way of a request in the system that this one continues, with an agent: a client asks one instance, an agent decides which tool of the
+/// registry is called, that looks into the database or is answered from the cache, and the answer is told in JSON and in XML, by either.
+#[test]
+fn a_request_goes_from_client_to_agent_to_tool_to_database_to_cache_and_back_on_either_replica() {
+    let (postgres, redis, provider) = (PostgresServer::start(), RedisServer::start(), Provider::start());
+    let agents = r#"{"librarian": {"description": "Finds notes.", "model": "fast", "tools": ["notes.search"]}}"#;
+    let (url, models) = (postgres.database(), models(&provider));
+    let replica = || replicas::replica_with(&url, &redis, &[("MODELS", &models), ("OUR_KEY", "k"), ("AGENTS", agents)]);
+    let (one, other) = (replica(), replica());
+    assert_eq!(replicas::write(&one, "apples, from one").status, 200);
+    let counted = || (replicas::hits(&one) + replicas::hits(&other), replicas::misses(&one) + replicas::misses(&other));
+    let before = counted();
+    let path = "/api/v1/agents/librarian/runs";
+    for (begun_at, form) in [(&one, "application/json"), (&other, "application/xml")] {
+        let begun = begun_at.send("POST", path, &[("accept", form)], r#"{"input": "apples"}"#);
+        assert_eq!((begun.status, begun.content_type.as_str()), (200, form), "{begun:?}");
+        let id = match &begun.body {
+            Value::String(xml) => xml.split_once("<id>").unwrap().1.split_once("</id>").unwrap().0.to_owned(),
+            json => json["id"].as_str().unwrap().to_owned(),
+        };
+        let path = format!("/api/v1/runs/{id}");
+        for asked in [&one, &other] {
+            until("the run has ended", || asked.get(&path).body["run"]["ended"].is_string());
+            let run = asked.get(&path).body["run"].clone();
+            assert_eq!(run["state"], "completed", "{run}");
+            assert!(run["result"]["output"].as_str().unwrap().contains("apples, from one"), "{run}");
+            let xml = asked.get_with(&path, &[("accept", "application/xml")]);
+            assert!(xml.body.as_str().unwrap().contains("<state>completed</state>"), "{xml:?}");
+        }
+    }
+    let after = counted();
+    assert_eq!(after, (before.0 + 1, before.1 + 1), "the first looks into the database, the second into the cache");
+    // What the agent has called is in the history, as every call is.
+    let calls = other.get("/api/v1/calls?tool=notes.search").body["calls"].as_array().unwrap().len();
+    assert!(calls >= 2, "{calls}");
 }
 
 const DEFINITIONS: &str = "/api/v1/agent-definitions";

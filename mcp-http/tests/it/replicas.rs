@@ -9,8 +9,14 @@ use crate::outages::SECRET_KEYS;
 use crate::served::{Reply, Served, until};
 
 fn replica(postgres: &str, redis: &RedisServer) -> Served {
-    let server =
-        Served::start(&[("DATABASE_URL", postgres), ("REDIS_URL", &redis.url()), ("SECRET_KEYS", SECRET_KEYS)]);
+    replica_with(postgres, redis, &[])
+}
+
+/// A replica with these settings as well, which caches results.
+pub(crate) fn replica_with(postgres: &str, redis: &RedisServer, settings: &[(&str, &str)]) -> Served {
+    let redis = redis.url();
+    let own = [("DATABASE_URL", postgres), ("REDIS_URL", &redis), ("SECRET_KEYS", SECRET_KEYS)];
+    let server = Served::start(&[&own[..], settings].concat());
     // A replica trusts Redis only after it has known it for a moment; until then results are not cached.
     until("results are cached", || {
         read(&server, "nothing", "application/json");
@@ -19,7 +25,7 @@ fn replica(postgres: &str, redis: &RedisServer) -> Served {
     server
 }
 
-fn write(server: &Served, text: &str) -> Reply {
+pub(crate) fn write(server: &Served, text: &str) -> Reply {
     server.post("/api/v1/tools/notes.write/call", &json!({"name": "list", "text": text}).to_string())
 }
 
@@ -29,11 +35,11 @@ fn read(server: &Served, name: &str, accept: &str) -> Reply {
 }
 
 /// How many results of the search in notes came from the cache.
-fn hits(server: &Served) -> usize {
+pub(crate) fn hits(server: &Served) -> usize {
     server.metric(r#"mcp_tool_cache_total{tool="notes.search",result="hit"}"#).unwrap_or(0)
 }
 
-fn misses(server: &Served) -> usize {
+pub(crate) fn misses(server: &Served) -> usize {
     server.metric(r#"mcp_tool_cache_total{tool="notes.search",result="miss"}"#).unwrap_or(0)
 }
 
