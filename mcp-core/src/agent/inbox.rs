@@ -43,15 +43,16 @@ impl<'r> Inbox<'r> {
 
     /// Waits for the answer to the question of this name, for days.
     pub(super) async fn answer(&self, name: &str) -> Value {
+        let told = || lock(&self.told).answers.remove(name);
         loop {
-            if let Some(answer) = lock(&self.told).answers.remove(name) {
+            if let Some(answer) = told() {
                 return answer;
             }
-            let Ok(_reading) = self.reading.try_lock() else {
-                // Whoever reads may be given what this one waits for.
-                drop(self.reading.lock().await);
-                continue;
-            };
+            let _reading = self.reading.lock().await;
+            // Whoever has read until now may have been given what this one waits for.
+            if let Some(answer) = told() {
+                return answer;
+            }
             let input = self.run.input().await;
             self.deliver(&input.body);
         }
@@ -59,14 +60,15 @@ impl<'r> Inbox<'r> {
 
     /// Waits until it may be that a run which this one has begun has ended: it was told so, or it has waited for long enough to look.
     pub(super) async fn ended(&self, run: RunId, look: &str, time: std::time::Duration) -> Result<(), RunError> {
+        let told = || lock(&self.told).ended.remove(&run);
         loop {
-            if lock(&self.told).ended.remove(&run) {
+            if told() {
                 return Ok(());
             }
-            let Ok(_reading) = self.reading.try_lock() else {
-                drop(self.reading.lock().await);
-                continue;
-            };
+            let _reading = self.reading.lock().await;
+            if told() {
+                return Ok(());
+            }
             match self.run.input_within(look, time).await? {
                 Some(input) => self.deliver(&input.body),
                 None => return Ok(()),

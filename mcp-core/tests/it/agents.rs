@@ -254,6 +254,30 @@ async fn tools_that_ask_at_once_are_answered_in_any_order() {
     assert_eq!(output(&house.until(id, RunState::Completed).await), json!(["sell: true", "buy: false"]));
 }
 
+/// Those who wait take turns in reading what comes: whoever has read what is for none of them leaves it to another one to read on.
+#[tokio::test]
+async fn what_nobody_waits_for_does_not_keep_those_who_wait_from_their_answers() {
+    let (house, world) = (House::new(), World::closed());
+    let busy = agent("busy", |so_far, _| match so_far.turns() {
+        [] => Ok(Step::Call(vec![call("ask", "sell"), call("ask", "buy"), call("change", "x")])),
+        _ => Step::done(texts(so_far)),
+    });
+    let replica = house.replica(furnished(&world, busy));
+    let id = start(&replica, "busy", json!(null)).await;
+    // The call that is under way keeps the run here while it is told.
+    comes(|| world.done().len() == 1).await;
+    settle().await;
+    replica.post(id, "\"what?\"").await;
+    settle().await;
+    for name in ["turn.0/1/sure", "turn.0/0/sure"] {
+        answer(&replica, id, name, json!({"yes": true})).await;
+    }
+    settle().await;
+    world.gate.add_permits(1);
+    let run = house.until(id, RunState::Completed).await;
+    assert_eq!((output(&run), run.epoch), (json!(["sell: true", "buy: true", "changed x"]), 1));
+}
+
 #[tokio::test]
 async fn what_is_left_to_others_is_done_in_runs_of_their_own() {
     let (house, world) = (House::new(), World::open());
