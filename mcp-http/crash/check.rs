@@ -4,9 +4,11 @@
 mod calls;
 mod runs;
 mod tasks;
+mod teams;
 
 use std::error::Error;
 
+use super::agents;
 use super::clients::Told;
 use super::say;
 use super::tables::Tables;
@@ -28,7 +30,14 @@ pub fn check(database: &str, told: &Told, witness: &Witness) -> Result<bool, Box
     Ok(broken.0 == 0)
 }
 
-pub use runs::all_runs_end;
+/// The same of all that a team did.
+pub fn team(database: &str, told: &agents::Told, witness: &Witness) -> Result<bool, Box<dyn Error>> {
+    let mut broken = Broken::default();
+    teams::check(&Tables::open(database)?, told, witness, &mut broken)?;
+    Ok(broken.0 == 0)
+}
+
+pub use runs::{all_runs_end, have_all_ended};
 
 /// How many kinds of things are broken.
 #[derive(Default)]

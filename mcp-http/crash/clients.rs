@@ -62,8 +62,7 @@ impl Clients {
     pub fn start(servers: &Arc<Servers>) -> Self {
         let shared = Arc::<Shared>::default();
         let threads = (0..CLIENTS).map(|number| {
-            let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-            let client = Client { shared: shared.clone(), servers: servers.clone(), agent: agent.new_agent() };
+            let client = Client { shared: shared.clone(), ..Client::of(servers) };
             std::thread::spawn(move || client.call(number))
         });
         Self { threads: Mutex::new(threads.collect()), shared }
@@ -105,13 +104,18 @@ impl Shared {
 }
 
 /// One of them.
-struct Client {
+pub struct Client {
     shared: Arc<Shared>,
     servers: Arc<Servers>,
     agent: ureq::Agent,
 }
 
 impl Client {
+    pub fn of(servers: &Arc<Servers>) -> Self {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
+        Self { shared: Arc::default(), servers: servers.clone(), agent: agent.new_agent() }
+    }
+
     /// Does one thing after the other, on one server or another.
     fn call(&self, number: usize) {
         for n in 0.. {
@@ -217,7 +221,7 @@ impl Client {
     }
 
     /// Asks any server, and waits a moment where it did not do what it was asked to.
-    fn ask(&self, path: &str, headers: &[(&str, &str)], key: Option<&str>, body: &str) -> Option<(u16, String)> {
+    pub fn ask(&self, path: &str, headers: &[(&str, &str)], key: Option<&str>, body: &str) -> Option<(u16, String)> {
         let url = self.servers.any(random);
         let answer = url.and_then(|url| {
             let request = self.agent.post(format!("{url}/{path}"));
@@ -241,7 +245,7 @@ impl Client {
 }
 
 /// Tries again and again.
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
     come(what, || is_so().then_some(()));
 }
 

@@ -1,17 +1,20 @@
 //! Servers that are killed and stopped in the middle of what they do, under load, and a check afterwards of what they had promised:
 //! `scripts/crash` says how to run it.
 
+mod agents;
 mod check;
 mod clients;
 mod house;
 mod options;
 mod server;
 mod tables;
+mod team;
 mod witness;
 
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clients::Clients;
@@ -29,8 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(180);
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some(server::AUDIT) => return mcp_http::command::run(std::env::args_os()),
-        Some(server::WORD) => server::serve().map(|()| true),
-        _ => Options::parse(std::env::args().skip(1)).map_err(Into::into).and_then(|options| crash(&options)),
+        Some(server::WORD) => {
+            CHANCE.store(seed(), Ordering::Relaxed);
+            server::serve().map(|()| true)
+        }
+        _ => Options::parse(std::env::args().skip(1)).map_err(Into::into).and_then(|options| {
+            let seed = options.seed.unwrap_or_else(seed);
+            CHANCE.store(seed, Ordering::Relaxed);
+            say(&format!("seed {seed}"));
+            if options.agents { agents::crash(&options) } else { crash(&options) }
+        }),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -76,12 +87,24 @@ fn crash(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(house.verifies()? && is_kept && are_over)
 }
 
-/// A number below `below`.
-fn random(below: usize) -> usize {
+/// What the next number below something follows from.
+static CHANCE: AtomicU64 = AtomicU64::new(0);
+
+/// Another one each time.
+fn seed() -> u64 {
     let mut bytes = [0; 8];
     // The system has some, or the harness has nothing to do here.
     getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    usize::from_le_bytes(bytes) % below.max(1)
+    u64::from_le_bytes(bytes)
+}
+
+/// A number below `below`, by SplitMix64.
+fn random(below: usize) -> usize {
+    const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+    let number = CHANCE.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (number ^ (number >> 31)) as usize % below.max(1)
 }
 
 /// Waits for what must come.

@@ -14,12 +14,15 @@ use mcp_core::run::{Repeatable, RunContext, RunError};
 use mcp_core::store::StoreError;
 use mcp_core::store::idempotency::{CallKey, Claim, Claimed, Idempotency};
 use mcp_core::store::ledger::{CallId, Entry, Ledger};
+use mcp_core::store::runs::{Step, StepKind};
 use mcp_core::{Context, Question, ToolError, tool_with};
 use mcp_http::{Bundled, Config};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::team;
 
 /// The first word of the command line of a server.
 pub const WORD: &str = "serve";
@@ -43,7 +46,10 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
     let witness: SocketAddr = std::env::var(WITNESS)?.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let bundled = sabotaged(mcp_http::bundled(config).await?, std::env::var(SABOTAGE).ok().as_deref());
+        let sabotage = std::env::var(SABOTAGE).ok();
+        let bundled = sabotaged(mcp_http::bundled(config).await?, sabotage.as_deref());
+        let all_again = sabotage.as_deref() == Some("repeat");
+        let bundled = bundled.server(|builder| team::furnish(builder, witness, all_again));
         let pay = tool_with("pay", "Pays for an order, which must not happen twice.", witness, pay);
         let count = tool_with("count", "Counts an order, which may happen again.", witness, count).repeatable();
         let pay_later = tool_with("pay_later", "Pays for an order, as a task.", witness, pay_later).task_required();
@@ -129,7 +135,7 @@ async fn errand(witness: SocketAddr, cx: RunContext) -> Result<Vec<u64>, RunErro
 }
 
 /// Says that an effect begins, and waits until that is seen.
-async fn tell(witness: SocketAddr, what: &str) -> std::io::Result<()> {
+pub async fn tell(witness: SocketAddr, what: &str) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(witness).await?;
     stream.write_all(format!("{what}\n").as_bytes()).await?;
     stream.read_exact(&mut [0]).await.map(drop)
@@ -143,8 +149,10 @@ fn sabotaged(bundled: Bundled, name: Option<&str>) -> Bundled {
         Some("no-fence") => stores.ledger = Arc::new(NoFence(stores.ledger)),
         Some("no-dedup") => {
             stores.idempotency = Arc::new(NoDedup(stores.idempotency));
-            stores.ledger = Arc::new(NoAnswers(stores.ledger));
+            stores.ledger = Arc::new(Changed(stores.ledger, no_answer));
         }
+        Some("forget") => stores.ledger = Arc::new(Changed(stores.ledger, no_decision)),
+        Some("garble") => stores.ledger = Arc::new(Changed(stores.ledger, garbled)),
         _ => return bundled,
     }
     bundled.server(|builder| builder.stores(stores))
@@ -214,16 +222,36 @@ impl Idempotency for NoDedup {
     }
 }
 
-/// Keeps no answers for those who come again.
-struct NoAnswers(Arc<dyn Ledger>);
+/// Writes something else than what it is to write.
+struct Changed(Arc<dyn Ledger>, fn(Entry) -> Option<Entry>);
 
-impl Ledger for NoAnswers {
-    fn commit(&self, mut entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        entries.retain(|entry| !matches!(entry, Entry::Answer(_)));
-        self.0.commit(entries)
+impl Ledger for Changed {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.0.commit(entries.into_iter().filter_map(self.1).collect())
     }
 
     fn admit(&self) -> Result<(), StoreError> {
         self.0.admit()
     }
+}
+
+/// Keeps no answers for those who come again.
+fn no_answer(entry: Entry) -> Option<Entry> {
+    (!matches!(entry, Entry::Answer(_))).then_some(entry)
+}
+
+/// Keeps nothing of what agents decide.
+fn no_decision(entry: Entry) -> Option<Entry> {
+    let is_decision = |step: &Step| step.kind == StepKind::Noted && step.key.starts_with("turn.");
+    (!matches!(&entry, Entry::Step { step, .. } if is_decision(step))).then_some(entry)
+}
+
+/// Keeps something else of what tools gave.
+fn garbled(mut entry: Entry) -> Option<Entry> {
+    if let Entry::Step { step, .. } = &mut entry
+        && step.kind == StepKind::Done
+    {
+        step.body = r#"{"output":{"content":[{"type":"text","text":"something else"}]}}"#.into();
+    }
+    Some(entry)
 }

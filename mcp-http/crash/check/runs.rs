@@ -14,32 +14,34 @@ use crate::witness::Witness;
 use crate::{say, wait};
 
 /// A run as it is kept.
-struct Run {
-    state: String,
+pub(super) struct Run {
+    pub(super) state: String,
     /// Under which epoch it was claimed last.
-    epoch: i64,
+    pub(super) epoch: i64,
     /// Somebody takes it up by then, if nobody has it.
     is_due: bool,
     inputs: i32,
-    result: String,
-    steps: Vec<Step>,
+    /// The run that has begun it.
+    pub(super) parent: Option<String>,
+    pub(super) arguments: String,
+    pub(super) result: String,
+    pub(super) steps: Vec<Step>,
 }
 
 /// A line of its journal.
-struct Step {
+pub(super) struct Step {
     epoch: i64,
-    kind: String,
+    pub(super) kind: String,
     /// Of which effect.
-    key: String,
-    body: String,
+    pub(super) key: String,
+    pub(super) body: String,
 }
 
 /// Waits until no run is under way; whether it comes to that.
 pub fn all_runs_end(database: &str) -> Result<bool, Box<dyn Error>> {
     let tables = Tables::open(database)?;
     let ended = wait("every run that was begun has ended", || {
-        let left = tables.rows("SELECT 1 FROM mcp_runs WHERE ended IS NULL LIMIT 1");
-        let is_so = left.is_ok_and(|left| left.is_empty());
+        let is_so = none_is_left(&tables).unwrap_or(false);
         if !is_so {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -51,6 +53,15 @@ pub fn all_runs_end(database: &str) -> Result<bool, Box<dyn Error>> {
     Ok(ended.is_ok())
 }
 
+/// Whether no run is under way.
+pub fn have_all_ended(database: &str) -> Result<bool, Box<dyn Error>> {
+    none_is_left(&Tables::open(database)?)
+}
+
+fn none_is_left(tables: &Tables) -> Result<bool, Box<dyn Error>> {
+    Ok(tables.rows("SELECT 1 FROM mcp_runs WHERE ended IS NULL LIMIT 1")?.is_empty())
+}
+
 /// Says what of the runs is broken.
 pub(super) fn check(
     tables: &Tables,
@@ -59,8 +70,9 @@ pub(super) fn check(
     broken: &mut Broken,
 ) -> Result<(), Box<dyn Error>> {
     // What is recorded was seen before.
-    let (runs, seen) = (runs(tables)?, witness.seen());
+    let (runs, seen) = (runs(tables, ERRAND)?, witness.seen());
     broken.all("a run was begun, and is not there", told.iter().filter(|id| !runs.contains_key(*id)));
+    check_journals(&runs, broken);
     let mut all = |what: &str, is_so: &dyn Fn(&str, &Run) -> bool| {
         broken.all(what, runs.iter().filter(|(id, run)| is_so(id, run)).map(|(id, _)| id));
     };
@@ -68,17 +80,9 @@ pub(super) fn check(
     all("a run has failed for another reason than an unknown outcome", &|_, run| {
         run.has_ended() && run.state != "completed" && run.fails_by() != "outcome_unknown"
     });
-    all("a step has two answers", &|_, run| {
-        let mut answered = HashSet::new();
-        run.steps.iter().any(|step| !answered.insert((&step.key, step.kind == "decided")))
-    });
     all("an effect has an answer, and nobody had decided on it", &|_, run| {
         let decided: HashSet<_> = run.of("decided").map(|step| &step.key).collect();
         run.of("done").any(|step| !decided.contains(&step.key))
-    });
-    all("a step was written under an older epoch than the one before, or than that of the run", &|_, run| {
-        let epochs: Vec<_> = run.steps.iter().map(|step| step.epoch).chain([run.epoch]).collect();
-        !epochs.is_sorted()
     });
     all("an effect is recorded that nobody made", &|id, run| {
         let made = |step: &Step| {
@@ -103,13 +107,28 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Says which journals are not those of one holder after the other.
+pub(super) fn check_journals(runs: &BTreeMap<String, Run>, broken: &mut Broken) {
+    let mut all = |what: &str, is_so: &dyn Fn(&Run) -> bool| {
+        broken.all(what, runs.iter().filter(|(_, run)| is_so(run)).map(|(id, _)| id));
+    };
+    all("a step has two answers", &|run| {
+        let mut answered = HashSet::new();
+        run.steps.iter().any(|step| !answered.insert((&step.key, step.kind == "decided")))
+    });
+    all("a step was written under an older epoch than the one before, or than that of the run", &|run| {
+        let epochs: Vec<_> = run.steps.iter().map(|step| step.epoch).chain([run.epoch]).collect();
+        !epochs.is_sorted()
+    });
+}
+
 impl Run {
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         !matches!(self.state.as_str(), "waiting" | "running")
     }
 
     /// The steps of one kind.
-    fn of(&self, kind: &str) -> impl Iterator<Item = &Step> {
+    pub(super) fn of(&self, kind: &str) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.kind == kind)
     }
 
@@ -120,14 +139,15 @@ impl Run {
     }
 }
 
-/// All runs, by their ids, with their steps in the order of their numbers; as they were at one moment.
-fn runs(tables: &Tables) -> Result<BTreeMap<String, Run>, Box<dyn Error>> {
-    let (result, body) = (tables.text("r.result"), tables.text("s.body"));
+/// All runs of a kind, by their ids, with their steps in the order of their numbers; as they were at one moment.
+pub(super) fn runs(tables: &Tables, kind: &str) -> Result<BTreeMap<String, Run>, Box<dyn Error>> {
+    let (arguments, result, body) = (tables.text("r.arguments"), tables.text("r.result"), tables.text("s.body"));
     let sql = format!(
-        "SELECT r.id, r.state, r.epoch, r.due IS NOT NULL AS is_due, r.inputs, {result} AS result, \
+        "SELECT r.id, r.state, r.epoch, r.due IS NOT NULL AS is_due, r.inputs, r.parent, \
+         {arguments} AS arguments, {result} AS result, \
          s.epoch AS step_epoch, s.kind AS step_kind, s.key AS step_key, {body} AS step_body \
          FROM mcp_runs AS r LEFT JOIN mcp_steps AS s ON s.tenant = r.tenant AND s.run = r.id \
-         WHERE r.kind = '{ERRAND}' ORDER BY r.id, s.number"
+         WHERE r.kind = '{kind}' ORDER BY r.id, s.number"
     );
     let mut runs = BTreeMap::<String, Run>::new();
     for row in tables.rows(&sql)? {
@@ -136,6 +156,8 @@ fn runs(tables: &Tables) -> Result<BTreeMap<String, Run>, Box<dyn Error>> {
             epoch: row.try_get("", "epoch")?,
             is_due: row.try_get("", "is_due")?,
             inputs: row.try_get("", "inputs")?,
+            parent: row.try_get::<Option<Uuid>>("", "parent")?.map(|parent| parent.to_string()),
+            arguments: row.try_get("", "arguments")?,
             result: row.try_get("", "result")?,
             steps: Vec::new(),
         };
