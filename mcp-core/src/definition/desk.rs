@@ -111,7 +111,7 @@ impl<'s> DefinitionDesk<'s> {
         version: Option<u32>,
     ) -> Result<StoredAgent, DefinitionError> {
         let stored = self.stored(caller)?;
-        let (head, _) = stored.head(name).await?.ok_or_else(|| missing(name))?;
+        let (head, _) = self.head(stored, name).await?;
         let number = version.unwrap_or(head.version);
         let version = stored.version(name, number).await?.ok_or_else(|| missing(name))?;
         Ok(shown(name, head, number, version))
@@ -190,6 +190,7 @@ impl<'s> DefinitionDesk<'s> {
         let act = Act { what: "roll_back_agent", details: json!({"agent": name, "version": version}) };
         let work = async {
             let stored = self.stored(caller)?;
+            self.head(stored, name).await?;
             let found = stored.version(name, version).await?.ok_or_else(|| missing(name))?;
             drop(found.definition.build(name, &stored.models)?);
             self.change(stored, name, |head| Head { version, ..head }).await
@@ -222,7 +223,7 @@ impl<'s> DefinitionDesk<'s> {
         let act = Act { what: "remove_agent", details: json!({"agent": name}) };
         let work = async {
             let stored = self.stored(caller)?;
-            let (head, seen) = stored.head(name).await?.ok_or_else(|| missing(name))?;
+            let (head, seen) = self.head(stored, name).await?;
             stored.remove_head(name, seen).await?;
             for version in head.latest.saturating_sub(KEPT)..=head.latest {
                 stored.remove_version(name, version).await?;
@@ -232,6 +233,12 @@ impl<'s> DefinitionDesk<'s> {
         self.server.act(caller, act, work).await
     }
 
+    /// Which definition of an agent that is there is in force. What can be no name is none of one.
+    async fn head(&self, stored: &StoredAgents, name: &str) -> Result<(Head, u64), DefinitionError> {
+        check_name(name).map_err(|_| missing(name))?;
+        stored.head(name).await?.ok_or_else(|| missing(name))
+    }
+
     async fn change(
         &self,
         stored: &StoredAgents,
@@ -239,7 +246,7 @@ impl<'s> DefinitionDesk<'s> {
         change: impl Fn(Head) -> Head,
     ) -> Result<(), DefinitionError> {
         for _ in 0..TRIES {
-            let (head, seen) = stored.head(name).await?.ok_or_else(|| missing(name))?;
+            let (head, seen) = self.head(stored, name).await?;
             match stored.store_head(name, change(head), Some(seen)).await {
                 Err(StoreError::Conflict { .. }) => {}
                 kept => {
