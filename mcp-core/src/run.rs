@@ -33,6 +33,7 @@ pub(crate) mod hints;
 mod journal;
 pub(crate) mod order;
 mod tie;
+pub(crate) mod watching;
 mod workers;
 
 use async_trait::async_trait;

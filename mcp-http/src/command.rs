@@ -13,6 +13,7 @@ mod keys;
 mod list;
 mod migrate;
 mod output;
+mod runs;
 mod serve;
 mod signature;
 
@@ -77,6 +78,15 @@ enum Command {
         /// To which tenant they belong
         #[arg(long, global = true, default_value = "default", value_name = "TENANT")]
         tenant: String,
+    },
+    /// Start runs of agents, list, watch, answer and cancel runs
+    #[command(before_help = runs::EXAMPLES)]
+    Runs {
+        #[command(subcommand)]
+        what: runs::Runs,
+        /// Where the server is; the local server if left out
+        #[arg(long, global = true, value_name = "URL")]
+        server: Option<String>,
     },
     /// Bring the database to this version, or show what would be done
     Migrate {
@@ -212,6 +222,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Audit { what } => audit::run(&config, &what, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
         Command::Keys { what, tenant } => keys::run(&config, &tenant, what, &mut output),
+        Command::Runs { what, server } => runs::run(&config, server.as_deref(), what, &mut output),
         Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config, dry_run, &mut output),
         Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config, dry_run, &mut output),
         Command::Doctor => doctor::run(Ok(config), &mut output),

@@ -39,6 +39,7 @@ const TABLES: &[&Table] = &[
     &rest::runs::TABLE,
     &rest::agents::TABLE,
     &rest::definitions::TABLE,
+    &rest::events::TABLE,
     &rest::keys::TABLE,
     &rest::users::TABLE,
     &rest::export::TABLE,

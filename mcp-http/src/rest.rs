@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod calling;
 mod calls;
 pub(crate) mod definitions;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod files;
 pub(crate) mod keys;
@@ -55,6 +56,7 @@ use route::{Forms, Route, Table};
 /// | `GET runs/{run}` | one of them, with what it has recorded |
 /// | `POST runs/{run}/inputs` | tells it something |
 /// | `POST runs/{run}/cancel` | ends it |
+/// | `GET runs/{run}/events` | what happens in it |
 /// | `GET runs/{run}/questions` | what it asks |
 /// | `POST runs/{run}/answers` | answers it |
 /// | `GET agents` | the agents on offer |
@@ -91,6 +93,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         runs::TABLE.register(config);
         agents::TABLE.register(config);
         definitions::TABLE.register(config);
+        events::TABLE.register(config);
         keys::TABLE.register(config);
         users::TABLE.register(config);
         export::TABLE.register(config);

@@ -17,4 +17,8 @@ pub(super) struct Decision {
     #[serde(default)]
     pub(super) spent: Spent,
     pub(super) step: Step,
+    /// Which of its calls do not begin at once, by their places in rising order: they say when they begin. Whoever goes on with it may be of a
+    /// version, or under a policy, by which others would.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) later: Vec<usize>,
 }

@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::budget::Budget;
+use super::event::{Cursor, RunEvent};
+use super::following::{Events, Following};
 use super::inbox::Letter;
 use super::order::Order;
 use super::runner::unknown;
@@ -33,6 +35,12 @@ pub enum AgentRefusal {
     /// The caller lacks scopes for it.
     #[error(transparent)]
     Forbidden(#[from] InsufficientScope),
+    /// As much is followed as this server takes.
+    #[error("{0}")]
+    Busy(String),
+    /// The caller follows as much as one may.
+    #[error("{0}")]
+    TooMany(String),
     /// It does not become JSON.
     #[error("it does not become JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -96,5 +104,52 @@ impl<'s> AgentDesk<'s> {
     ) -> Result<Posted, AgentRefusal> {
         let letter = Letter { answers, ..Letter::default() };
         Ok(self.server.runs().post(caller, run, serde_json::to_vec(&letter)?.into(), id).await?)
+    }
+
+    /// What has happened in a run so far, behind the event `after` that the caller knows, no more than so many events of it; nothing,
+    /// where the caller may not see the run. Of a run in which no agents decide it is told that it has begun and ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn events(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        after: Option<Cursor>,
+        most: usize,
+    ) -> Result<Option<Vec<RunEvent>>, StoreError> {
+        if self.server.runs().find(caller, run).await?.is_none() {
+            return Ok(None);
+        }
+        let mut events = Events::of(self.server, caller, run, after);
+        let mut told = Vec::new();
+        while told.len() < most {
+            match events.next().await? {
+                Some(event) => told.push(event),
+                None => break,
+            }
+        }
+        Ok(Some(told))
+    }
+
+    /// The same, and then what happens, as it does.
+    ///
+    /// # Errors
+    /// [`AgentRefusal::Busy`], [`AgentRefusal::TooMany`], and [`AgentRefusal::Store`].
+    pub async fn follow(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        after: Option<Cursor>,
+    ) -> Result<Option<Following>, AgentRefusal> {
+        if self.server.runs().find(caller, run).await?.is_none() {
+            return Ok(None);
+        }
+        let counted = self.server.count_listener(caller).map_err(|full| match full.status {
+            429 => AgentRefusal::TooMany(full.message),
+            _ => AgentRefusal::Busy(full.message),
+        })?;
+        let watcher = self.server.hints().watched().watch(run);
+        Ok(Some(Following::new(Events::of(self.server, caller, run, after), watcher, counted)))
     }
 }

@@ -28,14 +28,14 @@ use crate::tool::output::ToolOutput;
 /// How one round of a call ended, as it is recorded.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Round {
+pub(super) enum Round {
     Output(Box<RawValue>),
     Asked(Asked),
 }
 
 /// The questions of a round.
 #[derive(Serialize, Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     /// The requests of the protocol, by the tool's keys.
     requests: BTreeMap<String, Value>,
     /// What is known in the next round.
@@ -47,13 +47,14 @@ const LOOK: Duration = Duration::from_secs(30);
 const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
-    /// Makes calls side by side, so many at a time; gives what came of each, in their order, and what that has used beside the calls
-    /// themselves. `by` is the agent that has decided on them; `is_known`, where whoever held the run before has decided on them.
+    /// Makes calls side by side, so many at a time, all but those that come `later` at once; gives what came of each, in their order, and
+    /// what that has used beside the calls themselves. `by` is the agent that has decided on them; `is_known`, where whoever held the run before has decided on them.
     pub(super) async fn call_all(
         &self,
         key: &str,
         calls: &[ToolCall],
         by: &AgentSpec,
+        later: &[usize],
         is_known: bool,
     ) -> Result<(Vec<ToolOutput>, Spent), RunError> {
         let delegations = calls.iter().filter(|call| call.delegated().is_some()).count();
@@ -63,10 +64,12 @@ impl Runner<'_> {
             .iter()
             .enumerate()
             .map(|(i, call)| {
-                let is_asked = by.approval.fit(&call.tool) || self.server.takes_approval(&call.tool);
+                let is_later = later.binary_search(&i).is_ok();
+                // Of what had begun when it was decided nobody is asked any more.
+                let is_asked = is_later && self.takes_approval(call, by);
                 let begun = match is_known {
                     // It waits, for others or for an answer, and says when it begins.
-                    _ if i >= most || is_asked => Begun::Recorded,
+                    _ if is_later => Begun::Recorded,
                     true => Begun::Perhaps,
                     false => Begun::No,
                 };
@@ -76,6 +79,17 @@ impl Runner<'_> {
         let results: Vec<_> = stream::iter(each).buffered(most).try_collect().await?;
         let spent = results.iter().fold(Spent::default(), |spent, (_, more)| spent.and(*more));
         Ok((results.into_iter().map(|(output, _)| output).collect(), spent))
+    }
+
+    /// Which calls do not begin at once, by their places in rising order: those for which there is no room beside the others, and those of
+    /// which somebody is asked before.
+    pub(super) fn later(&self, calls: &[ToolCall], by: &AgentSpec) -> Vec<usize> {
+        let places = calls.iter().enumerate();
+        places.filter(|(i, call)| *i >= by.calls_at_once || self.takes_approval(call, by)).map(|(i, _)| i).collect()
+    }
+
+    fn takes_approval(&self, call: &ToolCall, by: &AgentSpec) -> bool {
+        by.approval.fit(&call.tool) || self.server.takes_approval(&call.tool)
     }
 
     /// Makes a call, and gives what came of it, and what that has used beside the call itself: that of an agent is left to the agent.
@@ -152,7 +166,7 @@ impl Runner<'_> {
 
     /// Asks whether a call may be made, and gives what the agent is told where it may not.
     async fn disapproved(&self, key: &str, call: &ToolCall) -> Result<Option<String>, RunError> {
-        let name = format!("{key}/approval");
+        let name = format!("{key}{APPROVAL}");
         let message = format!("May {} be called? Its arguments: {}", call.tool, shortened(call.arguments.get()));
         let schema = json!({
             "type": "object",
@@ -328,9 +342,14 @@ fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The key under which it is recorded what came of a delegation.
+/// With what the names end of the questions whether a call may be made.
+pub(super) const APPROVAL: &str = "/approval";
+
+/// With what the keys end under which it is recorded what came of a delegation.
+pub(super) const CAME: &str = ".came";
+
 fn came(key: &str) -> String {
-    format!("{key}.came")
+    format!("{key}{CAME}")
 }
 
 impl Round {

@@ -173,7 +173,8 @@ impl Runner<'_> {
                 Step::Done(output) => return Output::of(output, self.transcript.spent()),
                 Step::Call(calls) => {
                     let begun = self.server.clock().monotonic();
-                    let (outputs, spent) = self.call_all(&key, &calls, agent.spec(), is_known).await?;
+                    let later = &decision.later;
+                    let (outputs, spent) = self.call_all(&key, &calls, agent.spec(), later, is_known).await?;
                     busy = self.server.clock().monotonic().saturating_sub(begun);
                     self.transcript.spend(spent);
                     Performed::Called(calls.into_iter().zip(outputs).collect())
@@ -254,16 +255,16 @@ impl Runner<'_> {
             Either::Right((why, _)) => return Err(why),
         };
         let noted = cx.take_noted();
-        let calls = match &step {
-            Step::Call(calls) => u32::try_from(calls.len()).unwrap_or(u32::MAX),
-            _ => 0,
+        let (calls, later) = match &step {
+            Step::Call(calls) => (u32::try_from(calls.len()).unwrap_or(u32::MAX), self.later(calls, agent.spec())),
+            _ => (0, Vec::new()),
         };
         let millis = millis(clock.monotonic().saturating_sub(begun));
         spent = spent.and(noted.spent).and(Spent { steps: 1, calls, millis, ..Spent::default() });
         if left.calls.is_some_and(|most| most < calls) {
             return Err(exhausted(Limit::Calls, self.budget, &self.transcript));
         }
-        Ok(Decision { agent: agent.spec().name().to_owned(), kept: noted.kept, spent, step })
+        Ok(Decision { agent: agent.spec().name().to_owned(), kept: noted.kept, spent, step, later })
     }
 }
 

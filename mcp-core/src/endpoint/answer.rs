@@ -75,6 +75,13 @@ impl Answer {
         frame.into()
     }
 
+    /// The same, with an id by which a reader who was cut off says how far it came (`Last-Event-ID`).
+    pub fn event_with_id(id: &str, name: &str, json: &[u8]) -> Bytes {
+        let mut frame = format!("id: {id}\n").into_bytes();
+        stream::named_frame(&mut frame, name, json);
+        frame.into()
+    }
+
     /// A stream of events (HTML, "Server-sent events"), which nobody on the way may keep or hold back.
     pub fn events(body: Body) -> Self {
         let headers = vec![("cache-control", "no-cache".to_owned()), ("x-accel-buffering", "no".to_owned())];

@@ -12,6 +12,7 @@ use super::error::{RunError, of_store};
 use super::flow::{Flow, Wait};
 use super::journal::Journal;
 use super::tie::{Pace, Tie};
+use super::watching::Watched;
 use crate::clock::{Clock, Timestamp};
 use crate::context::Cancellation;
 use crate::memory::lock;
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     clock: Arc<dyn Clock>,
     ledger: Arc<dyn Ledger>,
     runs: Arc<dyn Runs>,
+    watched: Watched,
 }
 
 /// The inputs that are here.
@@ -57,6 +59,7 @@ impl RunContext {
         clock: Arc<dyn Clock>,
         ledger: Arc<dyn Ledger>,
         runs: Arc<dyn Runs>,
+        watched: Watched,
     ) -> Result<Self, StoreError> {
         let mut journal = Journal::default();
         each_step(&*runs, &run.tenant, run.id, 0, |step| journal.add(step)).await?;
@@ -71,6 +74,7 @@ impl RunContext {
             clock,
             ledger,
             runs,
+            watched,
         })))
     }
 
@@ -244,6 +248,7 @@ impl RunContext {
         match self.0.ledger.commit(vec![Entry::Step { hold, step: step.clone() }]).await {
             Ok(()) => {
                 lock(&self.0.journal).add(step);
+                self.0.watched.tell(self.id());
                 Ok(())
             }
             Err(StoreError::Conflict { .. }) => {

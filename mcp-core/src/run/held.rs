@@ -43,6 +43,7 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
     let let_go = turn.ended().unwrap_or_else(|| RunRecord { state: turn.state(), ..run });
     match floor.ledger.commit(vec![Entry::Turn { hold: tie.hold.clone(), turn }]).await {
         Ok(()) => {
+            floor.hints.watched().tell(id);
             if let Some(time) = time {
                 floor.is_due_in(time);
             }
@@ -79,7 +80,8 @@ async fn turn(floor: &Floor, run: RunRecord, tie: &Arc<Tie>, work: &dyn Work) ->
         return Some(floor.end(&run, Ending::Failed, error.result(id)));
     }
     let (clock, ledger, runs) = (floor.clock.clone(), floor.ledger.clone(), floor.runs.clone());
-    let loaded = RunContext::load(run.clone(), tie.clone(), clock, ledger, runs);
+    let watched = floor.hints.watched().clone();
+    let loaded = RunContext::load(run.clone(), tie.clone(), clock, ledger, runs, watched);
     let (position, mut next) = (tie.position, tie.position);
     let ended = match loaded.await {
         Err(error) => Ended::Finished(Err(RunError::Unavailable(Box::new(error)))),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::select;
 
+use super::watching::Watched;
 use crate::clock::Clock;
 use crate::memory::MemoryEvents;
 use crate::store::events::{Event, Events, Listener, Topic};
@@ -17,6 +18,7 @@ use crate::store::runs::RunId;
 pub(crate) struct Hints {
     near: MemoryEvents,
     far: Arc<dyn Events>,
+    watched: Watched,
 }
 
 /// About which run a hint is.
@@ -27,11 +29,16 @@ pub(super) struct Hint {
 
 impl Hints {
     pub(crate) fn new(far: Arc<dyn Events>) -> Self {
-        Self { near: MemoryEvents::default(), far }
+        Self { near: MemoryEvents::default(), far, watched: Watched::default() }
     }
 
     fn topic() -> Topic {
         Topic::of_the_house("runs")
+    }
+
+    /// Those in this process who watch a run.
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     /// Tells whoever claims runs of this kind, or holds this one.

@@ -24,7 +24,7 @@ use crate::run_house::{House, Replica, World, caller, comes, json_of};
 use crate::support::settle;
 
 /// An agent that is a function.
-struct By<F>(AgentSpec, F);
+pub(crate) struct By<F>(pub(crate) AgentSpec, pub(crate) F);
 
 #[async_trait]
 impl<F> Agent for By<F>
@@ -40,7 +40,7 @@ where
     }
 }
 
-fn agent(
+pub(crate) fn agent(
     name: &str,
     step: impl Fn(&Transcript, AgentContext) -> Result<Step, AgentError> + Send + Sync + 'static,
 ) -> impl Agent {
@@ -60,7 +60,7 @@ async fn change(world: World, what: What, cx: Context) -> Result<String, ToolErr
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Yes {
+pub(crate) struct Yes {
     yes: bool,
 }
 
@@ -70,7 +70,7 @@ async fn ask_first(what: What, cx: Context) -> Result<String, ToolError> {
     Ok(format!("{}: {}", what.what, answer.yes))
 }
 
-fn call(tool: &str, what: &str) -> ToolCall {
+pub(crate) fn call(tool: &str, what: &str) -> ToolCall {
     ToolCall::new(tool, What { what: what.to_owned() }).unwrap()
 }
 
@@ -86,22 +86,22 @@ fn texts(so_far: &Transcript) -> Vec<String> {
 }
 
 /// Calls a tool for each word of its input, all at once, and gives what they said.
-fn caller_of(name: &str, tool: &'static str) -> impl Agent {
+pub(crate) fn caller_of(name: &str, tool: &'static str) -> impl Agent {
     agent(name, move |so_far, _| match so_far.turns() {
         [] => Ok(Step::Call(so_far.input_as::<Vec<String>>()?.iter().map(|word| call(tool, word)).collect())),
         _ => Step::done(texts(so_far)),
     })
 }
 
-async fn start(replica: &Replica, agent: &str, input: Value) -> RunId {
+pub(crate) async fn start(replica: &Replica, agent: &str, input: Value) -> RunId {
     replica.server.agent_runs().start(&caller(), agent, &input, None, None).await.unwrap()
 }
 
-async fn questions(replica: &Replica, run: RunId) -> BTreeMap<String, Value> {
+pub(crate) async fn questions(replica: &Replica, run: RunId) -> BTreeMap<String, Value> {
     replica.server.agent_runs().questions(&caller(), run).await.unwrap()
 }
 
-async fn answer(replica: &Replica, run: RunId, name: &str, content: Value) {
+pub(crate) async fn answer(replica: &Replica, run: RunId, name: &str, content: Value) {
     let answers = BTreeMap::from([(name.to_owned(), json!({"action": "accept", "content": content}))]);
     replica.server.agent_runs().answer(&caller(), run, answers, None).await.unwrap();
 }
@@ -110,7 +110,7 @@ fn output(run: &RunRecord) -> Value {
     json_of(run)["output"].clone()
 }
 
-fn furnished(world: &World, agent: impl Agent) -> impl FnOnce(ServerBuilder) -> ServerBuilder {
+pub(crate) fn furnished(world: &World, agent: impl Agent) -> impl FnOnce(ServerBuilder) -> ServerBuilder {
     let world = world.clone();
     move |builder| {
         builder

@@ -15,6 +15,7 @@ mod eras;
 mod errors;
 mod every_message;
 mod extending;
+mod following;
 mod keyed;
 mod leaving;
 mod legacy_sessions;

@@ -1,5 +1,6 @@
 //! A client for the REST of a server, local or at a URL.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -51,6 +52,27 @@ impl Client {
             Some(key) => request.header("authorization", format!("Bearer {key}")).send_json(body),
             None => request.send_json(body),
         })
+    }
+
+    /// The lines of a stream of events, behind the one with this id; or another answer.
+    pub(super) fn events(
+        &self,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<Result<impl BufRead + use<>, Reply>, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("accept", "text/event-stream");
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let answer = match &self.key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
+            None => request.call(),
+        };
+        match answer {
+            Ok(answer) if answer.status() == 200 && answer.body().mime_type() == Some("text/event-stream") => {
+                // It is read line by line, and has no end of its own.
+                Ok(Ok(BufReader::new(answer.into_body().into_with_config().limit(u64::MAX).reader())))
+            }
+            answer => self.read(answer).map(Err),
+        }
     }
 
     fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {

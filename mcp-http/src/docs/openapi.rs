@@ -119,8 +119,8 @@ impl Document {
         let mut responses = Map::new();
         for (status, schema) in route.answers {
             let mut response = self.response(meaning(*status), &FORMS, *schema);
-            if table.forms == Forms::TwoAndEvents {
-                response["content"]["text/event-stream"] = json!({"schema": {"type": "string", "description": EVENTS}});
+            if let Forms::TwoAndEvents(about) = table.forms {
+                response["content"]["text/event-stream"] = json!({"schema": {"type": "string", "description": about}});
             }
             responses.insert(status.to_string(), response);
         }
@@ -215,9 +215,6 @@ impl Document {
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 }
-
-/// What comes in a stream of events.
-const EVENTS: &str = "Events `progress` and `log`, as the tool says them; then `result` or `problem`, and the end.";
 
 /// The header under which a call may be sent again.
 fn idempotency_key() -> Value {

@@ -71,6 +71,7 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "runs/{run}",
         "runs/{run}/answers",
         "runs/{run}/cancel",
+        "runs/{run}/events",
         "runs/{run}/inputs",
         "runs/{run}/questions",
         "sessions",

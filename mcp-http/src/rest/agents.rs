@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::page::PageSize;
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
-use super::runs::{Begun, Told, id_of, nothing, told, too_large_or};
+use super::runs::{Begun, SEGMENTS, Told, id_of, nothing, told, too_large_or};
 use super::{Admitted, Sent, encoded};
 
 /// The routes.
@@ -76,8 +76,6 @@ pub(crate) static TABLE: Table = Table {
         },
     ],
 };
-
-const SEGMENTS: &[(&str, &str)] = &[("run", "The run's id.")];
 
 /// Which page of a list.
 #[derive(Deserialize, JsonSchema)]
@@ -200,12 +198,14 @@ impl Agent {
     }
 }
 
-fn problem(refusal: AgentRefusal, endpoint: &Endpoint) -> Problem {
+pub(super) fn problem(refusal: AgentRefusal, endpoint: &Endpoint) -> Problem {
     match refusal {
         AgentRefusal::Unknown(why) => Problem::new(404, why),
         AgentRefusal::Forbidden(lacking) => endpoint.insufficient_scope(&lacking).into(),
         AgentRefusal::Store(error @ StoreError::Refused { .. }) => too_large_or(error),
         AgentRefusal::Store(error) => error.into(),
+        AgentRefusal::Busy(why) => Problem::new(503, why),
+        AgentRefusal::TooMany(why) => Problem::new(429, why),
         other => Problem::new(422, other.to_string()),
     }
 }

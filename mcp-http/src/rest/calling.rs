@@ -33,7 +33,7 @@ pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest::calling",
     about: "REST",
     open: false,
-    forms: Forms::TwoAndEvents,
+    forms: Forms::TwoAndEvents(EVENTS),
     routes: &[
         Route {
             method: Method::POST,
@@ -61,6 +61,9 @@ pub(crate) static TABLE: Table = Table {
         },
     ],
 };
+
+/// What comes in a stream of events.
+const EVENTS: &str = "Events `progress` and `log`, as the tool says them; then `result` or `problem`, and the end.";
 
 const PROBLEMS: &[u16] = &[400, 403, 404, 408, 413, 422, 429, 503, 504];
 

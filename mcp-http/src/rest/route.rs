@@ -32,8 +32,8 @@ pub(crate) struct Table {
 pub(crate) enum Forms {
     /// JSON or XML.
     Two,
-    /// These, or a stream of events.
-    TwoAndEvents,
+    /// These, or a stream of events, of which it says what they are.
+    TwoAndEvents(&'static str),
     /// These, or one of their own, so that no `Accept` is refused.
     Any,
 }
@@ -90,7 +90,7 @@ impl Table {
             let resource = resource.default_service(refuse);
             match self.forms {
                 Forms::Two => config.service(resource.wrap(from_fn(negotiate))),
-                Forms::TwoAndEvents => config.service(resource.wrap(from_fn(negotiate_with_events))),
+                Forms::TwoAndEvents(_) => config.service(resource.wrap(from_fn(negotiate_with_events))),
                 Forms::Any => config.service(resource.wrap(from_fn(negotiate_if_possible))),
             };
         }

@@ -88,7 +88,7 @@ pub(crate) static TABLE: Table = Table {
     ],
 };
 
-const SEGMENTS: &[(&str, &str)] = &[("run", "The run's id.")];
+pub(super) const SEGMENTS: &[(&str, &str)] = &[("run", "The run's id.")];
 
 /// Which runs to show.
 #[derive(Deserialize, JsonSchema)]

@@ -83,6 +83,7 @@ const ROWS: &[Row] = &[
     ("GET", "/api/v1/runs/{run}", "", NOBODY),
     ("POST", "/api/v1/runs/{run}/inputs", "{}", NOBODY),
     ("POST", "/api/v1/runs/{run}/cancel", "", NOBODY),
+    ("GET", "/api/v1/runs/{run}/events", "", NOBODY),
     ("GET", "/api/v1/runs/{run}/questions", "", NOBODY),
     ("POST", "/api/v1/runs/{run}/answers", r#"{"answers": {}}"#, NOBODY),
     ("GET", "/api/v1/agents", "", ALL),

@@ -86,11 +86,11 @@ fn a_server_with_agents() {
     runtime.block_on(serve).unwrap();
 }
 
-fn start() -> Served {
+pub fn start(settings: &[(&str, &str)]) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "agents::a_server_with_agents", "--nocapture"]);
-    command.current_dir(folder.path()).env(CHILD, "").env("PORT", "0");
+    command.current_dir(folder.path()).env(CHILD, "").env("PORT", "0").envs(settings.iter().copied());
     Served::run(command, folder)
 }
 
@@ -101,7 +101,7 @@ fn start_run(server: &Served, agent: &str, body: &Value) -> Reply {
 }
 
 /// Starts a run, and gives its id.
-fn begin(server: &Served, agent: &str, input: Value) -> String {
+pub fn begin(server: &Served, agent: &str, input: Value) -> String {
     let started = start_run(server, agent, &json!({"input": input}));
     assert_eq!(started.status, 200, "{started:?}");
     started.body["id"].as_str().unwrap().to_owned()
@@ -112,7 +112,7 @@ fn run(server: &Served, id: &str) -> Value {
 }
 
 /// What comes of a run, which ends in this state.
-fn ends(server: &Served, id: &str, state: &str) -> Value {
+pub fn ends(server: &Served, id: &str, state: &str) -> Value {
     until("the run has ended", || run(server, id)["ended"].is_string());
     let run = run(server, id);
     assert_eq!(run["state"], state, "{run}");
@@ -120,19 +120,19 @@ fn ends(server: &Served, id: &str, state: &str) -> Value {
 }
 
 /// The questions of a run, once it asks.
-fn questions(server: &Served, id: &str) -> Reply {
+pub fn questions(server: &Served, id: &str) -> Reply {
     let ask = || server.get(&format!("/api/v1/runs/{id}/questions"));
     until("it asks", || ask().body["questions"] != json!({}));
     ask()
 }
 
-fn yes(name: &str) -> String {
+pub fn yes(name: &str) -> String {
     json!({"answers": {name: {"action": "accept", "content": {"yes": true}}}}).to_string()
 }
 
 #[test]
 fn agents_are_listed_and_started_once_within_a_budget() {
-    let server = start();
+    let server = start(&[]);
     let document = Document::of(&server);
     let listed = server.get(AGENTS);
     document.holds("GET", AGENTS, &listed);
@@ -190,7 +190,7 @@ fn agents_are_listed_and_started_once_within_a_budget() {
 
 #[test]
 fn a_question_is_seen_and_answered_in_one_call() {
-    let server = start();
+    let server = start(&[]);
     let document = Document::of(&server);
     let (shown, answered) = ("/api/v1/runs/{run}/questions", "/api/v1/runs/{run}/answers");
     let id = begin(&server, "asker", Value::Null);
@@ -219,7 +219,7 @@ fn a_question_is_seen_and_answered_in_one_call() {
 
 #[test]
 fn of_what_is_not_for_a_caller_they_are_told_nothing_or_what_they_lack() {
-    let server = start();
+    let server = start(&[]);
     let document = Document::of(&server);
     let key = |name: &str, roles: &[&str], scopes: &[&str]| -> String {
         let user = server.post("/api/v1/users", &json!({"principal": name, "roles": roles}).to_string());

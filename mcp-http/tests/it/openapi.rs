@@ -83,6 +83,7 @@ impl Document {
             "Definition",
             "RemovedAgent",
             "Questions",
+            "Events",
             "Keys",
             "Key",
             "SecretKey",
@@ -122,6 +123,7 @@ fn every_operation_is_described_and_no_other() {
         ("GET", "/api/v1/runs/{run}"),
         ("POST", "/api/v1/runs/{run}/inputs"),
         ("POST", "/api/v1/runs/{run}/cancel"),
+        ("GET", "/api/v1/runs/{run}/events"),
         ("GET", "/api/v1/runs/{run}/questions"),
         ("POST", "/api/v1/runs/{run}/answers"),
         ("GET", "/api/v1/agents"),
@@ -284,9 +286,9 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
     assert_eq!((&schemes["bearer"]["scheme"], &schemes["key"]["name"]), (&json!("bearer"), &json!("X-API-Key")));
     assert_eq!(document["paths"]["/health"]["get"]["security"], json!([]));
 
-    let is_call = |operation: &Value| {
+    let may_be_followed = |operation: &Value| {
         let id = operation["operationId"].as_str().unwrap();
-        id.starts_with("callTool") || id == "answerTool"
+        id.starts_with("callTool") || ["answerTool", "followRun"].contains(&id)
     };
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
@@ -303,8 +305,8 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
                 // The bytes of a file.
                 false if forms == ["*/*"] => &["*/*"],
                 true => &["application/problem+json", "application/problem+xml"],
-                // What a call says before it ends.
-                false if is_call(operation) => {
+                // What a call or a run says before it ends.
+                false if may_be_followed(operation) => {
                     &["application/json", "application/xml", "text/event-stream", "text/xml"]
                 }
                 false => &["application/json", "application/xml", "text/xml"],
