@@ -151,7 +151,7 @@ impl Waiting<'_> {
             }
             let news = async {
                 match &mut changes {
-                    // A run that is told of is this one, or an end of the stream: then it is looked at.
+                    // Where nobody tells of it any more, it looks after a while.
                     Some(changes) => {
                         while let Some(heard) = changes.next().await {
                             if matches!(heard, Heard::Missed) || heard == Heard::Change(Change::Task(id)) {
