@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use mcp_core::agent::Delegation;
+use mcp_core::agent::{Delegation, Happened};
 use mcp_core::run::{Workers, WorkersConfig};
 use mcp_core::store::runs::{RunId, RunState};
 use mcp_core::{
@@ -97,15 +97,18 @@ impl House {
         Ok(())
     }
 
+    /// Waits for the end of a run, of which who follows it here hears at once.
     async fn wait(&self, id: RunId) -> io::Result<()> {
-        loop {
-            let run = self.server.runs().find(&self.caller, id).await.map_err(io::Error::other)?;
-            match run.filter(|run| run.state.is_end()) {
-                Some(run) if run.state == RunState::Completed => return Ok(()),
-                Some(run) => return Err(io::Error::other(String::from_utf8_lossy(&run.result).into_owned())),
-                None => tokio::time::sleep(Duration::from_millis(20)).await,
+        let following = self.server.agent_runs().follow(&self.caller, id, None).await.map_err(io::Error::other)?;
+        let mut following = following.ok_or_else(|| io::Error::other("the run is gone"))?;
+        while let Some(event) = following.next().await {
+            match event.what {
+                Happened::Ended { state: RunState::Completed, .. } => return Ok(()),
+                Happened::Ended { result, .. } => return Err(io::Error::other(format!("it has failed: {result:?}"))),
+                _ => {}
             }
         }
+        Err(io::Error::other("the run does not end"))
     }
 
     pub(crate) async fn close(self, patience: Duration) {
