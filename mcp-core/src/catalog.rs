@@ -28,6 +28,15 @@ pub trait Offered: Send + Sync + 'static {
     }
 }
 
+/// Says what a name must be that is none of so many characters at the most.
+pub(crate) fn check_name(name: &str, most: usize) -> Result<(), String> {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.is_empty() || name.len() > most || !name.bytes().all(sound) {
+        return Err(format!("a name has 1 to {most} characters of A-Z, a-z, 0-9, _, - and ."));
+    }
+    Ok(())
+}
+
 /// Where some of it comes from. A source that reads a database keeps its own picture of it: finding must not wait.
 pub trait Source<T>: Send + Sync + 'static {
     /// What has this key.
@@ -204,6 +213,11 @@ impl<T: Offered> Catalog<T> {
         let own = self.own();
         let all = self.with_what_is_off(&own);
         self.rules.without_use(all.iter().map(|offered| offered.key())).collect()
+    }
+
+    /// Whether something is offered, or switched off.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.own().order.is_empty() || self.sources.iter().any(|source| !source.list().is_empty())
     }
 
     /// Whether nothing is offered, and nothing can be.

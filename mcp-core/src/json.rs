@@ -1,6 +1,7 @@
 //! Writing JSON straight into a buffer.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// Writes a value of which it is known that it becomes JSON; what does not is `null`.
 pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
@@ -8,6 +9,14 @@ pub(crate) fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     if serde_json::to_writer(&mut *out, value).is_err() {
         out.truncate(start);
         out.extend_from_slice(b"null");
+    }
+}
+
+/// The members of an object; none, of what is something else.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
     }
 }
 

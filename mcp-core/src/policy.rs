@@ -158,8 +158,18 @@ impl Patterns {
         self.0.push(Pattern::read(pattern));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them stands for this key.
     pub(crate) fn fit(&self, key: &str) -> bool {
         self.0.iter().any(|pattern| pattern.fits(key))
+    }
+
+    /// Whether one of them is this key itself.
+    pub(crate) fn name(&self, key: &str) -> bool {
+        self.0.iter().any(|pattern| !pattern.is_prefix && pattern.fits(key))
     }
 }
 

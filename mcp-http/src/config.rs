@@ -173,16 +173,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What stands in the variables that models name.
-fn model_keys(
-    models: &BTreeMap<String, ModelConfig>,
-    environment: &[(String, String)],
-) -> BTreeMap<String, SecretString> {
-    let named: BTreeSet<_> = models.values().filter_map(|model| model.key_env.as_deref()).collect();
-    let named = environment.iter().filter(|(name, _)| named.contains(name.as_str()));
-    named.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect()
-}
-
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -362,4 +352,14 @@ impl Config {
             (setting, shown, self.layers.origin(setting.key))
         })
     }
+}
+
+/// What stands in the variables that models name.
+fn model_keys(
+    models: &BTreeMap<String, ModelConfig>,
+    environment: &[(String, String)],
+) -> BTreeMap<String, SecretString> {
+    let named: BTreeSet<_> = models.values().filter_map(|model| model.key_env.as_deref()).collect();
+    let named = environment.iter().filter(|(name, _)| named.contains(name.as_str()));
+    named.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect()
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select, try_join_all};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::desk::AgentRefusal;
 use super::runner::is_turn;
@@ -29,6 +29,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
 use crate::tool::output::ToolOutput;
 use crate::tool::registry::OfferedTool;
+use crate::tool::schema;
 use crate::tool::spec::ToolSpec;
 
 /// The agents of a catalog, as tools.
@@ -69,23 +70,12 @@ const MARGIN: Duration = Duration::from_secs(60);
 impl AgentTool {
     pub(super) fn of(agent: &AgentSpec) -> Self {
         let mut spec = ToolSpec::new(format!("{AGENT}{}", agent.name()), agent.description())
-            .input_json(input_schema(agent))
+            .input_json(schema::of_one("input", &agent.input))
             .task()
             .timeout(agent.budget.time.map_or(LONGEST, |time| time + MARGIN));
         spec.requirement = agent.requirement.clone();
         Self { agent: agent.shared_name(), spec }
     }
-}
-
-/// The schema of what the tool of an agent is given.
-pub(super) fn input_schema(agent: &AgentSpec) -> Map<String, Value> {
-    let schema = [
-        ("type", json!("object")),
-        ("properties", json!({"input": agent.input})),
-        ("required", json!(["input"])),
-        ("additionalProperties", json!(false)),
-    ];
-    schema.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 #[async_trait]
@@ -97,7 +87,7 @@ impl Tool for AgentTool {
     async fn call(&self, arguments: Arguments, cx: Context) -> Result<ToolOutput, ToolError> {
         let given: Given = arguments.parse()?;
         let run = cx.once("run", self.start(&given, &cx)).await?;
-        let waited = pin!(Waiting { run, cx: &cx, seen: 0, turns: 0 }.wait());
+        let waited = pin!(Waiting { run, cx: &cx, seen: 0, turns: 0, has_asked: false }.wait());
         match select(waited, pin!(cx.cancelled())).await {
             Either::Left((output, _)) => output,
             Either::Right(_) => {
@@ -131,6 +121,8 @@ struct Waiting<'c> {
     seen: u32,
     /// How many of them were decisions.
     turns: u32,
+    /// Whether some of them were questions.
+    has_asked: bool,
 }
 
 impl Waiting<'_> {
@@ -172,8 +164,9 @@ impl Waiting<'_> {
         let (server, before) = (self.cx.server(), self.turns);
         each_step(server.run_store(), self.cx.caller().tenant(), self.run, self.seen, |step| {
             self.seen = step.number + 1;
-            if step.kind == StepKind::Noted && is_turn(&step.key) {
-                self.turns += 1;
+            if step.kind == StepKind::Noted {
+                self.turns += u32::from(is_turn(&step.key));
+                self.has_asked |= questions::name(&step.key).is_some();
             }
         })
         .await
@@ -186,6 +179,9 @@ impl Waiting<'_> {
 
     /// Asks the client what the run asks, if it asks anything.
     async fn ask(&self) -> Result<bool, ToolError> {
+        if !self.has_asked {
+            return Ok(false);
+        }
         let (cx, id) = (self.cx, self.run);
         let open =
             questions::open(cx.server().run_store(), cx.caller().tenant(), id).await.map_err(unavailable)?.requests;

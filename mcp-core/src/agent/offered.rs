@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::as_tool::AgentTool;
 use super::{Agent, AgentSpec};
-use crate::catalog::Offered;
+use crate::catalog::{self, Offered};
 use crate::policy::Requirement;
 use crate::tool::registry::OfferedTool;
 
@@ -60,12 +60,8 @@ impl OfferedAgent {
 
 /// Checks that an agent may have this name.
 pub(crate) fn check_name(name: &str) -> Result<(), BadAgent> {
-    let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(sound) {
-        let fault = format!("a name has 1 to {LONGEST_NAME} characters of A-Z, a-z, 0-9, _, - and .");
-        return Err(BadAgent { name: name.chars().take(LONGEST_NAME).collect(), fault });
-    }
-    Ok(())
+    catalog::check_name(name, LONGEST_NAME)
+        .map_err(|fault| BadAgent { name: name.chars().take(LONGEST_NAME).collect(), fault })
 }
 
 impl Offered for OfferedAgent {

@@ -20,6 +20,7 @@ use super::{AgentSpec, KIND, questions, spans};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
+use crate::json;
 use crate::run::call::{Ended, RunCall};
 use crate::run::{Begun, Repeatable, RunError, of_store};
 use crate::store::runs::{InputKind, LARGEST, NewRun};
@@ -164,6 +165,12 @@ impl Runner<'_> {
         Err(RunError::failed("the call asks for ever"))
     }
 
+    /// Asks something under this name, and waits for the answer.
+    pub(super) async fn inquire(&self, name: &str, inquiry: &Inquiry) -> Result<Value, RunError> {
+        self.run.record(&questions::key(name), &inquiry.request()).await?;
+        Ok(self.inbox.answer(name).await)
+    }
+
     /// Asks whether a call may be made, and gives what the agent is told where it may not.
     async fn disapproved(&self, key: &str, call: &ToolCall) -> Result<Option<String>, RunError> {
         let name = format!("{key}{APPROVAL}");
@@ -176,9 +183,7 @@ impl Runner<'_> {
                 "why": {"type": "string", "title": "Why, or why not", "description": "The agent is told where it may not."},
             },
         });
-        let schema = schema.as_object().cloned().unwrap_or_default();
-        self.run.record(&questions::key(&name), &Inquiry { message, schema }.request()).await?;
-        let answer = self.inbox.answer(&name).await;
+        let answer = self.inquire(&name, &Inquiry { message, schema: json::object(schema) }).await?;
         let content = &answer["content"];
         if answer["action"] == "accept" && content["approve"] == true {
             return Ok(None);
@@ -218,15 +223,11 @@ impl Runner<'_> {
             call.tool,
             shortened(call.arguments.get())
         );
-        let outcome = json!({
+        let schema = json!({"type": "object", "required": ["outcome"], "properties": {"outcome": {
             "type": "string", "title": "What is so", "enum": ["done", "not done", "repeat"],
             "description": "`done`: it was done; `not done`: it was not, and is not to be; `repeat`: make it again",
-        });
-        let schema =
-            [("type", json!("object")), ("required", json!(["outcome"])), ("properties", json!({"outcome": outcome}))];
-        let schema = schema.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-        self.run.record(&questions::key(&name), &Inquiry { message, schema }.request()).await?;
-        let answer = self.inbox.answer(&name).await;
+        }}});
+        let answer = self.inquire(&name, &Inquiry { message, schema: json::object(schema) }).await?;
         match answer["content"]["outcome"].as_str() {
             Some("repeat") => Box::pin(self.call(format!("{step}.again"), call, Begun::Recorded)).await,
             Some("done") => Ok(ToolOutput::text("The call was done; what it said is not known.")),

@@ -18,7 +18,7 @@ use super::order::Order;
 use super::outcome::{Output, exhausted};
 use super::step::Step;
 use super::transcript::{Performed, Transcript, Turn};
-use super::{AgentError, KIND, questions, spans};
+use super::{AgentError, KIND, spans};
 use crate::caller::Caller;
 use crate::changes::Change;
 use crate::run::{RunContext, RunError, Work, of_store};
@@ -60,7 +60,7 @@ impl Work for AgentWork {
     }
 
     fn is_wanted(&self) -> bool {
-        !self.server.agents().list().is_empty()
+        self.server.agents().has_any()
     }
 
     /// Tells the run that has begun this one that it has ended, and those that it has begun that they may.
@@ -190,8 +190,7 @@ impl Runner<'_> {
                     Performed::HandedOff(agent.spec().shared_name())
                 }
                 Step::Ask(inquiry) => {
-                    self.run.record(&questions::key(&key), &inquiry.request()).await?;
-                    let answer = self.inbox.answer(&key).await;
+                    let answer = self.inquire(&key, &inquiry).await?;
                     Performed::Asked(inquiry, answer)
                 }
             };

@@ -1,6 +1,5 @@
 //! What operators may do with stored agents.
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::stored::{Head, KEPT, MOST, StoredAgents, Version};
@@ -261,9 +260,7 @@ impl<'s> DefinitionDesk<'s> {
     /// Looks at what was changed, and tells the other replicas that they may.
     async fn tell(&self) -> Result<(), DefinitionError> {
         self.server.look_at_agents().await?;
-        if let Err(error) = self.server.events().publish(&StoredAgents::topic(), Bytes::new()).await {
-            tracing::warn!(%error, "other replicas find out later that an agent was changed");
-        }
+        self.server.tell_followers("agents", &StoredAgents::topic()).await;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Agents that are kept in the settings, and change while the server serves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::catalog::Source;
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 use crate::store::events::Topic;
-use crate::store::settings::{Key, Setting, Settings};
+use crate::store::settings::{Key, Setting, Settings, written};
 
 /// The stored agents that this process knows of.
 pub(crate) struct StoredAgents {
@@ -78,13 +78,13 @@ impl StoredAgents {
 
     /// Whether there is one of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        self.known().contains_key(name)
     }
 
     /// Which definition is in force, and the version of what says so.
     pub(super) async fn head(&self, name: &str) -> Result<Option<(Head, u64)>, StoreError> {
         let setting = self.settings.load(&Self::head_key(name)).await?;
-        setting.map(|setting| Ok((read(&setting)?, setting.version))).transpose()
+        setting.map(|setting| Ok((setting.read()?, setting.version))).transpose()
     }
 
     /// Says which definition is in force, in the place of what was seen.
@@ -99,7 +99,7 @@ impl StoredAgents {
     /// One definition, if it is kept.
     pub(super) async fn version(&self, name: &str, version: u32) -> Result<Option<Version>, StoreError> {
         let setting = self.settings.load(&Self::version_key(name, version)).await?;
-        setting.as_ref().map(read).transpose()
+        setting.as_ref().map(Setting::read).transpose()
     }
 
     /// Keeps a definition that is not there yet.
@@ -125,7 +125,7 @@ impl StoredAgents {
             after = page.last().map(|(name, _)| name.clone());
             for (key, setting) in page {
                 if let Some(name) = key.strip_prefix(PREFIX) {
-                    heads.insert(name.to_owned(), (read(&setting)?, setting.version));
+                    heads.insert(name.to_owned(), (setting.read()?, setting.version));
                 }
             }
             if is_last {
@@ -144,7 +144,7 @@ impl StoredAgents {
             known.len() != before
         });
         for (name, (head, seen)) in heads {
-            if self.known.read().unwrap_or_else(PoisonError::into_inner).get(&name).is_some_and(|it| it.seen == seen) {
+            if self.known().get(&name).is_some_and(|it| it.seen == seen) {
                 continue;
             }
             let agent = if head.on { self.build(&name, head.version).await? } else { None };
@@ -167,6 +167,10 @@ impl StoredAgents {
         }
     }
 
+    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Known>) -> T) -> T {
         change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner))
     }
@@ -174,21 +178,10 @@ impl StoredAgents {
 
 impl Source<OfferedAgent> for StoredAgents {
     fn find(&self, key: &str) -> Option<Arc<OfferedAgent>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(key)?.agent.clone()
+        self.known().get(key)?.agent.clone()
     }
 
     fn list(&self) -> Vec<Arc<OfferedAgent>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.values().filter_map(|known| known.agent.clone()).collect()
+        self.known().values().filter_map(|known| known.agent.clone()).collect()
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(setting: &Setting) -> Result<T, StoreError> {
-    serde_json::from_slice(&setting.value)
-        .map_err(|error| StoreError::Refused { store: "settings", source: Some(Arc::new(error)) })
-}
-
-fn written(value: &impl Serialize) -> Result<bytes::Bytes, StoreError> {
-    let written = serde_json::to_vec(value);
-    written.map(Into::into).map_err(|error| StoreError::Refused { store: "settings", source: Some(Arc::new(error)) })
 }

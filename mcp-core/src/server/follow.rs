@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, Either, select};
 
@@ -46,5 +47,12 @@ impl Server {
             }
         });
         Ok(())
+    }
+
+    /// Tells those on other replicas who follow this topic to look.
+    pub(crate) async fn tell_followers(&self, what: &'static str, topic: &Topic) {
+        if let Err(error) = self.events().publish(topic, Bytes::new()).await {
+            tracing::warn!(%error, what, "other replicas find out later that something was changed");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +13,7 @@ use crate::caller::Caller;
 use crate::catalog::Offered;
 use crate::store::StoreError;
 use crate::store::events::Topic;
-use crate::store::settings::{Key, Settings};
+use crate::store::settings::{Key, Settings, written};
 
 /// Where it is kept.
 pub(super) struct Switches {
@@ -48,8 +47,7 @@ impl Switches {
     /// The tools that are off, and the version of what says so.
     async fn load(&self) -> Result<(BTreeSet<String>, Option<u64>), StoreError> {
         let Some(setting) = self.settings.load(&Self::key()).await? else { return Ok((BTreeSet::new(), None)) };
-        let stored: Stored = serde_json::from_slice(&setting.value)
-            .map_err(|error| StoreError::Refused { store: "settings", source: Some(Arc::new(error)) })?;
+        let stored: Stored = setting.read()?;
         Ok((stored.tools, Some(setting.version)))
     }
 }
@@ -96,16 +94,14 @@ impl Server {
             let (mut tools, version) = self.0.switches.load().await?;
             let changed = if on { tools.remove(name) } else { tools.insert(name.to_owned()) };
             if changed {
-                let value = serde_json::to_vec(&Stored { tools: tools.clone() }).unwrap_or_default();
-                match settings.store(&Switches::key(), value.into(), version).await {
+                let value = written(&Stored { tools: tools.clone() })?;
+                match settings.store(&Switches::key(), value, version).await {
                     Err(StoreError::Conflict { .. }) => continue,
                     stored => stored?,
                 };
             }
             self.0.tools.switch_off(tools).await;
-            if let Err(error) = self.events().publish(&Switches::topic(), Bytes::new()).await {
-                tracing::warn!(%error, "other replicas find out later that a tool was switched");
-            }
+            self.tell_followers("switches", &Switches::topic()).await;
             return Ok(());
         }
         Err(StoreError::Unavailable { store: "settings", source: None }.into())

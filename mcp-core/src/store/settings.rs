@@ -1,7 +1,11 @@
 //! Small values that somebody set.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::StoreError;
 
@@ -63,6 +67,25 @@ pub struct Setting {
     pub value: Bytes,
     /// Which of the values it is that were ever stored under this name. It tells no order.
     pub version: u64,
+}
+
+impl Setting {
+    /// The value as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]: it is of another version, or is something else.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, StoreError> {
+        serde_json::from_slice(&self.value).map_err(refused)
+    }
+}
+
+/// A value as JSON.
+pub(crate) fn written(value: &impl Serialize) -> Result<Bytes, StoreError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(refused)
+}
+
+fn refused(error: serde_json::Error) -> StoreError {
+    StoreError::Refused { store: "settings", source: Some(Arc::new(error)) }
 }
 
 /// Which setting.

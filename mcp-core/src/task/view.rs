@@ -122,10 +122,8 @@ impl Task {
             RunState::Completed => {
                 // Clients of the modern era look for the type of each result.
                 out.extend_from_slice(b",\"result\":{\"resultType\":\"complete\",");
-                let result = match Delegated::of(&self.run).filter(|_| self.run.kind == agent::KIND) {
-                    Some(ended) => ended.output().to_json(),
-                    None => self.run.result.clone(),
-                };
+                let ended = if self.run.kind == agent::KIND { Delegated::of(&self.run) } else { None };
+                let result = ended.map_or_else(|| self.run.result.clone(), |ended| ended.output().to_json());
                 out.extend_from_slice(result.strip_prefix(b"{").unwrap_or(b"}"));
             }
             RunState::Failed => {

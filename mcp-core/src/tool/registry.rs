@@ -11,7 +11,7 @@ use super::header::HeaderArgument;
 use super::pipeline::{Meter, Stages};
 use super::schema;
 use super::spec::{CachePolicy, ToolSpec, WireTool};
-use crate::catalog::Offered;
+use crate::catalog::{self, Offered};
 use crate::measure::ToolMeasures;
 use crate::policy::Requirement;
 use crate::view;
@@ -42,6 +42,9 @@ pub(crate) enum Check {
     Never,
 }
 
+/// How long a name is at the most (server/tools, "Tool Names").
+const LONGEST_NAME: usize = 128;
+
 impl OfferedTool {
     /// Checks the tool's spec and prepares it.
     ///
@@ -51,10 +54,7 @@ impl OfferedTool {
         let spec = tool.spec();
         let name = spec.name();
         let bad = |fault: String| BadTool { name: name.to_owned(), fault };
-        let sound = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(sound) {
-            return Err(bad("a name has 1 to 128 characters of A-Z, a-z, 0-9, _, - and .".to_owned()));
-        }
+        catalog::check_name(name, LONGEST_NAME).map_err(bad)?;
         let validator =
             schema::compile(spec.input_schema()).map_err(|fault| bad(format!("its input schema: {fault}")))?;
         let header_arguments = HeaderArgument::of_schema(spec.input_schema()).map_err(bad)?;

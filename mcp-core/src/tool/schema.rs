@@ -4,9 +4,10 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::error::Fault;
+use crate::json;
 
 /// The schema of a tool that takes nothing.
 pub(crate) fn no_arguments() -> Map<String, Value> {
@@ -106,6 +107,13 @@ pub(crate) fn compile(schema: &Map<String, Value>) -> Result<Validator, String> 
         return Err("its root must have \"type\": \"object\"; wrap the arguments in a struct".to_owned());
     }
     compile_any(&Value::Object(schema.clone()))
+}
+
+/// The schema of arguments with this one property, which must be there.
+pub(crate) fn of_one(name: &str, property: &Value) -> Map<String, Value> {
+    json::object(
+        json!({"type": "object", "properties": {name: property}, "required": [name], "additionalProperties": false}),
+    )
 }
 
 /// Compiles a schema. It fetches nothing: a reference out of the schema is an error.

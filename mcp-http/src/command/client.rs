@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use ureq::RequestBuilder;
 
 use super::failure::{Failure, Kind};
 use crate::config::Config;
@@ -40,18 +41,12 @@ impl Client {
 
     pub(super) fn get(&self, path: &str) -> Result<Reply, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base));
-        self.read(match &self.key {
-            Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
-            None => request.call(),
-        })
+        self.read(self.with_key(request).call())
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
         let request = self.agent.post(format!("{}{path}", self.base));
-        self.read(match &self.key {
-            Some(key) => request.header("authorization", format!("Bearer {key}")).send_json(body),
-            None => request.send_json(body),
-        })
+        self.read(self.with_key(request).send_json(body))
     }
 
     /// The lines of a stream of events, behind the one with this id; or another answer.
@@ -62,17 +57,17 @@ impl Client {
     ) -> Result<Result<impl BufRead + use<>, Reply>, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base)).header("accept", "text/event-stream");
         let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
-        let answer = match &self.key {
-            Some(key) => request.header("authorization", format!("Bearer {key}")).call(),
-            None => request.call(),
-        };
-        match answer {
+        match self.with_key(request).call() {
             Ok(answer) if answer.status() == 200 && answer.body().mime_type() == Some("text/event-stream") => {
                 // It is read line by line, and has no end of its own.
                 Ok(Ok(BufReader::new(answer.into_body().into_with_config().limit(u64::MAX).reader())))
             }
             answer => self.read(answer).map(Err),
         }
+    }
+
+    fn with_key<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        self.key.iter().fold(request, |request, key| request.header("authorization", format!("Bearer {key}")))
     }
 
     fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {

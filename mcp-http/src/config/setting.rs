@@ -90,7 +90,7 @@ pub static SETTINGS: &[Setting] = &[
     unset("OAUTH_SCOPES_CLAIM", "the claim that holds a caller's scopes, if neither scope nor scp"),
     unset(
         POLICY,
-        "which roles, tenants and scopes tools, resources, prompts, agents and routes take, as JSON: see docs/policy.md",
+        "which roles, tenants and scopes tools, resources, prompts, agents and routes take, and before which tools agents ask, as JSON: see docs/policy.md",
     ),
     unset(
         MODELS,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::page::PageSize;
+use super::page::{Page, PageSize};
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::runs::{Begun, SEGMENTS, Told, id_of, nothing, told, too_large_or};
@@ -76,16 +76,6 @@ pub(crate) static TABLE: Table = Table {
         },
     ],
 };
-
-/// Which page of a list.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many at the most: 50 unless told otherwise, and never more than 500.
-    limit: Option<u16>,
-}
 
 /// A page of the agents on offer.
 #[derive(Serialize, JsonSchema)]

@@ -1,5 +1,18 @@
 //! How much of a list is shown at once.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which page of a list that is in the order of names.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    /// The `next` of the page before.
+    pub(super) after: Option<String>,
+    /// How many at the most: 50 unless told otherwise, and never more than 500.
+    pub(super) limit: Option<u16>,
+}
+
 /// How many a page shows.
 #[derive(Clone, Copy)]
 pub(super) struct PageSize(u16);

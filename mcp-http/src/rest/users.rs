@@ -12,7 +12,7 @@ use mcp_core::store::principals;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::page::PageSize;
+use super::page::{Page, PageSize};
 use super::problem::Problem;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, Sent, encoded};
@@ -88,16 +88,6 @@ pub(crate) static TABLE: Table = Table {
 };
 
 const SEGMENTS: &[(&str, &str)] = &[("principal", "The name under which they call.")];
-
-/// Which page of users to show.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// The `next` of the page before.
-    after: Option<String>,
-    /// How many at the most: 50 unless told otherwise, and never more than 500.
-    limit: Option<u16>,
-}
 
 /// A page of users, in the order of their names.
 #[derive(Serialize, JsonSchema)]

@@ -1,20 +1,20 @@
 //! What a model may call.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::super::AgentContext;
 use super::super::step::AGENT;
 use crate::model::request::ToolDefinition;
+use crate::policy::Patterns;
+use crate::tool::schema;
 use crate::tool::spec::ToolSpec;
 
 /// Which tools an agent may use.
 #[derive(Default)]
 pub(super) struct Toolbox {
-    names: BTreeSet<String>,
-    prefixes: Vec<String>,
+    tools: Patterns,
     successors: Vec<String>,
 }
 
@@ -30,14 +30,7 @@ pub(super) const HAND_OFF: &str = "hand_off";
 
 impl Toolbox {
     pub(super) fn add(&mut self, names: impl IntoIterator<Item = impl Into<String>>) {
-        for name in names.into_iter().map(Into::into) {
-            match name.strip_suffix('*') {
-                Some(prefix) => self.prefixes.push(prefix.to_owned()),
-                None => {
-                    self.names.insert(name);
-                }
-            }
-        }
+        names.into_iter().for_each(|name| self.tools.push(&name.into()));
     }
 
     pub(super) fn hand_off_to(&mut self, agents: impl IntoIterator<Item = impl Into<String>>) {
@@ -47,14 +40,13 @@ impl Toolbox {
     /// Whether the agent of the name `own` may use the tool `name`: itself only where it is named.
     fn has(&self, name: &str, own: &str) -> bool {
         let is_own = name.strip_prefix(AGENT) == Some(own);
-        let fits = |prefix: &String| !is_own && name.starts_with(prefix.as_str());
-        self.names.contains(name) || self.prefixes.iter().any(fits)
+        if is_own { self.tools.name(name) } else { self.tools.fit(name) }
     }
 
     /// The tools of the agent of the name `own` that are there, and that the caller may use.
     pub(super) fn open(&self, cx: &AgentContext, own: &str) -> Tools {
         let mut definitions = Vec::new();
-        if !self.names.is_empty() || !self.prefixes.is_empty() {
+        if !self.tools.is_empty() {
             // Agents are among them as well.
             let is_its = |spec: &&ToolSpec| self.has(spec.name(), own);
             definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(is_its).map(|spec| ToolDefinition {
@@ -70,18 +62,9 @@ impl Toolbox {
             definitions.push(ToolDefinition {
                 name: HAND_OFF.to_owned(),
                 description: "Hands the whole conversation over to another agent, who goes on with it.".to_owned(),
-                input_schema: object(json!({"agent": {"type": "string", "enum": successors}}), "agent"),
+                input_schema: schema::of_one("agent", &json!({"type": "string", "enum": successors})),
             });
         }
         Tools { definitions: definitions.into(), successors }
-    }
-}
-
-fn object(properties: Value, required: &str) -> Map<String, Value> {
-    let schema =
-        json!({"type": "object", "properties": properties, "required": [required], "additionalProperties": false});
-    match schema {
-        Value::Object(schema) => schema,
-        _ => Map::new(),
     }
 }
