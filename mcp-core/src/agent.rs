@@ -46,6 +46,7 @@ mod spans;
 mod spec;
 mod step;
 mod telling;
+mod thread;
 mod transcript;
 
 use async_trait::async_trait;
@@ -65,6 +66,7 @@ pub(crate) use runner::AgentWork;
 pub use spec::AgentSpec;
 pub(crate) use step::AGENT;
 pub use step::{Delegation, Inquiry, Step, ToolCall, Until};
+pub use thread::{Busy, Said};
 pub use transcript::{Delegated, Performed, Transcript, Turn};
 
 /// The kind of runs in which agents decide.

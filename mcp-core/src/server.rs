@@ -10,6 +10,7 @@ pub mod open_call;
 mod sight;
 pub mod switches;
 pub mod tally;
+pub mod threads;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -22,6 +23,7 @@ use futures_util::FutureExt;
 use futures_util::future::select;
 use tracing::Instrument;
 
+use self::threads::OwnThreads;
 use crate::act::Refusals;
 use crate::agent::{self, AgentDesk, AgentWork, OfferedAgent};
 use crate::call::{Call, OnLeave};
@@ -53,8 +55,9 @@ use crate::store::files::Files;
 use crate::store::history::{CallQuery, History};
 use crate::store::ledger::{CallId, CallRecord, Ledger};
 use crate::store::limits;
-use crate::store::runs::Runs;
+use crate::store::runs::{RunId, Runs};
 use crate::store::sessions::{SessionInfo, Sessions};
+use crate::store::settings::Settings;
 use crate::task::{self, TaskWork};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
@@ -200,6 +203,11 @@ impl Server {
     /// What callers may do with agents.
     pub fn agent_runs(&self) -> AgentDesk<'_> {
         AgentDesk::new(self)
+    }
+
+    /// The threads of `caller`, in which runs of agents [are](AgentDesk::in_thread). Nobody sees another's.
+    pub fn threads<'s>(&'s self, caller: &'s Caller) -> OwnThreads<'s> {
+        OwnThreads::new(self, caller.tenant(), caller.principal())
     }
 
     /// What operators may do with agents that are kept in the server's stores, where it [keeps](ServerBuilder::stored_agents) them.
@@ -450,6 +458,10 @@ impl Server {
         &self.0.caller_books
     }
 
+    pub(crate) fn settings(&self) -> &dyn Settings {
+        self.0.switches.settings()
+    }
+
     pub(crate) fn is_measured(&self) -> bool {
         self.0.measured
     }
@@ -563,6 +575,10 @@ impl Server {
 
     pub(crate) fn new_call_id(&self) -> CallId {
         self.0.ids.next(self.0.clock.now())
+    }
+
+    pub(crate) fn new_run_id(&self) -> RunId {
+        RunId::from_u128(self.new_call_id().as_u128())
     }
 
     /// Counts a call that runs on the spawner, until the guard is dropped.

@@ -15,6 +15,7 @@ pub(crate) mod route;
 pub(crate) mod runs;
 mod schema;
 mod sessions;
+pub(crate) mod threads;
 mod tools;
 pub(crate) mod users;
 mod xml;
@@ -37,7 +38,7 @@ use problem::Problem;
 use representation::negotiate;
 use route::{Forms, Route, Table};
 
-/// Serves the tools, the recorded calls, the files, the runs, the agents, the sessions, the keys and the users of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
+/// Serves the tools, the recorded calls, the files, the runs, the agents, the threads, the sessions, the keys and the users of `endpoint`'s server: `web::scope("/api/v1").configure(rest(endpoint))`.
 ///
 /// | route | what |
 /// |---|---|
@@ -61,6 +62,10 @@ use route::{Forms, Route, Table};
 /// | `POST runs/{run}/answers` | answers it |
 /// | `GET agents` | the agents on offer |
 /// | `POST agents/{name}/runs` | starts a run of one |
+/// | `GET threads` | the caller's threads, the newest first |
+/// | `POST threads` | begins one |
+/// | `DELETE threads/{thread}` | removes one of them |
+/// | `GET threads/{thread}/messages` | what was said in it, the newest first |
 /// | `GET agent-definitions` | agents that operators have written down |
 /// | `GET agent-definitions/{name}` | one of them, or an earlier version of it |
 /// | `PUT agent-definitions/{name}` | writes one down |
@@ -92,6 +97,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         files::TABLE.register(config);
         runs::TABLE.register(config);
         agents::TABLE.register(config);
+        threads::TABLE.register(config);
         definitions::TABLE.register(config);
         events::TABLE.register(config);
         keys::TABLE.register(config);

@@ -11,6 +11,8 @@ use super::following::{Events, Following};
 use super::inbox::Letter;
 use super::order::Order;
 use super::runner::unknown;
+use super::thread::{Busy, InThread, Threading};
+use super::transcript::text;
 use super::{KIND, questions};
 use crate::caller::Caller;
 use crate::catalog::Unseen;
@@ -18,11 +20,13 @@ use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::runs::{InputId, Posted, RunId};
+use crate::store::threads::ThreadId;
 
 /// What callers may do with agents: start runs of them, see what those ask, and answer. For all else they are
 /// [runs](crate::run::RunDesk).
 pub struct AgentDesk<'s> {
     server: &'s Server,
+    thread: Option<(ThreadId, Busy)>,
 }
 
 /// Why nothing becomes of a request.
@@ -41,6 +45,9 @@ pub enum AgentRefusal {
     /// The caller follows as much as one may.
     #[error("{0}")]
     TooMany(String),
+    /// This run is under way in the thread, or waits there.
+    #[error("the thread is busy: run {0} has not ended there; `busy` may say `queue` or `interrupt`")]
+    ThreadBusy(RunId),
     /// It does not become JSON.
     #[error("it does not become JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -51,7 +58,15 @@ pub enum AgentRefusal {
 
 impl<'s> AgentDesk<'s> {
     pub(crate) fn new(server: &'s Server) -> Self {
-        Self { server }
+        Self { server, thread: None }
+    }
+
+    /// The same for runs in a thread of the caller's, which is begun with the first one. Such a run finds what was
+    /// [said there](super::Transcript::said) before, and says there what it is to do and what came of it: its input and its output. One is
+    /// under way at a time; `busy` says what becomes of one that is started meanwhile.
+    #[must_use]
+    pub fn in_thread(self, thread: ThreadId, busy: Busy) -> Self {
+        Self { thread: Some((thread, busy)), ..self }
     }
 
     /// Starts a run of `agent`, which is done by whichever process claims it, and gives its id. It may use what the agent's own budget and
@@ -74,8 +89,28 @@ impl<'s> AgentDesk<'s> {
             Unseen::Unknown => AgentRefusal::Unknown(unknown(agent, self.server, caller)),
         })?;
         let budget = budget.map_or(found.spec().budget, |budget| budget.and(found.spec().budget));
-        let order = Order::new(caller, agent, serde_json::value::to_raw_value(input)?, budget);
-        Ok(self.server.runs().begin(caller, KIND, serde_json::to_vec(&order)?.into(), id).await?)
+        let input = serde_json::value::to_raw_value(input)?;
+        let Some((thread, busy)) = self.thread else {
+            let order = Order::new(caller, agent, input, budget);
+            return Ok(self.server.runs().begin(caller, KIND, serde_json::to_vec(&order)?.into(), id).await?);
+        };
+        if let Some(id) = id
+            && self.server.run_store().run(caller.tenant(), id).await?.is_some()
+        {
+            return Ok(id);
+        }
+        let id = id.unwrap_or_else(|| self.server.new_run_id());
+        let first = text(&input);
+        let order = Order::new(caller, agent, input, budget).in_thread(Some(InThread { thread, before: None }));
+        let order = serde_json::to_vec(&order)?.into();
+        let threading = Threading::new(self.server, caller.tenant(), caller.principal(), thread);
+        threading.join(id, busy, &first).await?;
+        let begun = self.server.runs().begin(caller, KIND, order, Some(id)).await;
+        if begun.is_err() {
+            // It may have been begun all the same: then it finds that it is not in the line, and joins it.
+            let _ = threading.leave(id).await;
+        }
+        Ok(begun?)
     }
 
     /// What a run asks and nobody has answered, by the names of the questions: requests of the protocol (schema, `ElicitRequest`). Nothing,

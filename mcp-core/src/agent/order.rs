@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::budget::Budget;
+use super::thread::InThread;
 use crate::caller::Caller;
 use crate::run::{RunError, order};
 use crate::store::runs::RunRecord;
@@ -18,6 +19,9 @@ pub(crate) struct Order {
     roles: Vec<String>,
     scopes: Vec<String>,
     pub(super) budget: Budget,
+    /// The thread in which it is, if it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) thread: Option<InThread>,
 }
 
 /// The version that is written, and the only one that is read.
@@ -32,7 +36,12 @@ impl Order {
             roles: caller.roles().map(str::to_owned).collect(),
             scopes: caller.scopes().map(str::to_owned).collect(),
             budget,
+            thread: None,
         }
+    }
+
+    pub(super) fn in_thread(self, thread: Option<InThread>) -> Self {
+        Self { thread, ..self }
     }
 
     /// Reads what a run is to do.

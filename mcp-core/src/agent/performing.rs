@@ -44,8 +44,8 @@ pub(super) struct Asked {
 }
 
 /// How soon a run looks after one that it has begun, of which it hears nothing; then twice as late each time, up to an hour.
-const LOOK: Duration = Duration::from_secs(30);
-const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
+pub(super) const LOOK: Duration = Duration::from_secs(30);
+pub(super) const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
     /// Makes calls side by side, so many at a time, all but those that come `later` at once; gives what came of each, in their order, and
@@ -308,7 +308,7 @@ impl Runner<'_> {
         let runs = self.server.run_store();
         let mut known = runs.run(&parent.tenant, id).await.map_err(of_store)?;
         if known.is_none() {
-            let order = Order::new(&self.caller, agent, input.clone(), budget);
+            let order = Order::new(&self.caller, agent, input.clone(), budget).in_thread(self.thread);
             let run = NewRun {
                 id,
                 tenant: parent.tenant.clone(),

@@ -16,9 +16,11 @@ use super::inbox::{Inbox, Letter};
 use super::offered::OfferedAgent;
 use super::order::Order;
 use super::outcome::{Output, exhausted};
+use super::performing::{LATEST_LOOK, LOOK};
 use super::step::Step;
-use super::transcript::{Performed, Transcript, Turn};
-use super::{AgentError, KIND, spans};
+use super::thread::{Heard, InThread, Threading};
+use super::transcript::{Performed, Transcript, Turn, text};
+use super::{AgentError, AgentRefusal, KIND, spans};
 use crate::caller::Caller;
 use crate::changes::Change;
 use crate::run::{RunContext, RunError, Work, of_store};
@@ -42,6 +44,7 @@ pub(super) struct Runner<'r> {
     looked: Option<Duration>,
     /// What the run may use.
     budget: Budget,
+    pub(super) thread: Option<InThread>,
     transcript: Transcript,
 }
 
@@ -54,7 +57,9 @@ impl Work for AgentWork {
         let budget = order.budget.and(agent.spec().budget);
         let transcript = Transcript::begin(order.input);
         let inbox = Inbox::of(&run);
-        let runner = Runner { server: &self.server, caller, inbox, run: &run, looked: None, budget, transcript };
+        let thread = order.thread;
+        let runner =
+            Runner { server: &self.server, caller, inbox, run: &run, looked: None, budget, thread, transcript };
         let span = spans::invoke_agent(&order.agent, run.id());
         runner.run(agent).instrument(span).await
     }
@@ -70,8 +75,10 @@ impl Work for AgentWork {
             let _ = self.server.changes().tell(Some(&run.tenant), &Change::Task(run.id)).await;
         }
         // Who is not told looks after a while.
-        if let Err(error) = self.tell(run).await {
-            tracing::warn!(run = %run.id, %error, "who waits for a run is not told that it has ended");
+        for told in [self.tell(run).await, self.leave_thread(run).await] {
+            if let Err(error) = told {
+                tracing::warn!(run = %run.id, %error, "who waits for a run is not told that it has ended");
+            }
         }
     }
 }
@@ -86,9 +93,7 @@ impl AgentWork {
             return Ok(());
         }
         if let Some(parent) = run.parent {
-            let letter = Letter { ended: Some(run.id), ..Letter::default() };
-            let body = serde_json::to_vec(&letter).unwrap_or_default().into();
-            post(&self.server, run, parent, InputKind::Message, body).await?;
+            self.tell_of_end(run, parent).await?;
         }
         if run.state != RunState::Completed {
             for child in self.begun_by(run).await? {
@@ -96,6 +101,21 @@ impl AgentWork {
             }
         }
         Ok(())
+    }
+
+    /// Lets the next run of its thread begin.
+    async fn leave_thread(&self, run: &RunRecord) -> Result<(), StoreError> {
+        let thread = Order::of(run).ok().and_then(|order| order.thread).filter(|_| run.state.is_end());
+        let Some(InThread { thread, before: None }) = thread else { return Ok(()) };
+        let threading = Threading::new(&self.server, &run.tenant, &run.principal, thread);
+        let Some(next) = threading.leave(run.id).await? else { return Ok(()) };
+        self.tell_of_end(run, next).await
+    }
+
+    async fn tell_of_end(&self, run: &RunRecord, to: RunId) -> Result<(), StoreError> {
+        let letter = Letter { ended: Some(run.id), ..Letter::default() };
+        let body = serde_json::to_vec(&letter).unwrap_or_default().into();
+        post(&self.server, run, to, InputKind::Message, body).await
     }
 
     /// The runs that `run` has begun.
@@ -156,6 +176,13 @@ pub(super) fn unknown(name: &str, server: &Server, caller: &Caller) -> String {
 
 impl Runner<'_> {
     async fn run(mut self, mut agent: Arc<OfferedAgent>) -> Result<Bytes, RunError> {
+        let thread = self.thread;
+        if let Some(thread) = thread {
+            let heard = self.enter(thread).await?;
+            // What others do for it hears the same.
+            self.thread = Some(InThread { before: Some(heard.before), ..thread });
+            self.transcript.hear(heard.said);
+        }
         let mut busy = Duration::ZERO;
         for n in 0_u32.. {
             let key = format!("{TURN}{n}");
@@ -170,7 +197,13 @@ impl Runner<'_> {
             };
             self.transcript.spend(decision.spent);
             let performed = match decision.step {
-                Step::Done(output) => return Output::of(output, self.transcript.spent()),
+                Step::Done(output) => {
+                    if let Some(thread @ InThread { before: None, .. }) = thread {
+                        let answered = self.threading(thread).answer(self.run.id(), text(&output)).await;
+                        answered.map_err(of_store)?;
+                    }
+                    return Output::of(output, self.transcript.spent());
+                }
                 Step::Call(calls) => {
                     let begun = self.server.clock().monotonic();
                     let later = &decision.later;
@@ -197,6 +230,44 @@ impl Runner<'_> {
             self.transcript.push(Turn { agent: decision.agent.into(), kept: decision.kept, performed });
         }
         Err(RunError::failed("the agent decides for ever"))
+    }
+
+    /// Comes to its turn in its thread, says there what it is to do, and hears what was said before.
+    async fn enter(&self, thread: InThread) -> Result<Heard, RunError> {
+        if let Some(heard) = self.run.recorded(HEARD)? {
+            return Ok(heard);
+        }
+        let threading = self.threading(thread);
+        let heard = match thread.before {
+            Some(before) => threading.hear(before).await.map_err(of_store)?,
+            None => {
+                self.await_turn(&threading).await?;
+                let begun = threading.begin(self.run.id(), self.transcript.input_text()).await.map_err(of_store)?;
+                begun.ok_or_else(|| RunError::failed("the thread in which the run was to be is gone"))?
+            }
+        };
+        self.run.record(HEARD, &heard).await?;
+        Ok(heard)
+    }
+
+    /// Waits until those before it in its thread have ended.
+    async fn await_turn(&self, threading: &Threading<'_>) -> Result<(), RunError> {
+        let mut time = LOOK;
+        for look in 0_u32.. {
+            let before = threading.before(self.run.id()).await.map_err(|refusal| match refusal {
+                AgentRefusal::Store(error) => of_store(error),
+                other => RunError::again(other.to_string()),
+            })?;
+            let Some(before) = before else { break };
+            self.inbox.ended(before, &format!("{HEARD}.look.{look}"), time).await?;
+            time = time.saturating_mul(2).min(LATEST_LOOK);
+        }
+        Ok(())
+    }
+
+    fn threading(&self, thread: InThread) -> Threading<'_> {
+        let run = self.run.run();
+        Threading::new(self.server, &run.tenant, &run.principal, thread.thread)
     }
 
     /// Takes from the caller what they have no more since they started the run: of a user's roles those that were taken away, and all, where
@@ -272,6 +343,9 @@ const LOOK_AT_CALLER: Duration = Duration::from_secs(5);
 
 /// With what the keys begin under which decisions are recorded.
 const TURN: &str = "turn.";
+
+/// Under which key it is recorded what a run has heard in its thread.
+const HEARD: &str = "thread";
 
 /// The run that `run` has begun for what it decided under `key`.
 pub(super) fn begun_for(run: RunId, key: &str) -> RunId {

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::budget::{Limit, Spent};
 use super::error::AgentError;
 use super::step::{Delegation, Inquiry, ToolCall};
+use super::thread::Said;
 use crate::store::runs::RunId;
 use crate::tool::output::ToolOutput;
 
@@ -18,6 +19,7 @@ use crate::tool::output::ToolOutput;
 #[derive(Debug)]
 pub struct Transcript {
     input: Box<RawValue>,
+    said: Vec<Said>,
     turns: Vec<Turn>,
     spent: Spent,
 }
@@ -64,7 +66,11 @@ pub struct Delegated {
 
 impl Transcript {
     pub(crate) fn begin(input: Box<RawValue>) -> Self {
-        Self { input, turns: Vec::new(), spent: Spent::default() }
+        Self { input, said: Vec::new(), turns: Vec::new(), spent: Spent::default() }
+    }
+
+    pub(super) fn hear(&mut self, said: Vec<Said>) {
+        self.said = said;
     }
 
     pub(crate) fn push(&mut self, turn: Turn) {
@@ -92,6 +98,12 @@ impl Transcript {
     /// What the run is to do, as words: a JSON string without its quotes, and anything else as JSON.
     pub fn input_text(&self) -> String {
         text(&self.input)
+    }
+
+    /// What was said before in the thread of the run, the newest last: no more than 100 messages, and 128 KiB of them. Nothing, where it is in
+    /// none.
+    pub fn said(&self) -> &[Said] {
+        &self.said
     }
 
     /// The turns so far, the first one first.
@@ -199,6 +211,6 @@ impl Delegated {
 }
 
 /// A JSON string without its quotes, and anything else as JSON.
-fn text(json: &RawValue) -> String {
+pub(super) fn text(json: &RawValue) -> String {
     serde_json::from_str::<String>(json.get()).unwrap_or_else(|_| json.get().to_owned())
 }

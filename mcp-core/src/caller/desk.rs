@@ -53,6 +53,10 @@ impl CallerBooks {
         &*self.principals
     }
 
+    pub(crate) fn threads(&self) -> &dyn Threads {
+        &*self.threads
+    }
+
     pub(crate) fn new(stores: &Stores) -> Self {
         let Stores { principals, api_keys, history, threads, notes, runs, .. } = stores.clone();
         let Stores { files, sessions, protocol_sessions, records, .. } = stores.clone();

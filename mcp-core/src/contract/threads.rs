@@ -16,6 +16,7 @@ macro_rules! threads_contract {
             threads, $fresh,
             an_appended_message_is_read_back,
             messages_stay_in_the_order_of_appending,
+            the_latest_come_first,
             the_same_id_twice_is_one_thread_and_one_message,
             threads_are_listed_newest_first,
             a_removed_thread_is_gone,
@@ -124,6 +125,35 @@ pub async fn messages_stay_in_the_order_of_appending(fresh: &Fresh) {
     assert_eq!(placed(fresh, id(1), None, 0).await, []);
 }
 
+/// Before a place those that are nearest to it, in falling order, a page at a time; of no other thread.
+pub async fn the_latest_come_first(fresh: &Fresh) {
+    create(fresh, &thread(1)).await;
+    create(fresh, &thread(2)).await;
+    for bits in [5, 3, 9, 1 << 127, 0, 7] {
+        append(fresh, id(1), &message(bits, "")).await;
+        append(fresh, id(2), &message(bits + 1, "")).await;
+    }
+    let latest = async |thread, before, limit| {
+        let read = fresh.stores.threads.latest(&tenant(), &ada(), thread, before, limit).await;
+        read.expect("messages are read")
+    };
+    let mut expected = placed(fresh, id(1), None, 10).await;
+    expected.reverse();
+    let mut shown = Vec::<Placed>::new();
+    loop {
+        let page = latest(id(1), shown.last().map(|placed| placed.place), 4).await;
+        assert!(page.len() <= 4, "{page:?}");
+        if page.is_empty() {
+            break;
+        }
+        shown.extend(page);
+        assert!(shown.len() <= expected.len(), "{shown:?}");
+    }
+    assert_eq!(shown, expected);
+    assert_eq!(latest(id(1), Some(u64::MAX), 1).await, expected[..1]);
+    assert_eq!((latest(id(1), None, 0).await, latest(id(3), None, 9).await), (vec![], vec![]));
+}
+
 /// What was sent and has no answer can be sent again; what is there stays as it is.
 pub async fn the_same_id_twice_is_one_thread_and_one_message(fresh: &Fresh) {
     create(fresh, &thread(1)).await;
@@ -212,6 +242,8 @@ pub async fn callers_are_apart(fresh: &Fresh) {
         assert_eq!(listed, [titled(tenant, owner)]);
         let read = threads.messages(tenant, owner, id(1), None, 10).await.expect("messages are read");
         assert_eq!(read.iter().map(|placed| &placed.message).collect::<Vec<_>>(), [&expected]);
+        let latest = threads.latest(tenant, owner, id(1), None, 10).await.expect("messages are read");
+        assert_eq!(latest, read);
         let found = threads.search(tenant, owner, "shared", None, 10).await.expect("messages are searched");
         assert_eq!(found, read);
     }

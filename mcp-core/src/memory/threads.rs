@@ -197,6 +197,21 @@ impl Threads for MemoryThreads {
         Ok(places.take(limit.into()).filter_map(|place| state.messages.get_key_value(&place)).map(placed).collect())
     }
 
+    async fn latest(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        thread: ThreadId,
+        before: Option<Place>,
+        limit: u16,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let key = key(tenant, owner, thread);
+        let state = lock(&self.state);
+        let places =
+            state.places_of(&key).into_iter().rev().filter(|place| before.is_none_or(|before| *place < before));
+        Ok(places.take(limit.into()).filter_map(|place| state.messages.get_key_value(&place)).map(placed).collect())
+    }
+
     async fn remove(&self, tenant: &Tenant, owner: &Principal, thread: ThreadId) -> Result<bool, StoreError> {
         Ok(lock(&self.state).remove(&key(tenant, owner, thread)))
     }

@@ -72,7 +72,7 @@ impl<'s> RunDesk<'s> {
         arguments: Bytes,
         id: Option<RunId>,
     ) -> Result<RunId, StoreError> {
-        let id = id.unwrap_or_else(|| RunId::from_u128(self.server.new_call_id().as_u128()));
+        let id = id.unwrap_or_else(|| self.server.new_run_id());
         let run = NewRun {
             id,
             tenant: caller.tenant().clone(),

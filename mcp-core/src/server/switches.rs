@@ -36,6 +36,10 @@ impl Switches {
         Self { settings }
     }
 
+    pub(super) fn settings(&self) -> &dyn Settings {
+        &*self.settings
+    }
+
     fn key() -> Key {
         Key::of_the_house("switches")
     }

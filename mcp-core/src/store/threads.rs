@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 /// - **an appended message is read back**: to the last byte, and from then on.
 /// - **messages stay in the order of appending**: each has a greater place than all that were there; `after` a place come those that
 ///   are behind it, at most `limit`.
+/// - **the latest come first**: of a thread, before a place, those that are nearest to it, in falling order, at most `limit`.
 /// - **the same id twice is one thread and one message**: what was sent and has no answer can be sent again, and what is there
 ///   stays as it is. An id of a message is its thread's own.
 /// - **threads are listed newest first**: in falling order of their ids; `before` an id come those that are older, at most `limit`.
@@ -80,6 +81,21 @@ pub trait Threads: Send + Sync + 'static {
         owner: &Principal,
         thread: ThreadId,
         after: Option<Place>,
+        limit: u16,
+    ) -> Result<Vec<Placed>, StoreError>;
+
+    /// The messages of a thread before the place `before`, the last one first, at most `limit`; none, where there is no such thread.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Threads::list`].
+    async fn latest(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        thread: ThreadId,
+        before: Option<Place>,
         limit: u16,
     ) -> Result<Vec<Placed>, StoreError>;
 

@@ -1,6 +1,7 @@
 //! The engine from the outside: literal bytes in, literal bytes out, on one thread and simulated time.
 
 mod acts;
+mod agent_threads;
 mod agent_tools;
 mod agents;
 mod arguments;

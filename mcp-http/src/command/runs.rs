@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use mcp_core::store::runs::{RunId, RunState};
+use mcp_core::store::threads::ThreadId;
 use serde_json::{Value, json};
 
 use super::client::{Client, Reply, escape};
@@ -45,6 +46,12 @@ pub(super) enum Runs {
         agent: String,
         /// What it is to do: JSON, or a text
         input: String,
+        /// In this thread: it knows what was said there, and says there what comes of it; a new UUID begins one
+        #[arg(long, value_name = "ID")]
+        thread: Option<ThreadId>,
+        /// What becomes of it where earlier runs in the thread have not ended: queue, refuse, interrupt
+        #[arg(long, value_name = "WHAT", requires = "thread")]
+        busy: Option<String>,
         /// Tell what happens, up to its end
         #[arg(long)]
         watch: bool,
@@ -75,9 +82,10 @@ pub(super) fn run(config: &Config, server: Option<&str>, what: Runs, output: &mu
     match what {
         Runs::List { state, kind, limit } => list(&client, state, kind.as_deref(), limit, output),
         Runs::Show { id } => show(&client, id, output),
-        Runs::Start { agent, input, watch } => {
+        Runs::Start { agent, input, thread, busy, watch } => {
             let path = format!("/api/v1/agents/{}/runs", escape(&agent));
-            let started = well(client.post(&path, &json!({"input": json_or_text(input)?}))?)?;
+            let run = json!({"input": json_or_text(input)?, "thread": thread, "busy": busy});
+            let started = well(client.post(&path, &run)?)?;
             match started["id"].as_str().and_then(|id| id.parse().ok()) {
                 Some(id) if watch => follow(&client, id, output),
                 _ => output.write(&started, || started["id"].as_str().unwrap_or_default().to_owned()),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
-use mcp_core::agent::{AgentRefusal, Budget, OfferedAgent};
+use mcp_core::agent::{AgentRefusal, Budget, Busy, OfferedAgent};
 use mcp_core::store::StoreError;
 use mcp_core::store::runs::{InputId, RunId};
+use mcp_core::store::threads::ThreadId;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,7 +49,7 @@ pub(crate) static TABLE: Table = Table {
             query: None,
             body: Some(SchemaGenerator::subschema_for::<NewRun>),
             answers: &[(200, SchemaGenerator::subschema_for::<Begun>)],
-            problems: &[403, 404, 408, 413, 422, 503],
+            problems: &[403, 404, 408, 409, 413, 422, 429, 503],
         },
         Route {
             method: Method::GET,
@@ -106,6 +107,12 @@ struct NewRun {
     /// A UUID of the client's own: a run that was started under it is not started again.
     #[schemars(with = "Option<String>", extend("format" = "uuid"))]
     id: Option<RunId>,
+    /// The thread of the caller's in which it is: it knows what was said there, and says there what it is to do and what comes of it. A UUID
+    /// under which there is none begins one.
+    #[schemars(with = "Option<String>", extend("format" = "uuid"))]
+    thread: Option<ThreadId>,
+    /// What becomes of it where earlier runs in the thread have not ended: it waits for them in a `queue` unless told otherwise.
+    busy: Option<Busy>,
 }
 
 /// What a run asks.
@@ -148,8 +155,13 @@ async fn start(
 ) -> Result<HttpResponse, Problem> {
     let unreadable = |error| Problem::new(422, format!("the body is no run to start: {error}"));
     let run: NewRun = serde_json::from_slice(&body).map_err(unreadable)?;
-    let started = endpoint.server().agent_runs().start(&caller, &name, &run.input, run.budget, run.id).await;
-    match started {
+    let desk = endpoint.server().agent_runs();
+    let desk = match (run.thread, run.busy) {
+        (Some(thread), busy) => desk.in_thread(thread, busy.unwrap_or_default()),
+        (None, None) => desk,
+        (None, Some(_)) => return Err(Problem::new(422, "`busy` says what becomes of a run in a `thread`; name one")),
+    };
+    match desk.start(&caller, &name, &run.input, run.budget, run.id).await {
         Ok(id) => encoded(&Begun { id: id.to_string() }),
         Err(refusal) => Err(problem(refusal, &endpoint)),
     }
@@ -196,6 +208,7 @@ pub(super) fn problem(refusal: AgentRefusal, endpoint: &Endpoint) -> Problem {
         AgentRefusal::Store(error) => error.into(),
         AgentRefusal::Busy(why) => Problem::new(503, why),
         AgentRefusal::TooMany(why) => Problem::new(429, why),
+        busy @ AgentRefusal::ThreadBusy(_) => Problem::new(409, busy.to_string()),
         other => Problem::new(422, other.to_string()),
     }
 }

@@ -166,6 +166,50 @@ fn what_is_wrong_with_a_model_or_an_agent_is_said_at_the_start() {
     }
 }
 
+#[test]
+fn what_is_said_in_a_thread_is_told_in_the_next_run() {
+    let provider = Provider::start();
+    let agents = r#"{"echo": {"description": "Repeats.", "model": "fast"}}"#;
+    let server = Served::start(&[("MODELS", &*models(&provider)), ("OUR_KEY", "k"), ("AGENTS", agents)]);
+    let document = Document::of(&server);
+    let begun = server.post("/api/v1/threads", r#"{"title": "Of apples"}"#);
+    let thread = begun.body["thread"]["id"].as_str().unwrap().to_owned();
+    let path = "/api/v1/agents/echo/runs";
+    for input in ["Apples?", "Pears?"] {
+        let started = server.post(path, &json!({"input": input, "thread": thread}).to_string());
+        document.holds("POST", "/api/v1/agents/{name}/runs", &started);
+        let run = format!("/api/v1/runs/{}", started.body["id"].as_str().unwrap());
+        until("the run has ended", || server.get(&run).body["run"]["ended"].is_string());
+    }
+    let told = provider.asked().pop().unwrap().0["messages"].clone();
+    let told: Vec<_> = told.as_array().unwrap().iter().map(|message| message["content"].as_str().unwrap()).collect();
+    assert_eq!(told, ["Apples?", "Apples?", "Pears?"]);
+
+    let messages = format!("/api/v1/threads/{thread}/messages");
+    let mut said = Vec::new();
+    let mut next = messages.clone() + "?limit=3";
+    for shown in [3, 1] {
+        let page = server.get(&next);
+        document.holds("GET", "/api/v1/threads/{thread}/messages", &page);
+        let listed = page.body["messages"].as_array().unwrap();
+        assert_eq!(listed.len(), shown, "{page:?}");
+        said.extend(listed.iter().map(|message| format!("{}: {}", message["role"], message["text"])));
+        next = format!("{messages}?limit=3&before={}", page.body["next"]);
+    }
+    // The provider says what it was told first.
+    let of = |role: &str, text: &str| format!("{}: {}", json!(role), json!(text));
+    let assistant = of("assistant", "Apples?");
+    assert_eq!(said, [assistant.clone(), of("user", "Pears?"), assistant, of("user", "Apples?")]);
+    let listed = server.get("/api/v1/threads");
+    assert_eq!(listed.body["threads"].as_array().unwrap().len(), 1);
+    assert_eq!(listed.body["threads"][0]["title"], "Of apples");
+    assert_eq!(server.send("DELETE", &format!("/api/v1/threads/{thread}"), &[], "").status, 200);
+    assert_eq!(server.get(&messages).status, 404);
+    let alone = server.post(path, &json!({"input": "x", "busy": "queue"}).to_string());
+    assert_eq!(alone.status, 422, "{alone:?}");
+    document.holds("POST", "/api/v1/agents/{name}/runs", &alone);
+}
+
 /// The way of a request in the system that this one continues, with an agent: a client asks one instance, an agent decides which tool of the
 /// registry is called, that looks into the database or is answered from the cache, and the answer is told in JSON and in XML, by either.
 #[test]

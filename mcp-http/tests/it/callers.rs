@@ -14,7 +14,7 @@ pub fn new_name() -> String {
     format!("somebody {}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A path with a key and a user in it that are there.
+/// A path with a key, a user and a thread in it that are there.
 pub fn filled(server: &Served, path: &str) -> String {
     let mut path = path.to_owned();
     if path.contains("{key}") {
@@ -25,6 +25,10 @@ pub fn filled(server: &Served, path: &str) -> String {
     }
     if path.contains("{principal}") {
         path = path.replace("{principal}", &add(server, &new_name(), &[]).replace(' ', "%20"));
+    }
+    if path.contains("{thread}") {
+        let begun = server.post("/api/v1/threads", r#"{"title": "Talk"}"#);
+        path = path.replace("{thread}", begun.body["thread"]["id"].as_str().unwrap());
     }
     if path.contains("/agent-definitions/") {
         server.send("PUT", &path, &[], r#"{"team": {"sequence": ["a", "b"]}}"#);

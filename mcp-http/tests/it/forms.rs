@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 34] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -124,6 +124,30 @@ const CASES: [Case; 30] = [
         path: "/api/v1/agents",
         good: ("/api/v1/agents", ""),
         bad: ("GET", "/api/v1/agents?after=none", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/threads",
+        good: ("/api/v1/threads?limit=1", ""),
+        bad: ("GET", "/api/v1/threads?before=none", "", 400),
+    },
+    Case {
+        method: "POST",
+        path: "/api/v1/threads",
+        good: ("/api/v1/threads", r#"{"title": "Talk"}"#),
+        bad: ("POST", "/api/v1/threads", r#"{"title": 1}"#, 422),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/threads/{thread}/messages",
+        good: ("/api/v1/threads/{thread}/messages", ""),
+        bad: ("GET", "/api/v1/threads/none/messages", "", 404),
+    },
+    Case {
+        method: "DELETE",
+        path: "/api/v1/threads/{thread}",
+        good: ("/api/v1/threads/{thread}", ""),
+        bad: ("DELETE", "/api/v1/threads/none", "", 404),
     },
     Case {
         method: "GET",

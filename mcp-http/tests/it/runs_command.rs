@@ -32,6 +32,16 @@ fn a_run_is_started_watched_answered_and_cancelled() {
     let events: Vec<Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((events.len(), &events[2]["event"], &events[4]["id"]), (5, &"question".into(), &"end".into()));
 
+    let thread = "0198c0de-0000-7000-8000-000000000007";
+    let first = run(&server, &["runs", "start", "asker", "a", "--thread", thread]);
+    questions(&server, first.trim_end());
+    let busy = server.command(&["runs", "start", "asker", "b", "--thread", thread, "--busy", "refuse"]);
+    assert!(text(&busy.stderr).contains("the thread is busy"), "{}", text(&busy.stderr));
+    let last = run(&server, &["runs", "start", "asker", "b", "--thread", thread, "--busy", "interrupt"]);
+    ends(&server, first.trim_end(), "cancelled");
+    questions(&server, last.trim_end());
+    run(&server, &["runs", "cancel", last.trim_end()]);
+
     let other = begin(&server, "asker", Value::Null);
     questions(&server, &other);
     let waiting = run(&server, &["runs", "list", "--state", "waiting", "--kind", "agent"]);
@@ -50,6 +60,7 @@ fn what_cannot_be_done_with_a_run_is_one_line() {
     for (words, code, says) in [
         (&["runs", "start", "nobody", "1"][..], 1, "there is no agent \"nobody\"; there are doubler"),
         (&["runs", "start", "doubler", "{"], 2, "neither JSON nor a text"),
+        (&["runs", "start", "asker", "1", "--thread", nowhere, "--busy", "later"], 1, "`interrupt`"),
         (&["runs", "show", nowhere], 1, "you have no such run"),
         (&["runs", "watch", nowhere], 1, "you have no such run"),
         (&["runs", "cancel", nowhere], 1, "you have no such run"),

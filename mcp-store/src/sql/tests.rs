@@ -250,6 +250,10 @@ async fn no_page_of_threads_walks_over_others_or_sorts() {
             format!("SELECT * FROM mcp_messages {mine} AND thread = 'x' AND number > 1 ORDER BY number"),
             "mcp_messages USING INDEX mcp_messages_thread (tenant=? AND owner=? AND thread=? AND number>?)",
         ),
+        (
+            format!("SELECT * FROM mcp_messages {mine} AND thread = 'x' AND number < 1 ORDER BY number DESC"),
+            "mcp_messages USING INDEX mcp_messages_thread (tenant=? AND owner=? AND thread=? AND number<?)",
+        ),
     ] {
         assert_eq!(plan(&database, of(&sql, vec![a.clone(), p.clone()])).await, [format!("SEARCH {index}")]);
     }

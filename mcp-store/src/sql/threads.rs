@@ -9,7 +9,9 @@ use mcp_core::store::StoreError;
 use mcp_core::store::threads::{Message, Place, Placed, Thread, ThreadId, Threads};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+};
 
 use super::Database;
 use super::content::Content;
@@ -121,12 +123,25 @@ impl Threads for SqlThreads {
         after: Option<Place>,
         limit: u16,
     ) -> Result<Vec<Placed>, StoreError> {
-        let select = message::Entity::find()
-            .filter(message::Column::Tenant.eq(&*stored(tenant.as_str())))
-            .filter(message::Column::Owner.eq(&*stored(owner.as_str())))
-            .filter(message::Column::Thread.eq(uuid(thread)))
-            .apply_if(after, |select, after| select.filter(message::Column::Number.gt(after.cast_signed())))
+        let select = messages_of(tenant, owner, thread)
+            .apply_if(after, |select, after| select.filter(message::Column::Number.gt(number(after))))
             .order_by_asc(message::Column::Number)
+            .limit(u64::from(limit));
+        let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
+        self.opened(rows).await
+    }
+
+    async fn latest(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        thread: ThreadId,
+        before: Option<Place>,
+        limit: u16,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let select = messages_of(tenant, owner, thread)
+            .apply_if(before, |select, before| select.filter(message::Column::Number.lt(number(before))))
+            .order_by_desc(message::Column::Number)
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
         self.opened(rows).await
@@ -153,7 +168,7 @@ impl Threads for SqlThreads {
             return Ok(Vec::new());
         }
         let (tenant, owner) = (stored(tenant.as_str()), stored(owner.as_str()));
-        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let before = before.map_or(i64::MAX, number);
         let search = match self.database.backend() {
             DbBackend::Postgres => postgres::search(&tenant, &owner, tokens, before, limit),
             _ => sqlite::search(&tenant, &owner, &tokens, before, limit),
@@ -162,4 +177,17 @@ impl Threads for SqlThreads {
         let rows = search.all(self.database.readers()).await.map_err(store_error(STORE))?;
         self.opened(rows).await
     }
+}
+
+/// What was said in a thread.
+fn messages_of(tenant: &Tenant, owner: &Principal, thread: ThreadId) -> Select<message::Entity> {
+    message::Entity::find()
+        .filter(message::Column::Tenant.eq(&*stored(tenant.as_str())))
+        .filter(message::Column::Owner.eq(&*stored(owner.as_str())))
+        .filter(message::Column::Thread.eq(uuid(thread)))
+}
+
+/// A place as rows have it: behind the last one there is none.
+fn number(place: Place) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::super::step::ToolCall;
+use super::super::thread::{ASSISTANT, Said};
 use super::super::transcript::{Performed, Transcript, Turn};
 use super::super::{AgentError, Step};
 use super::refused;
@@ -17,8 +18,11 @@ use crate::tool::output::ToolOutput;
 
 /// What was said so far. Its steps are kept apart, each with what came of it, so that of a step all is left out or nothing.
 pub(super) struct Conversation {
-    /// Instructions, and what the run is to do.
-    head: Vec<Arc<Message>>,
+    instructions: Option<Arc<Message>>,
+    /// What was said before in its thread.
+    said: Vec<Arc<Message>>,
+    /// What the run is to do.
+    input: Arc<Message>,
     steps: Vec<Vec<Arc<Message>>>,
     /// What the model was told of replies that were of no use.
     corrections: Vec<Arc<Message>>,
@@ -36,26 +40,28 @@ const SAME_CALLS: usize = 3;
 
 impl Conversation {
     pub(super) fn of(instructions: &str, so_far: &Transcript, tools: Tools) -> Result<Self, AgentError> {
-        let mut head = Vec::new();
-        if !instructions.is_empty() {
-            head.push(Arc::new(Message::system(instructions)));
-        }
-        head.push(Arc::new(Message::user(so_far.input_text())));
+        let instructions = (!instructions.is_empty()).then(|| Arc::new(Message::system(instructions)));
+        let said = so_far.said().iter().map(heard).map(Arc::new).collect();
+        let input = Arc::new(Message::user(so_far.input_text()));
         let mut steps = so_far.turns().iter().map(step).collect::<Result<Vec<_>, _>>()?;
         if is_in_a_loop(so_far.turns()) {
             let told = "You have made the same call several times, and it says the same. Do something else, or give your answer.";
             steps.push(vec![Arc::new(Message::user(told))]);
         }
-        Ok(Self { head, steps, corrections: Vec::new(), is_shorter: false, tools })
+        Ok(Self { instructions, said, input, steps, corrections: Vec::new(), is_shorter: false, tools })
     }
 
     pub(super) fn messages(&self) -> Vec<Arc<Message>> {
-        let mut messages = self.head.clone();
+        let mut messages: Vec<_> = self.head().cloned().collect();
         if self.is_shorter {
             messages.push(Arc::new(Message::user("(Earlier steps are left out here.)")));
         }
         messages.extend(self.steps.iter().flatten().chain(&self.corrections).cloned());
         messages
+    }
+
+    fn head(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.instructions.iter().chain(&self.said).chain([&self.input])
     }
 
     pub(super) fn tools(&self) -> Arc<[ToolDefinition]> {
@@ -68,25 +74,27 @@ impl Conversation {
     }
 
     fn size(&self) -> usize {
-        size(self.head.iter().chain(self.steps.iter().flatten()).chain(&self.corrections))
+        size(self.head().chain(self.steps.iter().flatten()).chain(&self.corrections))
     }
 
-    /// Leaves out the oldest steps until it takes no more than this, but never the last one.
+    /// Leaves out what was said before, and then steps, the oldest first, until it takes no more than this; but never the last step.
     pub(super) fn shorten(&mut self, most: u64) {
         let mut bytes = self.size();
+        let mut is_too_much = |size: usize| {
+            let is_so = tokens(bytes) > most;
+            bytes -= if is_so { size } else { 0 };
+            is_so
+        };
+        let said = self.said.iter().take_while(|message| is_too_much(message.size())).count();
         let last = self.steps.len().saturating_sub(1);
-        let too_much = self.steps[..last].iter().take_while(|step| {
-            let is_too_much = tokens(bytes) > most;
-            bytes -= size(step.iter());
-            is_too_much
-        });
-        let too_much = too_much.count();
-        self.is_shorter |= too_much > 0;
-        self.steps.drain(..too_much);
+        let steps = self.steps[..last].iter().take_while(|step| is_too_much(size(step.iter()))).count();
+        self.said.drain(..said);
+        self.steps.drain(..steps);
+        self.is_shorter |= steps > 0;
     }
 
     pub(super) fn can_be_shorter(&self) -> bool {
-        self.steps.len() > 1
+        self.steps.len() > 1 || !self.said.is_empty()
     }
 
     /// Tells the model why what it said is of no use.
@@ -163,6 +171,14 @@ fn size<'m>(messages: impl Iterator<Item = &'m Arc<Message>>) -> usize {
 
 fn tokens(bytes: usize) -> u64 {
     (bytes / BYTES_PER_TOKEN) as u64
+}
+
+/// What was said in a thread. Whoever wrote there, it instructs nobody.
+fn heard(said: &Said) -> Message {
+    match &*said.role {
+        ASSISTANT => Message::assistant(&said.text),
+        _ => Message::user(&said.text),
+    }
 }
 
 /// What a turn was, as the model has said it, and what came of it.

@@ -22,6 +22,9 @@ enum Flaw {
     InTheOrderOfIds,
     AfterIncludes,
     OneMessageTooMany,
+    TheFirstComeFirst,
+    LatestIncludesThePlace,
+    OneOfTheLatestTooMany,
     KeepsBoth,
     TheLastStays,
     TheLastThreadStays,
@@ -202,6 +205,27 @@ impl Threads for Broken {
         Ok(messages)
     }
 
+    async fn latest(
+        &self,
+        tenant: &Tenant,
+        owner: &Principal,
+        thread: ThreadId,
+        before: Option<Place>,
+        limit: u16,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let (tenant, owner) = self.caller(tenant, owner);
+        let mut messages = self.sound.messages(&tenant, &owner, thread, None, u16::MAX).await?;
+        if self.flaw != Flaw::TheFirstComeFirst {
+            messages.reverse();
+        }
+        messages.retain(|placed| match self.flaw {
+            Flaw::LatestIncludesThePlace => before.is_none_or(|before| placed.place <= before),
+            _ => before.is_none_or(|before| placed.place < before),
+        });
+        messages.truncate(usize::from(limit) + usize::from(self.flaw == Flaw::OneOfTheLatestTooMany));
+        Ok(messages)
+    }
+
     async fn remove(&self, tenant: &Tenant, owner: &Principal, thread: ThreadId) -> Result<bool, StoreError> {
         let (tenant, owner) = self.caller(tenant, owner);
         let threads = self.sound.list(&tenant, &owner, None, u16::MAX).await?;
@@ -264,6 +288,7 @@ super::each_case_fails! {
     threads, broken,
     an_appended_message_is_read_back: [Flaw::CutsAtNul, Flaw::ForgetsTheRole, Flaw::ForgetsTheTime],
     messages_stay_in_the_order_of_appending: [Flaw::InTheOrderOfIds, Flaw::AfterIncludes, Flaw::OneMessageTooMany],
+    the_latest_come_first: [Flaw::TheFirstComeFirst, Flaw::LatestIncludesThePlace, Flaw::OneOfTheLatestTooMany],
     the_same_id_twice_is_one_thread_and_one_message: [
         Flaw::KeepsBoth,
         Flaw::TheLastStays,
