@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use mcp_core::agent::{Delegation, Happened};
+use mcp_core::agent::{Delegation, Happened, Told};
 use mcp_core::run::{Workers, WorkersConfig};
 use mcp_core::store::runs::{RunId, RunState};
 use mcp_core::{
@@ -101,7 +101,8 @@ impl House {
     async fn wait(&self, id: RunId) -> io::Result<()> {
         let following = self.server.agent_runs().follow(&self.caller, id, None).await.map_err(io::Error::other)?;
         let mut following = following.ok_or_else(|| io::Error::other("the run is gone"))?;
-        while let Some(event) = following.next().await {
+        while let Some(told) = following.next().await {
+            let Told::Event(event) = told else { continue };
             match event.what {
                 Happened::Ended { state: RunState::Completed, .. } => return Ok(()),
                 Happened::Ended { result, .. } => return Err(io::Error::other(format!("it has failed: {result:?}"))),

@@ -48,6 +48,7 @@ mod step;
 mod telling;
 mod thread;
 mod transcript;
+mod voice;
 
 use async_trait::async_trait;
 
@@ -57,7 +58,7 @@ pub use context::AgentContext;
 pub use desk::{AgentDesk, AgentRefusal};
 pub use error::AgentError;
 pub use event::{BadCursor, Cursor, Decided, Happened, RunEvent};
-pub use following::Following;
+pub use following::{Following, Told};
 pub use model_agent::ModelAgent;
 pub(crate) use offered::check_name;
 pub use offered::{BadAgent, OfferedAgent};

@@ -22,12 +22,15 @@
 //! # }
 //! ```
 
+pub(crate) mod afar;
 pub(crate) mod call;
 mod context;
+pub(crate) mod delta;
 mod desk;
 mod effect;
 mod error;
 mod flow;
+mod forwarding;
 mod held;
 pub(crate) mod hints;
 mod journal;
@@ -43,6 +46,7 @@ use serde::Serialize;
 use crate::store::runs::RunRecord;
 
 pub use context::RunContext;
+pub use delta::{Attempt, BadAttempt, ModelDelta};
 pub use desk::{RunDesk, RunRefusal};
 pub(crate) use effect::Begun;
 pub use effect::Repeatable;

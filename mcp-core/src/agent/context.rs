@@ -2,16 +2,23 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::budget::{Budget, Spent};
 use super::error::AgentError;
 use super::offered::OfferedAgent;
+use super::voice::Voice;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::memory::lock;
+use crate::model::LanguageModel;
+use crate::model::error::ModelError;
 use crate::model::price::Money;
+use crate::model::reply::{Draft, Reply};
+use crate::model::request::ModelRequest;
+use crate::run::RunContext;
 use crate::server::Server;
 use crate::store::runs::RunId;
 use crate::tool::registry::OfferedTool;
@@ -23,7 +30,10 @@ pub struct AgentContext(Arc<Inner>);
 struct Inner {
     server: Server,
     caller: Caller,
-    run: RunId,
+    run: RunContext,
+    /// By which name the journal will have the step.
+    step: String,
+    agent: Arc<str>,
     left: Budget,
     noted: Mutex<Noted>,
 }
@@ -36,8 +46,16 @@ pub(super) struct Noted {
 }
 
 impl AgentContext {
-    pub(super) fn new(server: Server, caller: Caller, run: RunId, left: Budget) -> Self {
-        Self(Arc::new(Inner { server, caller, run, left, noted: Mutex::default() }))
+    /// Of `agent`, which decides on `step`.
+    pub(super) fn new(
+        server: Server,
+        caller: Caller,
+        run: RunContext,
+        (step, agent): (&str, Arc<str>),
+        left: Budget,
+    ) -> Self {
+        let step = step.to_owned();
+        Self(Arc::new(Inner { server, caller, run, step, agent, left, noted: Mutex::default() }))
     }
 
     /// Whoever started the run, with no more than they may at this moment.
@@ -47,7 +65,7 @@ impl AgentContext {
 
     /// The run.
     pub fn run(&self) -> RunId {
-        self.0.run
+        self.0.run.id()
     }
 
     /// The server's clock.
@@ -74,6 +92,27 @@ impl AgentContext {
         let mut agents = seen.list();
         agents.retain(|agent| seen.check(agent).is_ok());
         agents
+    }
+
+    /// Asks a language model, waits for the whole reply, and tells who follows the run what it says meanwhile ([`ModelDelta`](crate::run::ModelDelta)).
+    /// Of several that are asked at once, the one that was asked last is heard.
+    ///
+    /// # Errors
+    /// As [`LanguageModelExt::complete`](crate::LanguageModelExt::complete), by which a model is asked of which nobody is to hear before
+    /// the step is decided.
+    pub async fn complete(
+        &self,
+        model: &(impl LanguageModel + ?Sized),
+        request: &ModelRequest,
+    ) -> Result<Reply, ModelError> {
+        let mut voice = Voice::new(&self.0.run, &self.0.step, &self.0.agent);
+        let (mut deltas, mut draft) = (model.stream(request).await?, Draft::default());
+        while let Some(delta) = deltas.next().await {
+            let delta = delta?;
+            voice.say(&delta, &draft);
+            draft.push(delta)?;
+        }
+        draft.finish()
     }
 
     /// Keeps something with the step, for whoever decides on later ones: [`Turn::kept`](super::Turn::kept) gives it. The last one is kept.

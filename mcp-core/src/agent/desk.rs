@@ -184,7 +184,9 @@ impl<'s> AgentDesk<'s> {
             429 => AgentRefusal::TooMany(full.message),
             _ => AgentRefusal::Busy(full.message),
         })?;
-        let watcher = self.server.hints().watched().watch(run);
-        Ok(Some(Following::new(Events::of(self.server, caller, run, after), watcher, counted)))
+        let hints = self.server.hints();
+        // Both before it is read for the first time, so that nothing is missed in between.
+        let (near, far) = (hints.watched().watch(run), hints.afar().listen(caller.tenant(), run).await);
+        Ok(Some(Following::new(Events::of(self.server, caller, run, after), near, far, counted)))
     }
 }

@@ -140,7 +140,8 @@ impl ModelAgent {
         self
     }
 
-    /// Looks at what a run is to end with: the model is told an error, and asked again.
+    /// Looks at what a run is to end with: the model is told an error, and asked again. Who follows a run of an agent that has such a guard is
+    /// told nothing of what its model says before a step is decided.
     #[must_use]
     pub fn guard_output(mut self, guard: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.output_guards.push(Arc::new(guard));
@@ -166,7 +167,14 @@ impl ModelAgent {
         request.max_output_tokens = self.max_output_tokens;
         request.temperature = self.temperature;
         let chat = spans::chat(self.model.name());
-        let reply = self.model.complete(&request).instrument(chat.clone()).await?;
+        let asked = async {
+            match self.output_guards.is_empty() {
+                true => cx.complete(&*self.model, &request).await,
+                // Nobody hears what a guard may not let through.
+                false => self.model.complete(&request).await,
+            }
+        };
+        let reply = asked.instrument(chat.clone()).await?;
         spans::ended(&chat, &reply.end);
         // Where nobody has counted, what was said counts.
         let counted = || request.estimated_tokens().saturating_add((reply.message.size() / BYTES_PER_TOKEN) as u64);

@@ -190,7 +190,7 @@ impl Runner<'_> {
             let (decision, is_known) = match self.run.recorded::<Decision>(&key)? {
                 Some(decision) => (decision, true),
                 None => {
-                    let decision = self.decide(&agent, std::mem::take(&mut busy)).await?;
+                    let decision = self.decide(&key, &agent, std::mem::take(&mut busy)).await?;
                     self.run.record(&key, &decision).await?;
                     (decision, false)
                 }
@@ -309,14 +309,15 @@ impl Runner<'_> {
         self.budget.less(self.transcript.spent())
     }
 
-    /// Asks the agent what is to be done next. `busy` is what performing its step before has taken.
-    async fn decide(&self, agent: &OfferedAgent, busy: Duration) -> Result<Decision, RunError> {
+    /// Asks the agent what is to be done next, which is recorded under `key`. `busy` is what performing its step before has taken.
+    async fn decide(&self, key: &str, agent: &OfferedAgent, busy: Duration) -> Result<Decision, RunError> {
         let mut spent = Spent { millis: millis(busy), ..Spent::default() };
         let left = self.left().less(spent);
         if let Some(limit) = left.used_up() {
             return Err(exhausted(limit, self.budget, &self.transcript));
         }
-        let cx = AgentContext::new(self.server.clone(), self.caller.clone(), self.run.id(), left);
+        let (server, caller, run) = (self.server.clone(), self.caller.clone(), self.run.clone());
+        let cx = AgentContext::new(server, caller, run, (key, agent.spec().shared_name()), left);
         let clock = self.server.clock();
         let begun = clock.monotonic();
         let stepping = agent.agent().step(&self.transcript, cx.clone());
@@ -355,6 +356,11 @@ pub(super) fn begun_for(run: RunId, key: &str) -> RunId {
 /// Whether a decision is recorded under this key.
 pub(super) fn is_turn(key: &str) -> bool {
     key.strip_prefix(TURN).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The number of the decision that is recorded under this key.
+pub(super) fn number_of_turn(key: &str) -> Option<u32> {
+    key.strip_prefix(TURN)?.parse().ok()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -98,6 +98,11 @@ impl Draft {
         Ok(())
     }
 
+    /// Whether something has come of the call in this place.
+    pub(crate) fn has_call(&self, index: u32) -> bool {
+        self.calls.iter().any(|(of, _)| *of == index)
+    }
+
     /// What has come so far; calls in it may lack their end.
     pub fn so_far(&self) -> &[Part] {
         &self.parts

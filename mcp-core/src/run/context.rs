@@ -1,6 +1,7 @@
 //! What the work of a run may know and do.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
+use super::delta::Attempt;
 use super::error::{RunError, of_store};
 use super::flow::{Flow, Wait};
 use super::journal::Journal;
 use super::tie::{Pace, Tie};
-use super::watching::Watched;
+use super::watching::{News, Watched};
 use crate::clock::{Clock, Timestamp};
 use crate::context::Cancellation;
 use crate::memory::lock;
@@ -37,6 +39,8 @@ pub(super) struct Inner {
     ledger: Arc<dyn Ledger>,
     runs: Arc<dyn Runs>,
     watched: Watched,
+    /// How often a model was asked for it here.
+    attempts: AtomicU32,
 }
 
 /// The inputs that are here.
@@ -75,6 +79,7 @@ impl RunContext {
             ledger,
             runs,
             watched,
+            attempts: AtomicU32::new(0),
         })))
     }
 
@@ -248,7 +253,7 @@ impl RunContext {
         match self.0.ledger.commit(vec![Entry::Step { hold, step: step.clone() }]).await {
             Ok(()) => {
                 lock(&self.0.journal).add(step);
-                self.0.watched.tell(self.id());
+                self.0.watched.tell(self.id(), &News::Recorded);
                 Ok(())
             }
             Err(StoreError::Conflict { .. }) => {
@@ -307,6 +312,16 @@ impl RunContext {
         }
         drop(mailbox);
         self.0.mail.notify_waiters();
+    }
+
+    /// Those who watch it.
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.0.watched
+    }
+
+    /// Which time a model is asked for it now.
+    pub(crate) fn next_attempt(&self) -> Attempt {
+        Attempt::of(self.0.tie.hold.epoch, self.0.attempts.fetch_add(1, Ordering::Relaxed))
     }
 
     /// For what the run waits, if all that it does is to wait.

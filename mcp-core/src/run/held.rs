@@ -16,6 +16,7 @@ use super::context::RunContext;
 use super::error::RunError;
 use super::flow::Wait;
 use super::tie::{Pace, Tie};
+use super::watching::News;
 use super::workers::Floor;
 use crate::clock::Clock;
 use crate::memory::lock;
@@ -43,7 +44,7 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
     let let_go = turn.ended().unwrap_or_else(|| RunRecord { state: turn.state(), ..run });
     match floor.ledger.commit(vec![Entry::Turn { hold: tie.hold.clone(), turn }]).await {
         Ok(()) => {
-            floor.hints.watched().tell(id);
+            floor.hints.watched().tell(id, &News::Recorded);
             if let Some(time) = time {
                 floor.is_due_in(time);
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::select;
 
+use super::afar::Afar;
 use super::watching::Watched;
 use crate::clock::Clock;
 use crate::memory::MemoryEvents;
@@ -19,6 +20,7 @@ pub(crate) struct Hints {
     near: MemoryEvents,
     far: Arc<dyn Events>,
     watched: Watched,
+    afar: Afar,
 }
 
 /// About which run a hint is.
@@ -29,7 +31,8 @@ pub(super) struct Hint {
 
 impl Hints {
     pub(crate) fn new(far: Arc<dyn Events>) -> Self {
-        Self { near: MemoryEvents::default(), far, watched: Watched::default() }
+        let afar = Afar::new(far.clone());
+        Self { near: MemoryEvents::default(), far, watched: Watched::default(), afar }
     }
 
     fn topic() -> Topic {
@@ -39,6 +42,11 @@ impl Hints {
     /// Those in this process who watch a run.
     pub(crate) fn watched(&self) -> &Watched {
         &self.watched
+    }
+
+    /// The way to those in other processes who do.
+    pub(crate) fn afar(&self) -> &Afar {
+        &self.afar
     }
 
     /// Tells whoever claims runs of this kind, or holds this one.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{join3, select};
+use futures_util::future::{join4, select};
 use tokio::sync::Notify;
 
 use super::Work;
+use super::forwarding::Wanted;
 use super::held::carry;
 use super::hints::Hints;
 use super::tie::{Pace, Tie};
@@ -67,6 +68,7 @@ pub(super) struct Floor {
     pub(super) hints: Hints,
     pub(super) spawner: Arc<dyn Spawner>,
     held: Mutex<HashMap<Hold, Arc<Tie>>>,
+    pub(super) wanted: Wanted,
     stopping: AtomicBool,
     /// Whether there was no room for more.
     full: AtomicBool,
@@ -109,6 +111,7 @@ impl Workers {
             hints,
             spawner: spawner.clone(),
             held: Mutex::default(),
+            wanted: Wanted::default(),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
             wake: Notify::new(),
@@ -119,7 +122,8 @@ impl Workers {
             let floor = floor.clone();
             spawner.spawn(
                 async move {
-                    join3(floor.claim_for_ever(), floor.renew_for_ever(), floor.listen_for_ever()).await;
+                    let (claim, renew) = (floor.claim_for_ever(), floor.renew_for_ever());
+                    join4(claim, renew, floor.listen_for_ever(), floor.hear_for_ever()).await;
                 }
                 .boxed(),
             );
@@ -221,6 +225,7 @@ impl Floor {
         if self.stopping.load(Ordering::Acquire) {
             tie.slow_down(Pace::StopNow);
         }
+        self.forward(&tie.hold);
         self.spawner.spawn(carry(self.clone(), run, tie, work).boxed());
     }
 
@@ -285,7 +290,7 @@ impl Floor {
         select(pin!(listen), pin!(self.stopped())).await;
     }
 
-    async fn stopped(&self) {
+    pub(super) async fn stopped(&self) {
         loop {
             let left = self.left.notified();
             if self.stopping.load(Ordering::Acquire) && lock(&self.held).is_empty() {
@@ -303,6 +308,11 @@ impl Floor {
             }
             left.await;
         }
+    }
+
+    /// How a run is held here.
+    pub(super) fn hold_of(&self, run: RunId) -> Option<Hold> {
+        lock(&self.held).keys().find(|hold| hold.run == run).cloned()
     }
 
     /// A run is held here no more.

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mcp_core::agent::{Cursor, Delegation, Following, Inquiry, RunEvent, Until};
+use mcp_core::agent::{Cursor, Delegation, Following, Inquiry, RunEvent, Told, Until};
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::run::{RunContext, RunError, WorkersConfig};
 use mcp_core::spawn::Spawner;
 use mcp_core::store::runs::{RunId, RunState};
 use mcp_core::tokio_runtime::TokioSpawner;
 use mcp_core::{Agent, AgentSpec, Caller, ServerBuilder, Step, ToolCall, Transcript};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::agents::{By, Yes, agent, answer, call, caller_of, furnished, questions, start};
@@ -23,7 +24,7 @@ async fn told(replica: &Replica, run: RunId, after: Option<Cursor>) -> Vec<RunEv
     replica.server.agent_runs().events(&caller(), run, after, 1_000).await.unwrap().unwrap()
 }
 
-async fn follow(replica: &Replica, run: RunId, after: Option<Cursor>) -> Following {
+pub(crate) async fn follow(replica: &Replica, run: RunId, after: Option<Cursor>) -> Following {
     replica.server.agent_runs().follow(&caller(), run, after).await.unwrap().unwrap()
 }
 
@@ -31,13 +32,22 @@ fn json_of(events: &[RunEvent]) -> Vec<Value> {
     events.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
 }
 
-/// Each event in short: its name, and what it is about.
+/// What is told in short: the name of an event, and what it is about, or where a model says what.
+pub(crate) fn in_short(told: &impl Serialize) -> String {
+    let told = serde_json::to_value(told).unwrap();
+    let text = |member: &str| told[member].as_str().unwrap_or_default();
+    match text("event") {
+        "model.delta" => {
+            let [step, attempt, said, tool] = ["step", "attempt", "text", "tool"].map(text);
+            assert_eq!(told.get("id"), None);
+            format!("{step} {attempt} {}: {said}{tool}", told["from"])
+        }
+        event => format!("{event} {}", ["agent", "call", "name", "to", "state"].map(text).concat()),
+    }
+}
+
 fn short(events: &[RunEvent]) -> Vec<String> {
-    let about = |event: &Value| {
-        let members = ["agent", "call", "name", "to", "state"].map(|member| event[member].as_str().unwrap_or_default());
-        members.concat()
-    };
-    json_of(events).iter().map(|event| format!("{} {}", event["event"].as_str().unwrap(), about(event))).collect()
+    events.iter().map(in_short).collect()
 }
 
 /// Calls a tool, hands over to `asker`, which asks and is done.
@@ -98,9 +108,9 @@ async fn what_happens_is_told_in_order_and_behind_any_event_without_loss_or_repe
         let mut following = follow(&other, id, Some(event.id)).await;
         let mut followed = Vec::new();
         while let Some(event) = following.next().await {
-            followed.push(event);
+            followed.push(serde_json::to_value(event).unwrap());
         }
-        assert_eq!(json_of(&followed), rest, "and where the run has ended, so do its events");
+        assert_eq!(followed, rest, "and where the run has ended, so do its events");
     }
     let desk = other.server.agent_runs();
     let part = desk.events(&caller(), id, None, 3).await.unwrap().unwrap();
@@ -109,11 +119,15 @@ async fn what_happens_is_told_in_order_and_behind_any_event_without_loss_or_repe
 
 /// Somebody who follows a run, and what they were told and nobody has looked at.
 #[derive(Clone, Default)]
-struct Follower(Arc<Mutex<Vec<RunEvent>>>);
+pub(crate) struct Follower(Arc<Mutex<Vec<Told>>>);
 
 impl Follower {
-    async fn of(replica: &Replica, run: RunId) -> Self {
-        let (follower, mut following) = (Self::default(), follow(replica, run, None).await);
+    pub(crate) async fn of(replica: &Replica, run: RunId) -> Self {
+        Self::behind(replica, run, None).await
+    }
+
+    pub(crate) async fn behind(replica: &Replica, run: RunId, after: Option<Cursor>) -> Self {
+        let (follower, mut following) = (Self::default(), follow(replica, run, after).await);
         let told = follower.clone();
         let telling = async move {
             while let Some(event) = following.next().await {
@@ -125,9 +139,9 @@ impl Follower {
     }
 
     /// What they were told, in short, once everything has gone on as far as it can.
-    async fn told(&self) -> Vec<String> {
+    pub(crate) async fn told(&self) -> Vec<String> {
         settle().await;
-        short(&std::mem::take(&mut *self.0.lock().unwrap()))
+        std::mem::take(&mut *self.0.lock().unwrap()).iter().map(in_short).collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod callers;
 mod checked_outputs;
 mod concurrency;
 mod connecting;
+mod deltas;
 mod ending;
 mod eras;
 mod errors;

@@ -34,6 +34,14 @@ impl Output {
         self.lines(text.as_bytes()).map(drop)
     }
 
+    /// The same, but as people read it no line ends with it unless it says so.
+    pub(super) fn piece(&mut self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.json {
+            true => self.write(value, String::new),
+            false => self.lines(text().as_bytes()).map(drop),
+        }
+    }
+
     /// Writes whole lines as they are, and tells whether anybody still reads.
     pub(super) fn lines(&mut self, lines: &[u8]) -> Result<bool, Failure> {
         match self.out.write_all(lines).and_then(|()| self.out.flush()) {

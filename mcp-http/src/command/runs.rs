@@ -181,7 +181,7 @@ fn follow(client: &Client, id: RunId, output: &mut Output) -> Result<(), Failure
     const TRIES: u32 = 5;
     const RETRY: Duration = Duration::from_secs(1);
     let path = format!("/api/v1/runs/{id}/events");
-    let (mut last, mut tries) = (None::<String>, 0);
+    let (mut last, mut tries, mut saying) = (None::<String>, 0, Saying::default());
     loop {
         match client.events(&path, last.as_deref()) {
             Ok(Ok(events)) => {
@@ -192,8 +192,13 @@ fn follow(client: &Client, id: RunId, output: &mut Output) -> Result<(), Failure
                         continue;
                     };
                     let event: Value = event;
-                    (last, tries) = (event["id"].as_str().map(str::to_owned), 0);
-                    output.write(&event, || told(&event))?;
+                    tries = 0;
+                    if event["event"] == "model.delta" {
+                        output.piece(&event, || saying.more(&event))?;
+                        continue;
+                    }
+                    last = event["id"].as_str().map(str::to_owned);
+                    output.write(&event, || format!("{}{}", saying.close(), told(&event)))?;
                     if event["event"] == "run.ended" {
                         return match event["state"].as_str() {
                             Some("completed") => Ok(()),
@@ -212,6 +217,43 @@ fn follow(client: &Client, id: RunId, output: &mut Output) -> Result<(), Failure
             return Err(Failure::new(Kind::Unreachable, "the stream ends again and again before the run does"));
         }
         thread::sleep(RETRY);
+    }
+}
+
+/// What was written of what a model says.
+#[derive(Default)]
+struct Saying {
+    attempt: String,
+    /// How many characters there are.
+    end: u64,
+    /// Whether its line has not ended.
+    is_open: bool,
+}
+
+impl Saying {
+    /// More of it as people read it, behind who says it. What is missing is shown as such.
+    fn more(&mut self, delta: &Value) -> String {
+        let text = |member: &str| delta[member].as_str().unwrap_or_default();
+        let mut shown = String::new();
+        if self.attempt != text("attempt") {
+            shown.push_str(self.close());
+            shown.push_str(&format!("{}: ", on_one_line(text("agent"))));
+            *self = Self { attempt: text("attempt").to_owned(), ..Self::default() };
+        }
+        let from = delta["from"].as_u64().unwrap_or_default();
+        if from > self.end {
+            shown.push('…');
+        }
+        shown.extend(text("text").chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }));
+        shown.extend(delta["tool"].as_str().map(|tool| format!(" [{}]", on_one_line(tool))));
+        self.end = from + text("text").chars().count() as u64;
+        self.is_open = !shown.ends_with('\n');
+        shown
+    }
+
+    /// What ends its line.
+    fn close(&mut self) -> &'static str {
+        if std::mem::take(&mut self.is_open) { "\n" } else { "" }
     }
 }
 
@@ -266,6 +308,22 @@ mod tests {
         for bad in ["[1", " {\"a\"}", "\"a"] {
             assert!(json_or_text(bad.to_owned()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_a_model_says_is_written_as_it_comes() {
+        let delta = |attempt: &str, from: u64, text: &str| json!({"agent": "writer", "attempt": attempt, "from": from, "text": text});
+        let mut saying = Saying::default();
+        let mut shown = String::new();
+        for (attempt, from, text) in
+            [("1.0", 0, "Grö"), ("1.0", 3, "ße\u{1b}[2J\n"), ("1.0", 20, "end"), ("2.0", 0, "Anew")]
+        {
+            shown.push_str(&saying.more(&delta(attempt, from, text)));
+        }
+        shown.push_str(&saying.more(&json!({"agent": "writer", "attempt": "2.0", "from": 4, "tool": "add"})));
+        shown.push_str(saying.close());
+        assert_eq!(shown, "writer: Größe [2J\n…end\nwriter: Anew [add]\n");
+        assert_eq!(saying.close(), "");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mcp_core::Endpoint;
-use mcp_core::agent::{Cursor, Following, RunEvent};
+use mcp_core::agent::{Cursor, Following, RunEvent, Told};
 use mcp_core::endpoint::answer::{Answer, Body};
 use mcp_core::endpoint::head::{Head, Header};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -29,7 +29,9 @@ pub(crate) static TABLE: Table = Table {
     open: false,
     forms: Forms::TwoAndEvents(
         "Events of the same names and members as in the other forms, each with its `id`, as they come, up to `run.ended` and the end. \
-         A reader who was cut goes on behind the id that it sends as `Last-Event-ID`, at any replica.",
+         A reader who was cut goes on behind the id that it sends as `Last-Event-ID`, at any replica. Among them, and without an id, \
+         `model.delta`: what a language model says for a step that is not decided (`step`, `agent`, `attempt`, `from`, and `text` or `tool`), \
+         of which nothing is told again.",
     ),
     routes: &[Route {
         method: Method::GET,
@@ -104,12 +106,17 @@ fn cursor(name: &str, text: &str) -> Result<Option<Cursor>, Problem> {
 fn frames(following: Following) -> stream::BoxStream<'static, Bytes> {
     const ALIVE: Bytes = Bytes::from_static(b":\n\n");
     let next = async |mut following: Following| {
-        let event = match tokio::time::timeout(KEEP_ALIVE, following.next()).await {
-            Ok(event) => event?,
+        let told = match tokio::time::timeout(KEEP_ALIVE, following.next()).await {
+            Ok(told) => told?,
             Err(_) => return Some((ALIVE, following)),
         };
-        let json = serde_json::to_vec(&event).ok()?;
-        Some((Answer::event_with_id(&event.id.to_string(), event.what.name(), &json), following))
+        let json = serde_json::to_vec(&told).ok()?;
+        let frame = match told {
+            Told::Event(event) => Answer::event_with_id(&event.id.to_string(), event.what.name(), &json),
+            // It is on no record, so that nobody goes on behind it.
+            _ => Answer::event("model.delta", &json),
+        };
+        Some((frame, following))
     };
     stream::once(std::future::ready(ALIVE)).chain(stream::unfold(following, next)).boxed()
 }

@@ -1,10 +1,17 @@
 //! Agents over REST: listed, started, asked, answered, each by whoever may.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_core::agent::Inquiry;
-use mcp_core::{Agent, AgentContext, AgentError, AgentSpec, Context, Step, ToolCall, ToolError, Transcript, tool_fn};
+use mcp_core::model::scripted::{ScriptedModel, Turn};
+use mcp_core::tokio_runtime::TokioClock;
+use mcp_core::{
+    Agent, AgentContext, AgentError, AgentSpec, Context, Message, ModelRequest, Step, ToolCall, ToolError, Transcript,
+    tool_fn,
+};
 use mcp_http::Config;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,6 +71,31 @@ fn asks(so_far: &Transcript) -> Result<Step, AgentError> {
     }
 }
 
+/// Asks, and then a model, which says this word by word.
+struct Speaker(AgentSpec);
+
+pub const SAID: &str = "What is said is heard while it is said.";
+
+#[async_trait]
+impl Agent for Speaker {
+    fn spec(&self) -> &AgentSpec {
+        &self.0
+    }
+
+    async fn step(&self, so_far: &Transcript, cx: AgentContext) -> Result<Step, AgentError> {
+        if so_far.turns().is_empty() {
+            return asks(so_far);
+        }
+        let model = ScriptedModel::by(|_| {
+            let clock = Arc::new(TokioClock::new());
+            let pause = |turn: Turn, word| turn.text(word).wait(clock.clone(), Duration::from_millis(100));
+            SAID.split_inclusive(' ').fold(Turn::new(), pause)
+        });
+        let reply = cx.complete(&model, &ModelRequest::new([Message::user("Speak.")])).await;
+        Step::done(reply.map_err(|error| AgentError::failed(error.to_string()))?.message.text())
+    }
+}
+
 /// Not a test: the server that the tests below start.
 #[test]
 fn a_server_with_agents() {
@@ -80,6 +112,7 @@ fn a_server_with_agents() {
                 .agent(By(AgentSpec::new("endless", "Has never done."), doubling))
                 .agent(By(AgentSpec::new("payer", "Pays.").requires("pay:write"), doubles))
                 .agent(By(AgentSpec::new("secret", "Is for bosses.").for_role("boss"), doubles))
+                .agent(Speaker(AgentSpec::new("speaker", "Asks first, and speaks.")))
         });
         server.run().await
     };
@@ -141,11 +174,11 @@ fn agents_are_listed_and_started_once_within_a_budget() {
     let names = |reply: &Reply| -> Vec<Value> {
         reply.body["agents"].as_array().unwrap().iter().map(|agent| agent["name"].clone()).collect()
     };
-    assert_eq!(names(&listed), ["doubler", "asker", "endless", "payer"]);
+    assert_eq!(names(&listed), ["doubler", "asker", "endless", "payer", "speaker"]);
     let first = server.get(&format!("{AGENTS}?limit=3"));
     assert_eq!((names(&first).len(), &first.body["next"]), (3, &json!("endless")));
     let last = server.get(&format!("{AGENTS}?limit=3&after=endless"));
-    assert_eq!((names(&last), &last.body["next"]), (vec![json!("payer")], &Value::Null));
+    assert_eq!((names(&last), &last.body["next"]), (vec![json!("payer"), json!("speaker")], &Value::Null));
     let xml = server.get_with(AGENTS, &[("accept", "application/xml")]);
     assert!(xml.body.as_str().unwrap().contains("<name>doubler</name>"), "{xml:?}");
 
@@ -177,7 +210,7 @@ fn agents_are_listed_and_started_once_within_a_budget() {
     for name in ["double", "secret"] {
         let unknown = start_run(&server, name, &json!({"input": 1}));
         document.holds("POST", path, &unknown);
-        let detail = format!("there is no agent {name:?}; there are doubler, asker, endless, payer");
+        let detail = format!("there is no agent {name:?}; there are doubler, asker, endless, payer, speaker");
         assert_eq!((unknown.status, &unknown.body["detail"]), (404, &json!(detail)));
     }
     for bad in ["", "{", "[]", "{}", r#"{"input": 1, "more": 1}"#, r#"{"input": 1, "budget": {"money": -1}}"#] {
@@ -234,8 +267,8 @@ fn of_what_is_not_for_a_caller_they_are_told_nothing_or_what_they_lack() {
         let listed = send(key, "GET", AGENTS, "").body;
         listed["agents"].as_array().unwrap().iter().map(|agent| agent["name"].clone()).collect()
     };
-    assert_eq!(names(&ada), ["doubler", "asker", "endless", "payer"], "what takes a scope is shown");
-    assert_eq!(names(&boss), ["doubler", "asker", "endless", "payer", "secret"]);
+    assert_eq!(names(&ada), ["doubler", "asker", "endless", "payer", "speaker"], "what takes a scope is shown");
+    assert_eq!(names(&boss), ["doubler", "asker", "endless", "payer", "secret", "speaker"]);
 
     let runs = |agent: &str| format!("{AGENTS}/{agent}/runs");
     let lacking = send(&ada, "POST", &runs("payer"), r#"{"input": 1}"#);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcp_store::test_servers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
-use crate::agents::{begin, ends, questions, start, yes};
+use crate::agents::{SAID, begin, ends, questions, start, yes};
 use crate::openapi::Document;
 use crate::outages::SECRET_KEYS;
 use crate::served::Served;
@@ -21,10 +21,12 @@ fn follow(server: &Served, run: &str, last: Option<&str>) -> impl Iterator<Item 
     let mut lines = BufReader::new(answer.into_body().into_reader()).lines().map(Result::unwrap);
     std::iter::from_fn(move || {
         let mut lines = lines.by_ref().skip_while(|line| line.is_empty() || line.starts_with(':'));
-        let id = lines.next()?;
-        let [name, data, end] = std::array::from_fn(|_| lines.next().unwrap());
+        let first = lines.next()?;
+        let id = first.strip_prefix("id: ").map(str::to_owned);
+        let name = if id.is_some() { lines.next().unwrap() } else { first };
+        let [data, end] = std::array::from_fn(|_| lines.next().unwrap());
         let event: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!((id.strip_prefix("id: "), &*end), (event["id"].as_str(), ""));
+        assert_eq!((id.as_deref(), &*end), (event["id"].as_str(), ""));
         assert_eq!(name.strip_prefix("event: "), event["event"].as_str());
         Some(event)
     })
@@ -90,6 +92,34 @@ fn a_run_that_is_not_there_or_an_event_that_is_none_is_a_problem() {
     }
 }
 
+/// Lets a run of the agent `speaker` speak, and gives what is told from then on, behind what its model says.
+fn spoken(mut open: impl Iterator<Item = Value>, server: &Served, id: &str) -> Vec<Value> {
+    assert_eq!(names(&open.by_ref().take(3).collect::<Vec<_>>()), ALL[..3]);
+    assert_eq!(server.post(&format!("/api/v1/runs/{id}/answers"), &yes("turn.0")).status, 200);
+    let (deltas, events): (Vec<_>, Vec<_>) = open.partition(|event| event["event"] == "model.delta");
+    let mut end = 0;
+    for delta in &deltas {
+        let (from, text) = (delta["from"].as_u64().unwrap() as usize, delta["text"].as_str().unwrap());
+        assert!(from >= end && SAID[from..].starts_with(text), "{deltas:?}");
+        assert_eq!((&delta["step"], &delta["agent"], delta.get("id")), (&json!("turn.1"), &json!("speaker"), None));
+        end = from + text.len();
+    }
+    assert!(!deltas.is_empty() && deltas.iter().all(|delta| delta["attempt"] == deltas[0]["attempt"]), "{deltas:?}");
+    assert_eq!(names(&events), ALL[3..]);
+    assert_eq!(events[1]["result"]["output"], SAID);
+    deltas
+}
+
+#[test]
+fn what_a_model_says_is_told_while_it_says_it() {
+    let server = start(&[]);
+    let id = begin(&server, "speaker", Value::Null);
+    let deltas = spoken(follow(&server, &id, None), &server, &id);
+    let said: String = deltas.iter().map(|delta| delta["text"].as_str().unwrap()).collect();
+    assert_eq!(said, SAID, "who reads in time misses nothing");
+    assert_eq!(names(&follow(&server, &id, None).collect::<Vec<_>>()), ALL, "and nothing of it is on record");
+}
+
 /// One replica does the runs, and the other does none.
 #[test]
 fn a_run_is_followed_at_any_replica() {
@@ -113,4 +143,7 @@ fn a_run_is_followed_at_any_replica() {
     assert_eq!(names(&after), ALL[3..]);
     assert_eq!(open.collect::<Vec<_>>(), after, "who was not cut off is told the same");
     assert_eq!(ends(&desk, &id, "completed")["output"], true);
+
+    let id = begin(&desk, "speaker", Value::Null);
+    spoken(follow(&desk, &id, None), &desk, &id);
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::agents::{begin, ends, questions, start};
-use crate::served::{Served, text};
+use crate::served::{Served, text, until};
 
 fn run(server: &Served, words: &[&str]) -> String {
     let ran = server.command(words);
@@ -43,8 +43,9 @@ fn a_run_is_started_watched_answered_and_cancelled() {
     run(&server, &["runs", "cancel", last.trim_end()]);
 
     let other = begin(&server, "asker", Value::Null);
-    questions(&server, &other);
-    let waiting = run(&server, &["runs", "list", "--state", "waiting", "--kind", "agent"]);
+    let list = || run(&server, &["runs", "list", "--state", "waiting", "--kind", "agent"]);
+    until("it waits", || list().contains(&other));
+    let waiting = list();
     assert!(waiting.starts_with("ID") && waiting.contains(&other) && !waiting.contains(id), "{waiting}");
     assert_eq!(run(&server, &["runs", "cancel", &other]), "It ends.\n");
     ends(&server, &other, "cancelled");
