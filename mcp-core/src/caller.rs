@@ -7,6 +7,7 @@ pub(crate) mod lately;
 mod rules;
 pub mod secret;
 mod seen;
+mod standing;
 mod stored_keys;
 
 use std::fmt;
@@ -16,9 +17,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::endpoint::head::{Head, Header};
+use crate::store::api_keys::KeyId;
 
 pub use access::KeyOrLoopback;
 pub use any_of::AnyOf;
+pub(crate) use standing::Fallen;
 pub use stored_keys::StoredKeys;
 
 macro_rules! name {
@@ -66,11 +69,12 @@ name! {
 
 /// Who calls, and from where: known from the first byte of a request to the last row that it writes. Cheap to clone.
 ///
-/// Two are equal that have the same tenant, name, roles and scopes, wherever they call from.
+/// Two are equal that have the same tenant, name, roles and scopes, wherever they call from and by whichever key.
 #[derive(Clone, Debug)]
 pub struct Caller {
     identity: Arc<Identity>,
     address: Option<IpAddr>,
+    key: Option<KeyId>,
 }
 
 impl PartialEq for Caller {
@@ -106,7 +110,7 @@ impl Caller {
     pub fn new(tenant: impl Into<Tenant>, principal: impl Into<Principal>) -> Self {
         let (tenant, principal) = (tenant.into(), principal.into());
         let identity = Identity { tenant, principal, roles: Vec::new(), scopes: Vec::new() };
-        Self { identity: Arc::new(identity), address: None }
+        Self { identity: Arc::new(identity), address: None, key: None }
     }
 
     /// An administrator of the tenant `default` who operates the server, with all scopes: who is let in because of where they are, or
@@ -136,6 +140,19 @@ impl Caller {
         self
     }
 
+    /// The same caller with no scopes but those of these that they have.
+    pub(crate) fn with_scopes_of(mut self, scopes: &std::collections::BTreeSet<String>) -> Self {
+        if !scopes.contains(Self::ALL_SCOPES) {
+            let identity = Arc::make_mut(&mut self.identity);
+            if identity.scopes.iter().any(|scope| **scope == *Self::ALL_SCOPES) {
+                identity.scopes = scopes.iter().map(|scope| scope.as_str().into()).collect();
+            } else {
+                identity.scopes.retain(|scope| scopes.contains(&**scope));
+            }
+        }
+        self
+    }
+
     /// The same caller with these roles and scopes as well.
     pub(crate) fn with_rights(self, roles: &[String], scopes: &[String]) -> Self {
         let caller = roles.iter().fold(self, |caller, role| caller.with_role(role.as_str()));
@@ -146,6 +163,16 @@ impl Caller {
     #[must_use]
     pub fn from_address(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same caller, who came by this key.
+    pub(crate) fn by_key(self, key: Option<KeyId>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// By which of the keys that are kept here the caller came, if it was by one.
+    pub fn key(&self) -> Option<KeyId> {
+        self.key
     }
 
     /// Where the caller calls from, as far as that is known: not in the work of runs, nor over the standard streams.

@@ -7,6 +7,7 @@ use super::budget::Budget;
 use super::thread::InThread;
 use crate::caller::Caller;
 use crate::run::{RunError, order};
+use crate::store::api_keys::KeyId;
 use crate::store::runs::RunRecord;
 
 /// What a run is to do, as it keeps it: its arguments. Its format has a version, since a replica of the version before may claim it.
@@ -18,6 +19,9 @@ pub(crate) struct Order {
     /// What the caller was and might do when the run was begun.
     roles: Vec<String>,
     scopes: Vec<String>,
+    /// By which key they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_key: Option<KeyId>,
     pub(super) budget: Budget,
     /// The thread in which it is, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +39,7 @@ impl Order {
             input,
             roles: caller.roles().map(str::to_owned).collect(),
             scopes: caller.scopes().map(str::to_owned).collect(),
+            by_key: caller.key(),
             budget,
             thread: None,
         }
@@ -51,6 +56,7 @@ impl Order {
 
     /// Whoever has begun the run, as they were then.
     pub(super) fn caller(&self, run: &RunRecord) -> Caller {
-        Caller::new(run.tenant.clone(), run.principal.clone()).with_rights(&self.roles, &self.scopes)
+        let caller = Caller::new(run.tenant.clone(), run.principal.clone()).by_key(self.by_key);
+        caller.with_rights(&self.roles, &self.scopes)
     }
 }

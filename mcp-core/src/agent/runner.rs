@@ -21,7 +21,7 @@ use super::step::Step;
 use super::thread::{Heard, InThread, Threading};
 use super::transcript::{Performed, Transcript, Turn, text};
 use super::{AgentError, AgentRefusal, KIND, spans};
-use crate::caller::Caller;
+use crate::caller::{Caller, Fallen};
 use crate::changes::Change;
 use crate::run::{RunContext, RunError, Work, of_store};
 use crate::server::Server;
@@ -270,22 +270,17 @@ impl Runner<'_> {
         Threading::new(self.server, &run.tenant, &run.principal, thread.thread)
     }
 
-    /// Takes from the caller what they have no more since they started the run: of a user's roles those that were taken away, and all, where
-    /// the user was shut out. Who is no user was let in by others, and has what they had then.
+    /// Takes from the caller what they have no more since they started the run; and ends it, where the user was shut out, or their key.
     async fn look_at_caller(&mut self) -> Result<(), RunError> {
         let now = self.server.clock().monotonic();
         if self.looked.is_some_and(|looked| now.saturating_sub(looked) < LOOK_AT_CALLER) {
             return Ok(());
         }
-        let run = self.run.run();
-        let users = self.server.caller_books().principals();
-        let user = users.user(&run.tenant, &run.principal).await.map_err(of_store)?;
-        if let Some(user) = user {
-            if user.disabled {
-                return Err(RunError::failed("whoever started the run is let in no more"));
-            }
-            self.caller = self.caller.clone().with_roles_of(&user.roles);
-        }
+        let standing = self.server.caller_books().standing(&self.caller, self.server.clock().now()).await;
+        self.caller = standing.map_err(|fallen| match fallen {
+            Fallen::Store(error) => of_store(error),
+            fallen => RunError::failed(fallen.to_string()),
+        })?;
         self.looked = Some(now);
         Ok(())
     }

@@ -57,6 +57,10 @@ impl CallerBooks {
         &*self.threads
     }
 
+    pub(crate) fn api_keys(&self) -> &dyn ApiKeys {
+        &*self.api_keys
+    }
+
     pub(crate) fn new(stores: &Stores) -> Self {
         let Stores { principals, api_keys, history, threads, notes, runs, .. } = stores.clone();
         let Stores { files, sessions, protocol_sessions, records, .. } = stores.clone();

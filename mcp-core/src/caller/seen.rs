@@ -8,7 +8,7 @@ use super::Caller;
 use super::lately::Lately;
 use crate::clock::Timestamp;
 use crate::memory::lock;
-use crate::store::api_keys::{KeyHash, KeyHolder, KeyId, NOTED_EVERY};
+use crate::store::api_keys::{KeyHash, KeyHolder, NOTED_EVERY};
 
 /// What the store said of keys a moment ago, so that not each request asks it.
 pub(super) struct Seen(Mutex<State>);
@@ -27,7 +27,6 @@ struct State {
 /// Whoever has a key, as far as it matters to let them in.
 #[derive(Debug)]
 pub(super) struct Holder {
-    pub(super) key: KeyId,
     pub(super) caller: Caller,
     /// From when on the key lets nobody in.
     ends: Timestamp,
@@ -101,7 +100,7 @@ impl Holder {
         let never = Timestamp::from_micros(if user.disabled { i64::MIN } else { i64::MAX });
         let ends = [key.expires, key.revoked].into_iter().flatten().fold(never, Timestamp::min);
         let noted = AtomicI64::new(key.used.map_or(i64::MIN, Timestamp::as_micros));
-        Self { key: key.id, caller, ends, noted }
+        Self { caller: caller.by_key(Some(key.id)), ends, noted }
     }
 
     pub(super) fn is_let_in(&self, now: Timestamp) -> bool {
@@ -125,7 +124,6 @@ mod tests {
         let (seen, now) = (Seen::default(), Duration::from_secs(1));
         let hash = |n: u64| KeyHash(std::array::from_fn(|at| n.to_le_bytes()[at % 8]));
         let holder = Arc::new(Holder {
-            key: KeyId::from_u128(1),
             caller: Caller::new("t", "p"),
             ends: Timestamp::from_micros(i64::MAX),
             noted: AtomicI64::new(0),

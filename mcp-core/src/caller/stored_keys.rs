@@ -176,8 +176,10 @@ impl Authenticate for StoredKeys {
         }
         let now = self.0.clock.now();
         let holder = self.holder(presented).await?.filter(|holder| holder.is_let_in(now)).ok_or(Challenge::Invalid)?;
-        if holder.is_worth_noting(now) {
-            let (keys, tenant, key) = (self.0.keys.clone(), holder.caller.tenant().clone(), holder.key);
+        if let Some(key) = holder.caller.key()
+            && holder.is_worth_noting(now)
+        {
+            let (keys, tenant) = (self.0.keys.clone(), holder.caller.tenant().clone());
             let note = async move {
                 if let Err(error) = keys.note_use(&tenant, key, now).await {
                     tracing::debug!(%error, "it is not noted that a key was used");

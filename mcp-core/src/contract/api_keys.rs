@@ -7,7 +7,7 @@ use super::{Fresh, tenant};
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::api_keys::{ApiKey, KeyHash, KeyHolder, KeyId};
+use crate::store::api_keys::{ApiKey, KeyHash, KeyHolder, KeyId, Replaced};
 use crate::store::principals::{User, UserChange};
 
 /// One named test for each promise of [`ApiKeys`](crate::store::api_keys::ApiKeys), on stores from `$fresh`: an async function or
@@ -50,6 +50,7 @@ pub(super) fn key(n: u8, principal: &str) -> ApiKey {
         expires: None,
         revoked: None,
         used: None,
+        replaces: None,
     }
 }
 
@@ -105,6 +106,7 @@ pub async fn a_created_key_is_found_by_its_hash(fresh: &Fresh) {
         expires: Some(at(2)),
         revoked: Some(at(3)),
         used: Some(at(1)),
+        replaces: Some(Replaced { key: id(1), ends: at(4) }),
         ..key(2, odd)
     };
     create(fresh, &first, &plain).await;

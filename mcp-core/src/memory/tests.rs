@@ -339,6 +339,7 @@ async fn nobody_is_forgotten_when_there_are_too_many() {
             expires: None,
             revoked: None,
             used: None,
+            replaces: None,
         }
     };
     for n in 0..MemoryPrincipals::CAPACITY {

@@ -129,12 +129,28 @@ pub struct ApiKey {
     pub revoked: Option<Timestamp>,
     /// When it was last used, to [`NOTED_EVERY`], if it was.
     pub used: Option<Timestamp>,
+    /// In whose place it was made, if it was.
+    pub replaces: Option<Replaced>,
+}
+
+/// A key in whose place another one was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its id.
+    pub key: KeyId,
+    /// From when on it was to let nobody in. What was begun with it goes on with the new one, unless it was revoked before that.
+    pub ends: Timestamp,
 }
 
 impl ApiKey {
     /// Whether it lets nobody in any more, whoever its user is.
     pub fn has_ended(&self, now: Timestamp) -> bool {
         [self.expires, self.revoked].into_iter().flatten().any(|end| end <= now)
+    }
+
+    /// Whether what was begun with `old` goes on with this one, once that lets nobody in any more.
+    pub fn takes_over_from(&self, old: &Self) -> bool {
+        self.replaces.is_some_and(|replaced| replaced.key == old.id && old.revoked == Some(replaced.ends))
     }
 
     /// Whether a use at `at` is so much later than the last one that it is noted.
@@ -186,6 +202,7 @@ mod tests {
             expires: None,
             revoked: None,
             used: None,
+            replaces: None,
         };
         for (disabled, expires, revoked, expected) in [
             (false, None, None, true),

@@ -7,6 +7,7 @@ use crate::caller::Caller;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
 use crate::run::{RunError, order};
+use crate::store::api_keys::KeyId;
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
 
@@ -20,6 +21,9 @@ pub(super) struct Order {
     /// What the caller was and might do when the task was begun.
     roles: Vec<String>,
     scopes: Vec<String>,
+    /// By which key they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_key: Option<KeyId>,
     /// What the client can do for a tool that asks it.
     pub(super) client: ClientCapabilities,
     /// The key under which the call was sent.
@@ -48,6 +52,7 @@ impl Order {
             arguments: serde_json::from_slice(arguments.as_bytes())?,
             roles: caller.roles().map(str::to_owned).collect(),
             scopes: caller.scopes().map(str::to_owned).collect(),
+            by_key: caller.key(),
             client,
             key: key.map(str::to_owned),
             state: state.map(|state| RawValue::from_string(state.to_owned())).transpose()?,
@@ -61,7 +66,8 @@ impl Order {
 
     /// Whoever has begun the task.
     pub(super) fn caller(&self, run: &RunRecord) -> Caller {
-        Caller::new(run.tenant.clone(), run.principal.clone()).with_rights(&self.roles, &self.scopes)
+        let caller = Caller::new(run.tenant.clone(), run.principal.clone()).by_key(self.by_key);
+        caller.with_rights(&self.roles, &self.scopes)
     }
 
     /// What names the effect of the call, the same whoever goes on with it.

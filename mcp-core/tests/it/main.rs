@@ -4,6 +4,7 @@ mod acts;
 mod agent_threads;
 mod agent_tools;
 mod agents;
+mod agents_callers;
 mod arguments;
 mod asking;
 mod caching;

@@ -13,6 +13,7 @@ mod leases;
 mod links;
 mod notes;
 mod principals;
+mod replaced;
 mod replicas;
 mod runs;
 mod sealed;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(large::Large),
             Box::new(addresses::Addresses),
             Box::new(sealed::Sealed),
+            Box::new(replaced::Replaced),
         ]
     }
 

@@ -83,6 +83,7 @@ enum Line {
         revoked: Option<Timestamp>,
         used: Option<Timestamp>,
         id: KeyId,
+        replaces: Option<KeyId>,
     },
     Call {
         tool: String,
@@ -376,8 +377,9 @@ impl From<User> for Line {
 
 impl From<ApiKey> for Line {
     fn from(key: ApiKey) -> Self {
-        let ApiKey { id, name, scopes, roles, created, expires, revoked, used, .. } = key;
-        Self::Key { name, roles, scopes, created, expires, revoked, used, id }
+        let ApiKey { id, name, scopes, roles, created, expires, revoked, used, replaces, .. } = key;
+        let replaces = replaces.map(|replaced| replaced.key);
+        Self::Key { name, roles, scopes, created, expires, revoked, used, id, replaces }
     }
 }
 

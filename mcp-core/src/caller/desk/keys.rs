@@ -10,7 +10,7 @@ use super::super::{Caller, Principal, Tenant, rules};
 use super::{CallerDesk, CallerError, forbidden, is_admin, may_grant, may_grant_scopes, may_touch, needs_admin};
 use crate::act::Act;
 use crate::clock::Timestamp;
-use crate::store::api_keys::{ApiKey, KeyId};
+use crate::store::api_keys::{ApiKey, KeyId, Replaced};
 use crate::store::principals::User;
 
 /// How many keys a user has at the most that have not ended; some more, where several are made at the same time.
@@ -175,6 +175,7 @@ impl CallerDesk<'_> {
             expires,
             revoked: None,
             used: None,
+            replaces: None,
         };
         self.keep(caller.tenant(), key).await
     }
@@ -222,6 +223,7 @@ impl CallerDesk<'_> {
         }
         let (old, user) = self.find(caller, id).await?;
         let created = self.server.clock().now();
+        let ends = created.after(overlap);
         if old.has_ended(created) {
             return Err(CallerError::KeyEnded);
         }
@@ -237,10 +239,10 @@ impl CallerDesk<'_> {
             expires: old.expires.map(|end| created.after(old.created.until(end))),
             revoked: None,
             used: None,
+            replaces: Some(Replaced { key: id, ends }).filter(|_| !overlap.is_zero()),
             ..old.clone()
         };
         let made = self.keep(tenant, key).await?;
-        let ends = created.after(overlap);
         if let Err(error) = api_keys.revoke(tenant, id, ends).await {
             // A key whose secret nobody was told is of no use.
             let _ = api_keys.remove(tenant, made.key.id).await;

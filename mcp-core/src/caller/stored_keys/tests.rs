@@ -108,6 +108,7 @@ impl House {
             expires,
             revoked: None,
             used: None,
+            replaces: None,
         };
         self.stores.api_keys.create(&self.tenant, &key).await.unwrap();
         secret

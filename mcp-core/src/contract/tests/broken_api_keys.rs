@@ -18,6 +18,7 @@ enum Flaw {
     CutsAtNul,
     SplitsScopes,
     ForgetsTheEnd,
+    ForgetsTheReplaced,
     HalfTheHash,
     TheUserAsTheyWere,
     TakesThoseOfNobody,
@@ -95,6 +96,7 @@ impl ApiKeys for Broken {
                 key.scopes = key.scopes.iter().flat_map(|scope| scope.split(' ').map(str::to_owned)).collect();
             }
             Flaw::ForgetsTheEnd => key.expires = None,
+            Flaw::ForgetsTheReplaced => key.replaces = None,
             Flaw::TakesThoseOfNobody => {
                 let nobody = self.sound.user(tenant, &key.principal).await?.is_none();
                 if nobody {
@@ -228,6 +230,7 @@ super::each_case_fails! {
         Flaw::CutsAtNul,
         Flaw::SplitsScopes,
         Flaw::ForgetsTheEnd,
+        Flaw::ForgetsTheReplaced,
         Flaw::HalfTheHash,
         Flaw::TheUserAsTheyWere,
     ],

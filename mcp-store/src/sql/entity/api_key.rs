@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::Timestamp;
-use mcp_core::store::api_keys::{ApiKey, KeyHash, KeyId};
+use mcp_core::store::api_keys::{ApiKey, KeyHash, KeyId, Replaced};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
@@ -31,6 +31,9 @@ pub(crate) struct Model {
     pub(crate) expires: Option<i64>,
     pub(crate) revoked: Option<i64>,
     pub(crate) used: Option<i64>,
+    /// The id of the key in whose place this one was made, and until when that one was to let in.
+    pub(crate) replaces: Option<Uuid>,
+    pub(crate) replaces_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -53,6 +56,8 @@ impl Model {
             expires: micros(key.expires),
             revoked: micros(key.revoked),
             used: micros(key.used),
+            replaces: key.replaces.map(|replaced| uuid(replaced.key)),
+            replaces_at: micros(key.replaces.map(|replaced| replaced.ends)),
         }
     }
 }
@@ -65,7 +70,7 @@ impl TryFrom<Model> for ApiKey {
         let names = |list: &str, what| serde_json::from_str(list).map_err(|_| unreadable(what));
         let at = |micros: Option<i64>| micros.map(Timestamp::from_micros);
         Ok(Self {
-            id: KeyId::from_u128(row.id.as_u128()),
+            id: key_id(row.id),
             hash: row.hash.as_slice().try_into().map(KeyHash).map_err(|_| unreadable("hash"))?,
             scopes: names(&row.scopes, "scopes")?,
             roles: names(&row.roles, "roles")?,
@@ -75,12 +80,17 @@ impl TryFrom<Model> for ApiKey {
             expires: at(row.expires),
             revoked: at(row.revoked),
             used: at(row.used),
+            replaces: row.replaces.zip(at(row.replaces_at)).map(|(key, ends)| Replaced { key: key_id(key), ends }),
         })
     }
 }
 
 pub(crate) fn uuid(id: KeyId) -> Uuid {
     Uuid::from_u128(id.as_u128())
+}
+
+fn key_id(uuid: Uuid) -> KeyId {
+    KeyId::from_u128(uuid.as_u128())
 }
 
 /// Names as a JSON array, in which no control character stands as it is.

@@ -24,14 +24,14 @@ pub(crate) struct SqlApiKeys {
 const STORE: &str = "store of keys";
 
 const INSERT: &str = "INSERT INTO mcp_api_keys \
-     (tenant, id, principal, name, hash, scopes, roles, created, expires, revoked, used) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+     (tenant, id, principal, name, hash, scopes, roles, created, expires, revoked, used, replaces, replaces_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
 
 /// By an index on the hash alone, since the tenant is what is looked for. Once for each role of the user, or once, where they have
 /// none.
 const FIND: &str = "SELECT k.tenant AS k_tenant, k.id AS k_id, k.principal AS k_principal, k.name AS k_name, k.hash AS k_hash, \
      k.scopes AS k_scopes, k.roles AS k_roles, k.created AS k_created, k.expires AS k_expires, k.revoked AS k_revoked, \
-     k.used AS k_used, u.principal, u.display_name, u.disabled, u.created, r.role \
+     k.used AS k_used, k.replaces AS k_replaces, k.replaces_at AS k_replaces_at, u.principal, u.display_name, u.disabled, u.created, r.role \
      FROM mcp_api_keys AS k JOIN mcp_users AS u ON u.tenant = k.tenant AND u.principal = k.principal \
      LEFT JOIN mcp_user_roles AS r ON r.tenant = u.tenant AND r.principal = u.principal \
      WHERE k.hash = $1 ORDER BY r.role";
@@ -61,7 +61,7 @@ impl SqlApiKeys {
 impl ApiKeys for SqlApiKeys {
     async fn create(&self, tenant: &Tenant, key: &ApiKey) -> Result<(), StoreError> {
         let row = Model::new(tenant, key);
-        let values: [Value; 11] = [
+        let values: [Value; 13] = [
             row.tenant.into(),
             row.id.into(),
             row.principal.into(),
@@ -73,6 +73,8 @@ impl ApiKeys for SqlApiKeys {
             row.expires.into(),
             row.revoked.into(),
             row.used.into(),
+            row.replaces.into(),
+            row.replaces_at.into(),
         ];
         if self.write(INSERT, values).await? {
             return Ok(());
