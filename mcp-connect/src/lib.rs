@@ -11,4 +11,7 @@ pub mod test_issuer;
 mod wire;
 
 pub use jwks::{Jwks, JwksError};
-pub use model::{ModelConfig, ModelConfigError, ProviderKind, ProviderModel, UnknownProvider, open_models};
+pub use model::{
+    AllowanceConfig, AllowanceLimits, ModelConfig, ModelConfigError, ProviderKind, ProviderModel, UnknownProvider,
+    open_models,
+};

@@ -1,5 +1,6 @@
 //! Language models of providers, each in its own API: what goes over the wire is here, and no word of it reaches anybody else.
 
+mod allowance;
 mod anthropic;
 mod bedrock;
 mod config;
@@ -18,6 +19,7 @@ mod structured;
 #[cfg(test)]
 mod tests;
 
+pub use allowance::{AllowanceConfig, AllowanceLimits};
 pub use config::{ModelConfig, ModelConfigError, open_models};
 pub use kind::{ProviderKind, UnknownProvider};
 pub use provider::ProviderModel;

@@ -8,6 +8,7 @@ use hyper::Uri;
 use mcp_core::LanguageModel;
 use mcp_core::clock::Clock;
 use mcp_core::model::fallback::Fallback;
+use mcp_core::model::metered::Metered;
 use mcp_core::model::price::{Price, Prices};
 use mcp_core::model::priced::Priced;
 use mcp_core::model::retrying::Retrying;
@@ -16,6 +17,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::allowance::{AllowanceConfig, allowances};
 use super::exchange::{Http, Patience};
 use super::kind::ProviderKind;
 use super::provider::{Defaults, ProviderModel};
@@ -61,6 +63,9 @@ pub struct ModelConfig {
     /// What it costs: millionths of your currency for a million tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// How much may be asked of it by this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<AllowanceConfig>,
     /// Which other models are asked, in this order, where it cannot answer: by their names in the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<String>,
@@ -149,8 +154,8 @@ fn join(base: &str, path: &str, has_key: bool) -> Result<Uri, &'static str> {
     format!("{base}{path}").parse().map_err(|_| "it is no URL")
 }
 
-/// All models of a configuration, by their names there: each is asked again where that may help, says what its replies cost, and
-/// falls back to the others that it names.
+/// All models of a configuration, by their names there: each is asked as much as its allowance has left, again where that may help,
+/// says what its replies cost, and falls back to the others that it names.
 ///
 /// # Errors
 /// What is wrong with one of them.
@@ -159,11 +164,17 @@ pub fn open_models(
     clock: &Arc<dyn Clock>,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, Arc<dyn LanguageModel>>, ModelConfigError> {
+    let allowances = allowances(configs, clock)?;
     let mut single: BTreeMap<&str, Arc<dyn LanguageModel>> = BTreeMap::new();
     for (name, config) in configs {
         let model = config.open(name, clock.clone(), &environment)?;
         let retry = mcp_core::Retry::default().attempts(config.attempts.max(1)).backoff(FIRST_PAUSE, LONGEST_PAUSE);
         let prices = config.price.map(|price| Prices::default().with(model.name(), price)).unwrap_or_default();
+        // Each attempt takes from the allowance.
+        let model: Arc<dyn LanguageModel> = match allowances.get(name.as_str()) {
+            Some(allowance) => Arc::new(Metered::new(model, allowance.clone())),
+            None => Arc::new(model),
+        };
         let model = Priced::new(Retrying::new(model, clock.clone()).retry(retry), &prices);
         single.insert(name, Arc::new(model));
     }

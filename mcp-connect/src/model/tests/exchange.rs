@@ -10,7 +10,7 @@ use mcp_core::model::delta::Delta;
 use mcp_core::model::reply::Draft;
 use mcp_core::{LanguageModel, LanguageModelExt, Message, ModelError, ModelRequest};
 
-use super::super::{ModelConfig, ProviderModel};
+use super::super::{ModelConfig, ProviderModel, open_models};
 use super::server::{Act, Server};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
@@ -177,4 +177,31 @@ async fn who_drops_the_stream_has_cancelled_the_request() {
     assert_eq!(deltas.next().await, Some(Ok(Delta::text("Hello"))));
     drop(deltas);
     until_gone(server).await;
+}
+
+/// Two models of one account: what one has used, the other has less.
+#[tokio::test]
+async fn models_that_share_an_allowance_take_from_it_together() {
+    const USED: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":500,\"completion_tokens\":400}}\n\n";
+    let server = Server::start(Act::Say(&[HEAD, HELLO, USED, END]));
+    let model = |name: &str, more: &str| {
+        let url = server.url();
+        format!(
+            r#""{name}": {{"provider": "openai_compatible", "model": "{name}", "base_url": "{url}", "attempts": 1{more}}}"#
+        )
+    };
+    let own = r#", "allowance": {"tokens_per_minute": 600}"#;
+    let configs =
+        format!("{{{}, {}, {}}}", model("fast", own), model("smart", r#", "allowance": "fast""#), model("free", ""));
+    let (configs, clock) = (serde_json::from_str(&configs).unwrap(), SimulatedClock::new());
+    let models = open_models(&configs, &(Arc::new(clock.clone()) as Arc<dyn Clock>), |_| None).unwrap();
+    assert!(models["fast"].complete(&request()).await.is_ok());
+    for name in ["smart", "fast"] {
+        let refused = models[name].complete(&request()).await.unwrap_err();
+        assert!(matches!(refused, ModelError::RateLimited { .. }), "{refused}");
+    }
+    assert!(models["free"].complete(&request()).await.is_ok());
+    clock.advance(Duration::from_secs(60));
+    assert!(models["smart"].complete(&request()).await.is_ok());
+    assert_eq!(server.asked().len(), 3);
 }
