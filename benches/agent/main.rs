@@ -2,10 +2,12 @@
 //! is recorded before the next; on each kind of store, for several runs at once.
 //!
 //! ```text
-//! cargo bench -p benches --features store --bench agent              the table: some minutes
+//! cargo bench -p benches --features store --bench agent              the tables: some minutes
+//! cargo bench -p benches --features store --bench agent -- first     the second one alone: how soon a first delta is heard
 //! cargo bench -p benches --features store --bench agent -- --short   to try it; its figures say nothing
 //! ```
 
+mod first;
 mod team;
 
 use std::io::{self, Write};
@@ -19,28 +21,30 @@ use mcp_store::StoreConfig;
 use mcp_store::test_servers::PostgresServer;
 use tempfile::TempDir;
 
-use team::House;
-
 /// How many runs there are at once, and how many steps each worker of them makes.
 type Case = (usize, u32);
 
 const CASES: [Case; 5] = [(1, 20), (1, 100), (1, 500), (32, 20), (256, 20)];
 const SHORT: [Case; 2] = [(1, 5), (4, 5)];
 
+/// Of how many runs the first delta is heard.
+const FIRST: usize = 1_024;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let cases = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(&CASES[..]),
-        ["--short"] => Ok(&SHORT[..]),
-        _ => Err(io::Error::other("expected nothing or `--short`")),
+        [] => Ok((&CASES[..], FIRST)),
+        ["first"] => Ok((&[][..], FIRST)),
+        ["--short"] => Ok((&SHORT[..], 64)),
+        _ => Err(io::Error::other("expected nothing, `first`, or `--short`")),
     };
-    benches::ended(cases.and_then(|cases| {
+    benches::ended(cases.and_then(|(cases, first)| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(run(cases, &mut io::stdout().lock()))
+        runtime.block_on(run(cases, first, &mut io::stdout().lock()))
     }))
 }
 
-async fn run(cases: &[Case], out: &mut impl Write) -> io::Result<()> {
+async fn run(cases: &[Case], first: usize, out: &mut impl Write) -> io::Result<()> {
     let folder = TempDir::new()?;
     let server = PostgresServer::start();
     let stores = [
@@ -48,10 +52,35 @@ async fn run(cases: &[Case], out: &mut impl Write) -> io::Result<()> {
         ("SQLite", open(&format!("sqlite:{}/mcp.db", folder.path().display())).await?),
         ("PostgreSQL", open(&server.database()).await?),
     ];
+    if !cases.is_empty() {
+        steps(&stores, cases, out).await?;
+    }
+    deltas(&stores, first, out).await
+}
+
+/// How late first deltas of so many runs are.
+async fn deltas(stores: &[(&str, Stores)], runs: usize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "| | runs at once | p50 µs | p99 µs | worst µs |")?;
+    writeln!(out, "|---|--:|--:|--:|--:|")?;
+    for (name, stores) in stores {
+        let house = first::House::open(stores.clone())?;
+        house.run(32, 32).await?;
+        for at_once in [1, 32] {
+            let took = house.run(runs, at_once).await?;
+            let [p50, p99, worst] =
+                [50, 99, 100].map(|part| took[(took.len() * part / 100).min(took.len() - 1)].as_secs_f64() * 1e6);
+            writeln!(out, "| {name} | {at_once} | {p50:.0} | {p99:.0} | {worst:.0} |")?;
+        }
+        house.close(Duration::from_secs(5)).await;
+    }
+    Ok(())
+}
+
+async fn steps(stores: &[(&str, Stores)], cases: &[Case], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "| | runs at once | steps a worker | steps/s | µs of our CPU a step | ms a step |")?;
     writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
     for (name, stores) in stores {
-        let house = House::open(stores)?;
+        let house = team::House::open(stores.clone())?;
         // Caches and pools are filled.
         house.run(1, 5).await?;
         for &(runs, steps) in cases {
