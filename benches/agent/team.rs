@@ -75,6 +75,7 @@ impl House {
         let spec = |name| AgentSpec::new(name, "Works.").budget(Budget::unbounded());
         let server = Server::builder("agents", "1.0.0")
             .stores(stores)
+            .tasks_per_caller(u16::MAX)
             .tool(tool_fn("work", "Works.", work).repeatable())
             .agent(Boss(spec("boss")))
             .agent(Worker(spec("worker")))

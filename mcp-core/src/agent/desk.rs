@@ -42,7 +42,7 @@ pub enum AgentRefusal {
     /// As much is followed as this server takes.
     #[error("{0}")]
     Busy(String),
-    /// The caller follows as much as one may.
+    /// The caller has as many runs under way, or follows as many, as one may.
     #[error("{0}")]
     TooMany(String),
     /// This run is under way in the thread, or waits there.
@@ -88,6 +88,7 @@ impl<'s> AgentDesk<'s> {
             Unseen::Lacking(lacking) => AgentRefusal::Forbidden(lacking),
             Unseen::Unknown => AgentRefusal::Unknown(unknown(agent, self.server, caller)),
         })?;
+        self.check_room(caller, id).await?;
         let budget = budget.map_or(found.spec().budget, |budget| budget.and(found.spec().budget));
         let input = serde_json::value::to_raw_value(input)?;
         let Some((thread, busy)) = self.thread else {
@@ -111,6 +112,22 @@ impl<'s> AgentDesk<'s> {
             let _ = threading.leave(id).await;
         }
         Ok(begun?)
+    }
+
+    /// Whether one more may be under way. One that was started before under its id is there already.
+    async fn check_room(&self, caller: &Caller, id: Option<RunId>) -> Result<(), AgentRefusal> {
+        let (runs, most) = (self.server.run_store(), self.server.limits().tasks);
+        if runs.open(caller.tenant(), caller.principal(), KIND, most).await? < most {
+            return Ok(());
+        }
+        if let Some(id) = id
+            && runs.run(caller.tenant(), id).await?.is_some()
+        {
+            return Ok(());
+        }
+        Err(AgentRefusal::TooMany(format!(
+            "{most} runs of yours are under way, as many as there may be; wait until one has ended, or cancel one"
+        )))
     }
 
     /// What a run asks and nobody has answered, by the names of the questions: requests of the protocol (schema, `ElicitRequest`). Nothing,

@@ -539,7 +539,7 @@ pub async fn pages_neither_repeat_nor_skip(fresh: &Fresh) {
     assert_eq!(list(fresh, RunQuery { state: Some(RunState::Waiting), limit: 2, ..own }).await, [9, 3]);
 }
 
-/// The runs of a principal and a kind that have not ended, up to the number that is asked for.
+/// The runs of a principal and a kind that have not ended, up to the number that is asked for, but for those that other runs have begun.
 pub async fn what_is_open_is_counted(fresh: &Fresh) {
     let (own, ada, other) = (tenant(), Principal::from("ada"), Tenant::from("another tenant"));
     let count = async |tenant: &Tenant, kind: &str, most: u16| {
@@ -551,6 +551,7 @@ pub async fn what_is_open_is_counted(fresh: &Fresh) {
     }
     create(fresh, new(6)).await;
     create(fresh, NewRun { principal: ada.clone(), kind: "other".to_owned(), ..new(7) }).await;
+    create(fresh, NewRun { principal: ada.clone(), parent: Some(id(1)), ..new(9) }).await;
     create(fresh, NewRun { principal: ada.clone(), tenant: other.clone(), ..new(8) }).await;
     assert_eq!(count(&own, "work", 9).await, 5);
     let runs = claim_of(fresh, "work", 9, HOUR).await.runs;

@@ -209,7 +209,8 @@ impl Runs for MemoryStore {
     async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
         let runs = lock(&self.runs);
         let own = runs.by_id.iter().filter(|((owner, _), _)| owner == tenant).map(|(_, kept)| &kept.run);
-        let open = own.filter(|run| run.principal == *principal && run.kind == kind && !run.state.is_end());
+        let own = own.filter(|run| run.principal == *principal && run.kind == kind && run.parent.is_none());
+        let open = own.filter(|run| !run.state.is_end());
         Ok(u16::try_from(open.take(most.into()).count()).unwrap_or(most))
     }
 

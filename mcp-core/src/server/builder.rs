@@ -295,7 +295,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How many tasks of one caller may be under way (100); more are answered 429.
+    /// How many tasks of one caller may be under way (100), and how many runs of agents, but for those that runs have begun; more are
+    /// answered 429.
     pub fn tasks_per_caller(mut self, most: u16) -> Self {
         self.limits.tasks = most;
         self

@@ -51,7 +51,8 @@ pub use stand::{Stand, Verdict};
 /// - **claims without progress are counted**: from one after each step and each wait; a release is not counted.
 /// - **pages neither repeat nor skip**: runs come in falling order of their ids, full pages of those that satisfy the query, and on with
 ///   `before` set to the last.
-/// - **what is open is counted**: the runs of a principal and a kind that have not ended, up to the number that is asked for.
+/// - **what is open is counted**: the runs of a principal and a kind that have not ended, up to the number that is asked for, but for those that
+///   other runs have begun.
 /// - **tenants are apart**: nothing of another tenant's run is shown, written or woken.
 /// - **what is kept is bounded**: arguments, steps, inputs and results that are larger than [`LARGEST`], keys that are larger than
 ///   [`LARGEST_KEY`], and inputs beyond [`MOST_INPUTS`], are refused.
@@ -110,7 +111,7 @@ pub trait Runs: Send + Sync + 'static {
         Ok(self.runs(tenant, query).await?.into_iter().map(|run| run.id).collect())
     }
 
-    /// How many runs of `kind` a principal has that have not ended: `most`, where there are as many or more.
+    /// How many runs of `kind` a principal has that have not ended and that no run has begun: `most`, where there are as many or more.
     ///
     /// Cancel safe: it only reads.
     ///

@@ -545,3 +545,31 @@ async fn a_policy_has_somebody_asked_whatever_the_agent_says() {
     assert_eq!(output(&run), json!(["The call was not made: whoever is asked did not approve of it."]));
     assert!(world.done().is_empty());
 }
+
+/// Those that runs have begun are bounded by budgets, and by nothing else.
+#[tokio::test]
+async fn a_caller_has_so_many_runs_and_room_when_one_has_ended() {
+    let (house, world) = (House::new(), World::open());
+    let boss = agent("boss", |_, _| {
+        let parts = ["sell", "buy", "keep"].map(|what| Delegation::new("asker", [what]));
+        Ok(Step::Delegate(parts.into_iter().collect::<Result<_, _>>()?, Until::All))
+    });
+    let replica =
+        house.replica(|builder| furnished(&world, caller_of("asker", "ask"))(builder.tasks_per_caller(2)).agent(boss));
+    let desk = replica.server.agent_runs();
+    let first = start(&replica, "boss", json!(null)).await;
+    house.until(first, RunState::Waiting).await;
+    let id = RunId::from_u128(7);
+    let second = desk.start(&caller(), "asker", &["sell"], None, Some(id)).await;
+    assert_eq!(second.unwrap(), id, "three that the first has begun do not count");
+    let refused = desk.start(&caller(), "asker", &["sell"], None, None).await.unwrap_err();
+    assert!(matches!(refused, AgentRefusal::TooMany(_)));
+    assert!(refused.to_string().starts_with("2 runs of yours are under way"), "{refused}");
+    let again = desk.start(&caller(), "asker", &["sell"], None, Some(id)).await;
+    assert_eq!(again.unwrap(), id, "it was started before");
+    let bob = mcp_core::Caller::new(caller().tenant().clone(), "bob");
+    assert!(desk.start(&bob, "asker", &["sell"], None, None).await.is_ok(), "each has as many");
+    replica.server.runs().cancel(&caller(), first).await.unwrap();
+    house.until(first, RunState::Cancelled).await;
+    start(&replica, "asker", json!(["sell"])).await;
+}

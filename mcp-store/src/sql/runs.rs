@@ -83,7 +83,7 @@ const OLDEST: &str = "SELECT tenant, id FROM mcp_runs WHERE tenant = $1 AND ende
 
 /// SQLite is told by what to find them: of what has ended, a principal may have a great many.
 const OPEN: &str = "SELECT count(*) FROM (SELECT 1 FROM mcp_runs{by} WHERE tenant = $1 AND principal = $2 AND kind = $3 \
-    AND ended IS NULL LIMIT $4) AS found";
+    AND ended IS NULL AND parent IS NULL LIMIT $4) AS found";
 
 impl SqlRuns {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, large: LargeBytes) -> Self {

@@ -81,6 +81,7 @@ enum Flaw {
     CountsTheRunningAlone,
     CountsAnyPrincipal,
     CountsAnyKind,
+    CountsThoseOfRuns,
     CountsOneMore,
     CountsAnyTenant,
     AnyTenantIsRead,
@@ -455,6 +456,7 @@ impl Runs for Broken {
                 && (run.tenant == *tenant || self.flaw == Flaw::CountsAnyTenant)
                 && (run.principal == *principal || self.flaw == Flaw::CountsAnyPrincipal)
                 && (run.kind == kind || self.flaw == Flaw::CountsAnyKind)
+                && (run.parent.is_none() || self.flaw == Flaw::CountsThoseOfRuns)
         };
         let most = most + u16::from(self.flaw == Flaw::CountsOneMore);
         Ok(u16::try_from(all.iter().filter(counted).take(most.into()).count()).unwrap())
@@ -598,6 +600,7 @@ super::each_case_fails! {
         Flaw::CountsTheRunningAlone,
         Flaw::CountsAnyPrincipal,
         Flaw::CountsAnyKind,
+        Flaw::CountsThoseOfRuns,
         Flaw::CountsOneMore,
         Flaw::CountsAnyTenant,
     ],
