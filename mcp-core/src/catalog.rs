@@ -208,6 +208,12 @@ impl<T: Offered> Catalog<T> {
         all
     }
 
+    /// The keys of all of it, on offer or switched off.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let own = self.own();
+        self.with_what_is_off(&own).iter().map(|offered| offered.key().to_owned()).collect()
+    }
+
     /// The patterns of rules that fit nothing of what there is, on offer or switched off.
     pub(crate) fn rules_without_use(&self) -> Vec<String> {
         let own = self.own();

@@ -15,6 +15,7 @@
 //! ```
 
 mod desk;
+pub(crate) mod mentions;
 pub(crate) mod stored;
 mod team;
 #[cfg(test)]
@@ -101,7 +102,8 @@ pub struct BadDefinition {
 }
 
 impl AgentDefinition {
-    /// The agent of this name. Which tools and agents there are is looked at when it runs, since those may change.
+    /// The agent of this name. Which tools and agents there are is looked at where a server is built with it, and when it runs, since those
+    /// may change.
     ///
     /// # Errors
     /// [`BadDefinition`].
@@ -161,6 +163,7 @@ impl AgentDefinition {
     fn spec(&self, name: &str) -> AgentSpec {
         let spec =
             AgentSpec::new(name, &*self.description).budget(self.budget.unwrap_or_default()).approval(&self.approval);
+        let spec = spec.mentioning(self.mentions());
         let spec = self.calls_at_once.into_iter().fold(spec, AgentSpec::calls_at_once);
         let spec = self.roles.iter().fold(spec, |spec, role| spec.for_role(&**role));
         let spec = self.tenants.iter().fold(spec, |spec, tenant| spec.for_tenant(&**tenant));

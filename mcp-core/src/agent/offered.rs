@@ -79,6 +79,10 @@ impl Offered for OfferedAgent {
 }
 
 impl BadAgent {
+    pub(crate) fn mentions(name: &str, fault: String) -> Self {
+        Self { name: name.to_owned(), fault }
+    }
+
     pub(crate) fn twice(name: String) -> Self {
         Self { name, fault: "there is another one of this name".to_owned() }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::budget::Budget;
+use crate::definition::mentions::Mention;
 use crate::policy::{Patterns, Requirement, requirement_methods};
 
 /// What an agent says of itself: its name, and what those who see it are told.
@@ -17,6 +18,8 @@ pub struct AgentSpec {
     pub(crate) budget: Budget,
     pub(crate) calls_at_once: usize,
     pub(crate) approval: Patterns,
+    /// What its definition names, if it was written down.
+    pub(crate) mentions: Arc<[Mention]>,
 }
 
 /// How many calls of one step are under way at once, unless an agent says otherwise.
@@ -34,6 +37,7 @@ impl AgentSpec {
             budget: Budget::default(),
             calls_at_once: CALLS_AT_ONCE,
             approval: Patterns::default(),
+            mentions: Arc::default(),
         }
     }
 
@@ -75,6 +79,10 @@ impl AgentSpec {
     pub fn approval(mut self, tools: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         tools.into_iter().for_each(|tool| self.approval.push(tool.as_ref()));
         self
+    }
+
+    pub(crate) fn mentioning(self, mentions: Vec<Mention>) -> Self {
+        Self { mentions: mentions.into(), ..self }
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::mentions::faults;
 use super::stored::{Head, KEPT, MOST, StoredAgents, Version};
 use super::{AgentDefinition, BadDefinition};
 use crate::act::Act;
@@ -33,6 +34,8 @@ pub struct StoredAgent {
     pub on: bool,
     /// The definition.
     pub definition: AgentDefinition,
+    /// Which agents and tools it names that are not there now: they may come later, in any order.
+    pub warnings: Vec<String>,
     /// When it was written.
     pub at: Timestamp,
     /// By whom.
@@ -69,6 +72,9 @@ pub enum DefinitionError {
     Store(#[from] StoreError),
 }
 
+/// The names of the agents and of the tools that there are, on offer or switched off.
+type Known = (Vec<String>, Vec<String>);
+
 /// How often a change is tried again that others have come before.
 const TRIES: usize = 8;
 
@@ -90,10 +96,10 @@ impl<'s> DefinitionDesk<'s> {
     /// [`DefinitionError`].
     pub async fn list(&self, caller: &Caller) -> Result<Vec<StoredAgent>, DefinitionError> {
         let stored = self.stored(caller)?;
-        let mut agents = Vec::new();
+        let (mut agents, known) = (Vec::new(), self.known());
         for (name, (head, _)) in stored.heads().await? {
             if let Some(version) = stored.version(&name, head.version).await? {
-                agents.push(shown(&name, head, head.version, version));
+                agents.push(shown(&name, head, head.version, version, &known));
             }
         }
         Ok(agents)
@@ -113,7 +119,7 @@ impl<'s> DefinitionDesk<'s> {
         let (head, _) = self.head(stored, name).await?;
         let number = version.unwrap_or(head.version);
         let version = stored.version(name, number).await?.ok_or_else(|| missing(name))?;
-        Ok(shown(name, head, number, version))
+        Ok(shown(name, head, number, version, &self.known()))
     }
 
     /// Keeps a definition, which is in force from now on, and gives its version. Runs that have begun go on with it.
@@ -232,6 +238,12 @@ impl<'s> DefinitionDesk<'s> {
         self.server.act(caller, act, work).await
     }
 
+    fn known(&self) -> Known {
+        let mut agents = self.server.agents().keys();
+        agents.extend(self.server.stored_agents().into_iter().flat_map(StoredAgents::names));
+        (agents, self.server.tools().keys())
+    }
+
     /// Which definition of an agent that is there is in force. What can be no name is none of one.
     async fn head(&self, stored: &StoredAgents, name: &str) -> Result<(Head, u64), DefinitionError> {
         check_name(name).map_err(|_| missing(name))?;
@@ -273,8 +285,9 @@ fn busy() -> DefinitionError {
     StoreError::Unavailable { store: "settings", source: None }.into()
 }
 
-fn shown(name: &str, head: Head, number: u32, version: Version) -> StoredAgent {
+fn shown(name: &str, head: Head, number: u32, version: Version, (agents, tools): &Known) -> StoredAgent {
     let Version { definition, at, by } = version;
     let Head { version: current, latest, on } = head;
-    StoredAgent { name: name.to_owned(), version: number, latest, current, on, definition, at, by }
+    let warnings = faults(&definition.mentions(), agents, tools);
+    StoredAgent { name: name.to_owned(), version: number, latest, current, on, definition, warnings, at, by }
 }

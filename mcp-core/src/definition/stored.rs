@@ -81,6 +81,11 @@ impl StoredAgents {
         self.known().contains_key(name)
     }
 
+    /// The names of all, also of those that are off.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.known().keys().cloned().collect()
+    }
+
     /// Which definition is in force, and the version of what says so.
     pub(super) async fn head(&self, name: &str) -> Result<Option<(Head, u64)>, StoreError> {
         let setting = self.settings.load(&Self::head_key(name)).await?;

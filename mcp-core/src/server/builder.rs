@@ -22,6 +22,7 @@ use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::Cancellation;
 use crate::definition::Models;
+use crate::definition::mentions::Named;
 use crate::definition::stored::StoredAgents;
 use crate::legacy::mail::Mail;
 use crate::memory::{MemoryCache, MemorySessions};
@@ -388,6 +389,7 @@ impl ServerBuilder {
         let books = self.stores.clone().unwrap_or_else(|| Stores::in_memory(clock.clone()));
         let changes = Changes::new(books.events.clone());
         let stored_agents = self.models.map(|models| Arc::new(StoredAgents::new(books.settings.clone(), models)));
+        let (more_agents, more_tools) = (!self.agent_sources.is_empty(), !self.tool_sources.is_empty());
         let agent_sources = self.agent_sources.into_iter().chain(stored_agents.clone().map(|stored| stored as _));
         // They are offered as tools.
         let agents =
@@ -410,6 +412,7 @@ impl ServerBuilder {
             }
             tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
+        check_mentions(&agents, &tools, more_agents, more_tools)?;
         let resources = Catalog::new(
             "resource",
             self.resource_sources,
@@ -496,6 +499,31 @@ impl ServerBuilder {
             measured: self.measured,
         })))
     }
+}
+
+/// Whether there is what the definitions of agents name. Where a source may have it later, it is said in the log.
+fn check_mentions(
+    agents: &Catalog<OfferedAgent>,
+    tools: &Catalog<OfferedTool>,
+    more_agents: bool,
+    more_tools: bool,
+) -> Result<(), BadAgent> {
+    let (agent_names, tool_names) = (agents.keys(), tools.keys());
+    for agent in agents.list() {
+        let name = agent.spec().name();
+        for mention in &*agent.spec().mentions {
+            let Some(fault) = mention.fault(&agent_names, &tool_names) else { continue };
+            let may_come = match mention.of {
+                Named::Agent => more_agents,
+                Named::Tool => more_tools,
+            };
+            if !may_come {
+                return Err(BadAgent::mentions(name, fault));
+            }
+            tracing::warn!(agent = name, fault, "a definition names what is not there");
+        }
+    }
+    Ok(())
 }
 
 /// Why a server cannot be built.

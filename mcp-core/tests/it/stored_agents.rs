@@ -177,3 +177,74 @@ async fn who_has_changed_an_agent_is_recorded() {
     assert!(acts.iter().all(|(_, by)| by == "olga"));
     house.clock.advance(Duration::from_secs(1));
 }
+
+fn defined(json: serde_json::Value) -> AgentDefinition {
+    serde_json::from_value(json).unwrap()
+}
+
+/// Nobody knows what is written down next, so it is taken, and told.
+#[tokio::test]
+async fn what_names_others_that_are_not_there_is_warned_of_until_they_are() {
+    let house = House::new();
+    let replica = replica(&house).await;
+    let desk = replica.server.definitions();
+    let warnings = async |name: &str| desk.show(&operator(), name, None).await.unwrap().warnings;
+    let team = defined(json!({"team": {"sequence": ["built", "writer", "writer"]}}));
+    replica.define("report", &team).await.unwrap();
+    let none = "`team` names the agent \"writer\", and there is none; define it, or leave it out";
+    assert_eq!(warnings("report").await, [none]);
+    let model = json!({"model": "fast", "tools": ["notes.*", "agent.bilt", "serch"], "hands_off_to": ["reprot"]});
+    replica.define("writer", &defined(model)).await.unwrap();
+    assert_eq!(
+        warnings("writer").await,
+        [
+            "`hands_off_to` names the agent \"reprot\", and there is none; did you mean \"report\"?",
+            "`tools` names the agent \"bilt\", and there is none; did you mean \"built\"?",
+            "`tools` names the tool \"serch\", and there is none; define it, or leave it out",
+        ]
+    );
+    assert!(warnings("report").await.is_empty(), "it is there now");
+    desk.switch(&operator(), "writer", false).await.unwrap();
+    assert!(warnings("report").await.is_empty(), "what is off may be on again");
+    let listed = desk.list(&operator()).await.unwrap();
+    assert_eq!(listed.iter().map(|agent| agent.warnings.len()).collect::<Vec<_>>(), [0, 3]);
+}
+
+/// What is there when a server is built is all that its own definitions may name.
+#[tokio::test]
+async fn a_server_is_not_built_with_a_definition_that_names_what_is_not_there() {
+    let build = |definition: serde_json::Value| {
+        let agent = defined(definition).build("clerk", &models()).unwrap();
+        let built = AgentSpec::new("built", "Is built in.");
+        let tool = mcp_core::tool_fn("search", "Searches.", async || Ok::<_, mcp_core::ToolError>("found"));
+        let builder = mcp_core::Server::builder("house", "1").agent(agent).agent(Built(built)).tool(tool);
+        builder.stored_agents(models()).build().map(drop).map_err(|error| error.to_string())
+    };
+    for (definition, said) in [
+        (
+            json!({"team": {"first": ["built", "bilt"]}}),
+            "`team` names the agent \"bilt\", and there is none; did you mean \"built\"?",
+        ),
+        (
+            json!({"team": {"router": {"by": "", "to": {}, "otherwise": "x1"}}}),
+            "`team` names the agent \"x1\", and there is none; define it",
+        ),
+        (json!({"team": {"repeat": {"member": "x2", "until": {"is": 1}, "most": 2}}}), "`team` names the agent \"x2\""),
+        (json!({"team": {"group_chat": {"members": ["x3"], "rounds": 2}}}), "`team` names the agent \"x3\""),
+        (
+            json!({"team": {"graph": {"start": "built", "edges": [{"from": "built", "to": "x4"}]}}}),
+            "`team` names the agent \"x4\"",
+        ),
+        (json!({"model": "fast", "hands_off_to": ["x5"]}), "`hands_off_to` names the agent \"x5\""),
+        (
+            json!({"model": "fast", "tools": ["serch"]}),
+            "`tools` names the tool \"serch\", and there is none; did you mean \"search\"?",
+        ),
+        (json!({"model": "fast", "tools": ["agent.x6"]}), "`tools` names the agent \"x6\""),
+    ] {
+        let error = build(definition).unwrap_err();
+        assert!(error.contains("\"clerk\"") && error.contains(said), "{error}");
+    }
+    let all = json!({"model": "fast", "tools": ["search", "later.*", "agent.clerk"], "hands_off_to": ["built"]});
+    assert_eq!(build(all), Ok(()));
+}

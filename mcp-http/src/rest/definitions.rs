@@ -117,6 +117,9 @@ struct Definition {
     /// By whom.
     by: String,
     definition: AgentDefinition,
+    /// Which agents and tools it names that are not there now; they may come later.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// What is to be changed of a stored agent.
@@ -207,6 +210,7 @@ impl From<StoredAgent> for Definition {
             at: agent.at,
             by: agent.by,
             definition: agent.definition,
+            warnings: agent.warnings,
         }
     }
 }

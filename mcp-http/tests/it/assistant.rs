@@ -158,6 +158,10 @@ fn what_is_wrong_with_a_model_or_an_agent_is_said_at_the_start() {
             vec![("MODELS", &*models), ("OUR_KEY", "k"), ("AGENTS", r#"{"a": {"model": "fats"}}"#)],
             r#"AGENTS (from the environment): agents.a: `model` names "fats", did you mean "fast"?; there are fast"#,
         ),
+        (
+            vec![("MODELS", &*models), ("OUR_KEY", "k"), ("AGENTS", r#"{"a": {"team": {"first": ["asistant"]}}}"#)],
+            r#""a" cannot be offered: `team` names the agent "asistant", and there is none; did you mean "assistant"?"#,
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let ended = crate::served::binary(folder.path(), &settings).env("PORT", "0").output().unwrap();
@@ -279,6 +283,10 @@ fn an_operator_writes_agents_down_while_the_server_serves() {
     assert_eq!(server.post("/api/v1/agents/echo/runs", r#"{"input": "x"}"#).status, 404);
     assert_eq!(change(&server, &json!({"enabled": true, "version": 2})).body["current"], 2);
 
+    let team = server.send("PUT", &format!("{DEFINITIONS}/later"), &[], r#"{"team": {"sequence": ["echo", "none"]}}"#);
+    document.holds("PUT", "/api/v1/agent-definitions/{name}", &team);
+    assert_eq!(team.body["warnings"].as_array().map(Vec::len), Some(1), "{team:?}");
+
     let listed = server.get(DEFINITIONS);
     document.holds("GET", DEFINITIONS, &listed);
     assert_eq!(listed.body["agents"][0]["definition"]["instructions"], "Second.", "{listed:?}");
@@ -305,5 +313,7 @@ fn an_operator_writes_agents_down_while_the_server_serves() {
     let removed = server.send("DELETE", &format!("{DEFINITIONS}/echo"), &[], "");
     document.holds("DELETE", "/api/v1/agent-definitions/{name}", &removed);
     assert_eq!(removed.status, 200);
-    assert_eq!(server.get(DEFINITIONS).body["agents"], json!([]));
+    let left = &server.get(DEFINITIONS).body["agents"];
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
+    assert_eq!(left[0]["warnings"].as_array().map(Vec::len), Some(2), "both of the team are gone: {left}");
 }

@@ -1,0 +1,82 @@
+//! The agents and tools that a definition names, and whether there are such.
+
+use super::{AgentDefinition, TeamDefinition};
+use crate::agent::AGENT;
+use crate::nearest::nearest;
+
+/// One name in a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mention {
+    /// The member in which it stands.
+    member: &'static str,
+    pub(crate) of: Named,
+    name: String,
+}
+
+/// What is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Agent,
+    Tool,
+}
+
+impl AgentDefinition {
+    /// What it names, but for patterns, which may fit what comes later.
+    pub(crate) fn mentions(&self) -> Vec<Mention> {
+        let team = self.team.iter().flat_map(TeamDefinition::members).map(|name| ("team", Named::Agent, &**name));
+        let others = self.hands_off_to.iter().map(|name| ("hands_off_to", Named::Agent, &**name));
+        let tools = self.tools.iter().filter(|tool| !tool.ends_with('*')).map(|tool| match tool.strip_prefix(AGENT) {
+            Some(agent) => ("tools", Named::Agent, agent),
+            None => ("tools", Named::Tool, &**tool),
+        });
+        let all = team.chain(others).chain(tools);
+        all.map(|(member, of, name)| Mention { member, of, name: name.to_owned() }).collect()
+    }
+}
+
+impl TeamDefinition {
+    /// All whom it names.
+    fn members(&self) -> Vec<&String> {
+        match self {
+            Self::Sequence(members) | Self::Parallel(members) | Self::Collect(members) | Self::First(members) => {
+                members.iter().collect()
+            }
+            Self::Router { to, otherwise, .. } => to.values().chain(otherwise).collect(),
+            Self::Repeat { member, .. } => vec![member],
+            Self::GroupChat { members, .. } => members.iter().collect(),
+            Self::Graph { start, edges, joins } => {
+                let ends = edges.iter().flat_map(|edge| [&edge.from, &edge.to]);
+                let joined = joins.iter().flat_map(|join| join.of.iter().chain([&join.to]));
+                [start].into_iter().chain(ends).chain(joined).collect()
+            }
+        }
+    }
+}
+
+impl Mention {
+    /// That there is no such thing among `agents` and `tools`, and which one may have been meant.
+    pub(crate) fn fault(&self, agents: &[String], tools: &[String]) -> Option<String> {
+        let (noun, names) = match self.of {
+            Named::Agent => ("agent", agents),
+            Named::Tool => ("tool", tools),
+        };
+        let Self { member, name, .. } = self;
+        if names.contains(name) {
+            return None;
+        }
+        let shown: String = name.chars().take(128).collect();
+        let mend = match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "define it, or leave it out".to_owned(),
+        };
+        Some(format!("`{member}` names the {noun} {shown:?}, and there is none; {mend}"))
+    }
+}
+
+/// What is wrong with each of `mentions`, told once.
+pub(crate) fn faults(mentions: &[Mention], agents: &[String], tools: &[String]) -> Vec<String> {
+    let mut faults: Vec<_> = mentions.iter().filter_map(|mention| mention.fault(agents, tools)).collect();
+    let mut told = std::collections::BTreeSet::new();
+    faults.retain(|fault| told.insert(fault.clone()));
+    faults
+}
