@@ -44,7 +44,9 @@ fn assistant(models: &Models) -> Option<AgentDefinition> {
     assistant.description = "Answers, and uses the tools of this server.".to_owned();
     assistant.model = Some(model.clone());
     assistant.instructions =
-        "Help whoever asks. Use the tools where they are of use, and say what you did with them.".to_owned();
+        "Help whoever asks. Use the tools where they are of use, and say what you did with them. Notes are your memory across conversations: \
+         before you say that you do not know something of whoever asks, search them, and write down what you should know the next time."
+            .to_owned();
     assistant.tools = vec!["*".to_owned()];
     Some(assistant)
 }

@@ -214,6 +214,37 @@ fn what_is_said_in_a_thread_is_told_in_the_next_run() {
     document.holds("POST", "/api/v1/agents/{name}/runs", &alone);
 }
 
+const HOUSE: &str = "the-key-of-the-house";
+
+#[test]
+fn what_an_agent_keeps_in_one_thread_it_finds_in_another_and_no_other_caller_does() {
+    let provider = Provider::start();
+    let agents = json!({
+        "keeper": {"description": "Keeps.", "model": "fast", "tools": ["notes.write"]},
+        "finder": {"description": "Finds.", "model": "fast", "tools": ["notes.search"]},
+    });
+    let settings =
+        [("MODELS", &*models(&provider)), ("OUR_KEY", "k"), ("AGENTS", &*agents.to_string()), ("API_KEY", HOUSE)];
+    let server = Served::start(&settings);
+    let send = |key: &str, method: &str, path: &str, body: &str| {
+        server.send(method, path, &[("authorization", &format!("Bearer {key}"))], body)
+    };
+    send(HOUSE, "POST", "/api/v1/users", r#"{"principal": "bob"}"#);
+    let made = send(HOUSE, "POST", "/api/v1/keys", r#"{"name": "other", "principal": "bob"}"#);
+    let other = made.body["secret"].as_str().unwrap();
+    let say = |key: &str, agent: &str, input: &str, thread: u8| {
+        let thread = format!("0198c0de-0000-7000-8000-0000000000{thread:02}");
+        let run = json!({"input": input, "thread": thread}).to_string();
+        let started = send(key, "POST", &format!("/api/v1/agents/{agent}/runs"), &run);
+        let path = format!("/api/v1/runs/{}", started.body["id"].as_str().unwrap());
+        until("the run has ended", || send(key, "GET", &path, "").body["run"]["ended"].is_string());
+        send(key, "GET", &path, "").body["run"]["result"]["output"].to_string()
+    };
+    say(HOUSE, "keeper", "Keep it.", 1);
+    assert!(say(HOUSE, "finder", "kept", 2).contains("kept"));
+    assert!(!say(other, "finder", "kept", 2).contains("kept"));
+}
+
 /// The way of a request in the system that this one continues, with an agent: a client asks one instance, an agent decides which tool of the
 /// registry is called, that looks into the database or is answered from the cache, and the answer is told in JSON and in XML, by either.
 #[test]
