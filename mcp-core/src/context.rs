@@ -4,6 +4,7 @@ mod cancellation;
 pub(crate) mod key;
 pub(crate) mod outbox;
 mod session;
+pub(crate) mod withheld;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

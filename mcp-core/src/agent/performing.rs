@@ -20,6 +20,7 @@ use super::{AgentSpec, KIND, questions, spans};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
+use crate::context::withheld::Withheld;
 use crate::json;
 use crate::run::call::{Ended, RunCall};
 use crate::run::{Begun, Repeatable, RunError, of_store};
@@ -135,12 +136,14 @@ impl Runner<'_> {
         let (mut state, mut answers): (Option<Box<RawValue>>, _) = (None, BTreeMap::new());
         for n in 0_u32.. {
             let (step, begun) = if n == 0 { (key.clone(), begun) } else { (format!("{key}.{n}"), Begun::Recorded) };
+            let withheld = Withheld::new(self.server);
             let made = RunCall {
                 server: self.server.clone(),
                 caller: self.caller.clone(),
                 tool: tool.clone(),
                 arguments: arguments.clone(),
-                key: Key::in_run(&self.caller, &call.tool, format!("run {} {key}", self.run.id())),
+                key: Key::in_run(&self.caller, &call.tool, format!("run {} {key}", self.run.id()))
+                    .withholding(withheld.clone()),
                 client: ClientCapabilities::of_forms(),
             };
             let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
@@ -151,7 +154,7 @@ impl Runner<'_> {
                     Ended::Asked(required) => Round::Asked(Asked::of(&required)?),
                 })
             };
-            match self.run.perform(&step, repeatable, begun, round).await {
+            match self.run.perform(&step, repeatable, begun, Some(&withheld), round).await {
                 Ok(Round::Output(output)) => return Ok(ToolOutput::from_json(output.get().as_bytes())?),
                 Ok(Round::Asked(asked)) => {
                     answers = self.answers(&step, &asked.requests).await?;

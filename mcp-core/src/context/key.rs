@@ -1,13 +1,14 @@
 //! What names the effect of a call.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::Cancellation;
+use super::withheld::Withheld;
 use crate::caller::Caller;
 use crate::memory::lock;
 use crate::store::idempotency::CallKey;
@@ -24,6 +25,8 @@ pub(crate) struct Key {
     pub(crate) left: Cancellation,
     /// What no other effect is called.
     effect: String,
+    /// Where the record of the call goes, if it is not committed by itself.
+    withheld: Option<Arc<Withheld>>,
     /// How often each call was made in this one.
     made: Mutex<HashMap<[u8; 32], u32>>,
 }
@@ -42,6 +45,15 @@ impl Key {
         Self::of(caller, tool, text, false)
     }
 
+    /// The same, where the run commits the record of the call as well.
+    pub(crate) fn withholding(self, withheld: Arc<Withheld>) -> Self {
+        Self { withheld: Some(withheld), ..self }
+    }
+
+    pub(crate) fn withheld(&self) -> Option<&Withheld> {
+        self.withheld.as_deref()
+    }
+
     fn of(caller: &Caller, tool: &str, key: String, is_kept: bool) -> Self {
         let (tenant, principal) = (caller.tenant().clone(), caller.principal().clone());
         let effect =
@@ -51,6 +63,7 @@ impl Key {
             is_kept,
             left: Cancellation::default(),
             effect: URL_SAFE_NO_PAD.encode(effect),
+            withheld: None,
             made: Mutex::default(),
         }
     }

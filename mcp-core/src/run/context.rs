@@ -17,6 +17,7 @@ use super::tie::{Pace, Tie};
 use super::watching::{News, Watched};
 use crate::clock::{Clock, Timestamp};
 use crate::context::Cancellation;
+use crate::context::withheld::Withheld;
 use crate::memory::lock;
 use crate::store::StoreError;
 use crate::store::ledger::{Entry, Ledger};
@@ -124,7 +125,7 @@ impl RunContext {
         }
         self.pass().await;
         let _busy = self.0.flow.busy();
-        self.write(StepKind::Noted, key, serde_json::to_vec(value)?.into()).await
+        self.write(StepKind::Noted, key, serde_json::to_vec(value)?.into(), None).await
     }
 
     /// What was recorded under `key`.
@@ -243,14 +244,28 @@ impl RunContext {
         }
     }
 
-    /// Writes a step. Whoever calls it is busy.
-    pub(super) async fn write(&self, kind: StepKind, key: &str, body: bytes::Bytes) -> Result<(), RunError> {
+    /// Writes a step, and the record of the call of which it tells. Whoever calls it is busy.
+    pub(super) async fn write(
+        &self,
+        kind: StepKind,
+        key: &str,
+        body: bytes::Bytes,
+        of: Option<&Withheld>,
+    ) -> Result<(), RunError> {
         let (step, hold) = {
             let mut journal = lock(&self.0.journal);
             let step = Step { number: journal.take_number()?, kind, key: key.to_owned(), body, at: self.0.clock.now() };
             (step, self.0.tie.hold.clone())
         };
-        match self.0.ledger.commit(vec![Entry::Step { hold, step: step.clone() }]).await {
+        let record = of.and_then(Withheld::take);
+        let mut entries = vec![Entry::Step { hold, step: step.clone() }];
+        entries.extend(record.clone().map(Entry::Call));
+        let committed = self.0.ledger.commit(entries).await;
+        if let (Err(StoreError::Conflict { .. } | StoreError::Refused { .. }), Some(record)) = (&committed, record) {
+            // The call was made, whatever becomes of the run; it is in the queue when `commit` returns.
+            drop(self.0.ledger.commit(vec![Entry::Call(record)]));
+        }
+        match committed {
             Ok(()) => {
                 lock(&self.0.journal).add(step);
                 self.0.watched.tell(self.id(), &News::Recorded);

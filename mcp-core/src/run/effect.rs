@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::context::RunContext;
 use super::error::RunError;
+use crate::context::withheld::Withheld;
 use crate::memory::lock;
 use crate::store::runs::StepKind;
 
@@ -62,15 +63,16 @@ impl RunContext {
         E: Into<RunError>,
         F: Future<Output = Result<T, E>>,
     {
-        self.perform(key, repeatable, Begun::Recorded, effect).await
+        self.perform(key, repeatable, Begun::Recorded, None, effect).await
     }
 
-    /// The same, where it is known in another way whether it was begun before.
+    /// The same, where it is known in another way whether it was begun before; with it the record of a call is committed, where the effect is one.
     pub(crate) async fn perform<T, E, F>(
         &self,
         key: &str,
         repeatable: Repeatable,
         begun: Begun,
+        withheld: Option<&Withheld>,
         effect: impl FnOnce(String) -> F,
     ) -> Result<T, RunError>
     where
@@ -94,18 +96,20 @@ impl RunContext {
         };
         match (may_have_begun, repeatable) {
             (true, Repeatable::No) => return Err(RunError::OutcomeUnknown { key: key.to_owned() }),
-            (false, _) if begun == Begun::Recorded => self.write(StepKind::Decided, key, bytes::Bytes::new()).await?,
+            (false, _) if begun == Begun::Recorded => {
+                self.write(StepKind::Decided, key, bytes::Bytes::new(), None).await?
+            }
             _ => {}
         }
         match effect(format!("{}/{key}", self.id())).await {
             Ok(value) => {
-                self.write(StepKind::Done, key, serde_json::to_vec(&value)?.into()).await?;
+                self.write(StepKind::Done, key, serde_json::to_vec(&value)?.into(), withheld).await?;
                 Ok(value)
             }
             Err(error) => {
                 let error = error.into();
                 if repeatable == Repeatable::No {
-                    self.write(StepKind::Failed, key, serde_json::to_vec(&error.to_string())?.into()).await?;
+                    self.write(StepKind::Failed, key, serde_json::to_vec(&error.to_string())?.into(), withheld).await?;
                 }
                 Err(error)
             }

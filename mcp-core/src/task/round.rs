@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::ask::InputRequired;
 use crate::protocol::errors::RpcError;
+use crate::run::RunError;
+use crate::run::call::Ended;
 
 /// How one round ended.
 #[derive(Serialize, Deserialize)]
@@ -41,8 +43,16 @@ pub(super) struct Question {
 }
 
 impl Round {
-    /// Ends with the questions of a call. No name is used twice in a task: what is asked again under the same key has another one.
-    pub(super) fn asked(required: &InputRequired, used: &BTreeSet<String>) -> Result<Self, serde_json::Error> {
+    /// How a round ended. No name of a question is used twice in a task: what is asked again under the same key has another one.
+    pub(super) fn of(ended: Ended, used: &BTreeSet<String>) -> Result<Self, RunError> {
+        Ok(match ended {
+            Ended::Output(output) => Self::Output(serde_json::from_slice(&output.to_json())?),
+            Ended::Refused(error) => Self::error(&error),
+            Ended::Asked(required) => Self::asked(&required, used)?,
+        })
+    }
+
+    fn asked(required: &InputRequired, used: &BTreeSet<String>) -> Result<Self, serde_json::Error> {
         let requests: BTreeMap<String, Value> = serde_json::from_str(&required.requests)?;
         let mut questions = BTreeMap::new();
         for (key, request) in requests {
@@ -57,7 +67,7 @@ impl Round {
     }
 
     /// Ends with an error.
-    pub(super) fn error(error: &RpcError) -> Self {
+    fn error(error: &RpcError) -> Self {
         let mut told = json!({"code": error.code, "message": error.message});
         if let Some(data) = &error.data {
             told["data"] = data.clone();

@@ -13,8 +13,9 @@ use super::ROUND;
 use super::order::Order;
 use super::round::{Answers, Asked, Round};
 use crate::changes::Change;
-use crate::run::call::{Ended, RunCall};
-use crate::run::{Repeatable, RunContext, RunError, Work};
+use crate::context::withheld::Withheld;
+use crate::run::call::RunCall;
+use crate::run::{Begun, Repeatable, RunContext, RunError, Work};
 use crate::server::{CallError, Server};
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
@@ -41,8 +42,10 @@ impl Work for TaskWork {
         let (mut state, mut answers, mut used) = (order.state.take(), BTreeMap::new(), BTreeSet::new());
         for n in 0_u32.. {
             let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
-            let round = |_| self.round(&cx, &order, tool.clone(), known, sent, &used);
-            match cx.effect(&format!("{ROUND}{n}"), repeatable, round).await? {
+            let withheld = Withheld::new(&self.server);
+            let call = self.call(&cx, &order, tool.clone(), withheld.clone());
+            let round = |_| async { Round::of(call.round(&cx, known, sent).await?, &used) };
+            match cx.perform(&format!("{ROUND}{n}"), repeatable, Begun::Recorded, Some(&withheld), round).await? {
                 Round::Output(output) => return Ok(Box::<str>::from(output).into_boxed_bytes().into()),
                 Round::Error(error) => {
                     let result = json!({"error": error["message"], "code": "failed", "rpc": error});
@@ -73,29 +76,16 @@ impl TaskWork {
         Self { server }
     }
 
-    /// Calls the tool, which is told where the task is cancelled.
-    async fn round(
-        &self,
-        cx: &RunContext,
-        order: &Order,
-        tool: Arc<OfferedTool>,
-        state: Option<&str>,
-        sent: BTreeMap<String, Value>,
-        used: &BTreeSet<String>,
-    ) -> Result<Round, RunError> {
+    /// The call of the tool.
+    fn call(&self, cx: &RunContext, order: &Order, tool: Arc<OfferedTool>, withheld: Arc<Withheld>) -> RunCall {
         let caller = order.caller(cx.run());
-        let call = RunCall {
+        RunCall {
             server: self.server.clone(),
-            key: order.key(&caller, cx.run()),
+            key: order.key(&caller, cx.run()).withholding(withheld),
             caller,
             tool,
             arguments: Arguments::from_checked(Bytes::copy_from_slice(order.arguments.get().as_bytes())),
             client: order.client.clone(),
-        };
-        match call.round(cx, state, sent).await? {
-            Ended::Output(output) => Ok(Round::Output(serde_json::from_slice(&output.to_json())?)),
-            Ended::Refused(error) => Ok(Round::error(&error)),
-            Ended::Asked(required) => Ok(Round::asked(&required, used)?),
         }
     }
 

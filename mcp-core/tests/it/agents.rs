@@ -1,15 +1,19 @@
 //! Agents, from the start of a run to its end: on stores in memory that several servers share.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use mcp_core::agent::{AgentRefusal, Delegation, Inquiry, Performed, Until};
 use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::model::price::Money;
 use mcp_core::run::WorkersConfig;
+use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
+use mcp_core::store::ledger::{Entry, Ledger};
 use mcp_core::store::principals::{User, UserChange};
 use mcp_core::store::runs::{RunId, RunQuery, RunRecord, RunState};
 use mcp_core::{
@@ -572,4 +576,48 @@ async fn a_caller_has_so_many_runs_and_room_when_one_has_ended() {
     replica.server.runs().cancel(&caller(), first).await.unwrap();
     house.until(first, RunState::Cancelled).await;
     start(&replica, "asker", json!(["sell"])).await;
+}
+
+/// Tells what is committed together.
+struct Commits(Arc<dyn Ledger>, Arc<Mutex<Vec<Vec<&'static str>>>>);
+
+impl Ledger for Commits {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let kind = |entry: &Entry| match entry {
+            Entry::Call(_) => "call",
+            Entry::Step { .. } => "step",
+            Entry::Turn { .. } => "turn",
+            _ => "other",
+        };
+        self.1.lock().unwrap().push(entries.iter().map(kind).collect());
+        self.0.commit(entries)
+    }
+}
+
+/// The decision before; the result with the record of the call after.
+#[tokio::test]
+async fn a_turn_with_a_call_is_two_commits() {
+    let (mut house, world, commits) = (House::new(), World::open(), Arc::default());
+    house.stores.ledger = Arc::new(Commits(house.stores.ledger.clone(), Arc::clone(&commits)));
+    let replica = house.replica(furnished(&world, caller_of("changer", "change")));
+    house.until(start(&replica, "changer", json!(["a"])).await, RunState::Completed).await;
+    let expected = [vec!["step"], vec!["step", "call"], vec!["step"], vec!["turn"]];
+    assert_eq!(*commits.lock().unwrap(), expected);
+}
+
+/// What it gave is nobody's any more, and that it was made is on record all the same.
+#[tokio::test]
+async fn a_call_of_a_run_that_is_anothers_by_now_is_recorded() {
+    let (house, slow, fast) = (House::new(), World::closed(), World::open());
+    let changer = || caller_of("changer", "change");
+    let first = house.replica_at(SimulatedClock::new(), WorkersConfig::default(), furnished(&slow, changer()));
+    let id = start(&first, "changer", json!(["a"])).await;
+    comes(|| slow.done().len() == 1).await;
+    let second = house.replica(furnished(&fast, changer()));
+    house.until(id, RunState::Waiting).await;
+    let recorded = async || house.stores.history.calls(caller().tenant(), &CallQuery::default()).await.unwrap().len();
+    assert_eq!(recorded().await, 0);
+    slow.gate.add_permits(1);
+    settle().await;
+    assert_eq!((recorded().await, questions(&second, id).await.len()), (1, 1));
 }

@@ -72,17 +72,17 @@ impl Recording {
         with: Option<Entry>,
     ) -> Result<(), StoreError> {
         self.open = false;
-        self.commit(outcome, result, with).await
+        let record = self.record(outcome, result);
+        if let Some(withheld) = self.cx.inner().key.as_ref().and_then(|key| key.withheld()) {
+            withheld.put(record);
+            return Ok(());
+        }
+        self.commit(record, with).await
     }
 
-    fn commit(
-        &mut self,
-        outcome: Outcome,
-        result: Bytes,
-        with: Option<Entry>,
-    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
+    fn record(&mut self, outcome: Outcome, result: Bytes) -> CallRecord {
         let inner = self.cx.inner();
-        let record = CallRecord {
+        CallRecord {
             id: inner.id,
             parent: inner.parent.as_ref().map(Context::call_id),
             tenant: inner.caller.tenant().clone(),
@@ -94,7 +94,11 @@ impl Recording {
             result,
             at: self.at,
             duration: inner.server.clock().monotonic().saturating_sub(self.started),
-        };
+        }
+    }
+
+    fn commit(&self, record: CallRecord, with: Option<Entry>) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let inner = self.cx.inner();
         let ledger =
             if self.cx.kept_key().is_some() { Some(&*inner.server.keys().ledger) } else { inner.server.ledger() };
         let committed = ledger.map(|ledger| ledger.commit([Entry::Call(record)].into_iter().chain(with).collect()));
@@ -106,7 +110,8 @@ impl Drop for Recording {
     fn drop(&mut self) {
         if self.open {
             // `commit` has queued the entry when it returns; the writer's answer is nobody's concern any more.
-            drop(self.commit(Outcome::Cancelled, shown(self.cx.call_id(), &ToolError::Cancelled), None));
+            let record = self.record(Outcome::Cancelled, shown(self.cx.call_id(), &ToolError::Cancelled));
+            drop(self.commit(record, None));
         }
     }
 }
