@@ -5,13 +5,16 @@
 //! cargo bench -p benches --features store --bench agent              the tables: some minutes
 //! cargo bench -p benches --features store --bench agent -- first     the second one alone: how soon a first delta is heard
 //! cargo bench -p benches --features store --bench agent -- --short   to try it; its figures say nothing
+//! cargo bench -p benches --features store --bench agent -- --beside "$(scripts/tools langgraph)"
 //! ```
+//!
+//! With `--beside` the Python of that path does the same in LangGraph afterwards, on the same databases.
 
 mod first;
 mod team;
 
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,21 +35,36 @@ const FIRST: usize = 1_024;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let cases = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok((&CASES[..], FIRST)),
-        ["first"] => Ok((&[][..], FIRST)),
-        ["--short"] => Ok((&SHORT[..], 64)),
-        _ => Err(io::Error::other("expected nothing, `first`, or `--short`")),
+    let asked = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok((&CASES[..], FIRST, None)),
+        ["first"] => Ok((&[][..], FIRST, None)),
+        ["--short"] => Ok((&SHORT[..], 64, None)),
+        ["--beside", python] => Ok((&CASES[..], 64, Some(python))),
+        _ => {
+            Err(io::Error::other("expected nothing, `first`, `--short`, or `--beside` and a Python that has LangGraph"))
+        }
     };
-    benches::ended(cases.and_then(|(cases, first)| {
+    benches::ended(asked.and_then(|(cases, first, python)| {
+        let (folder, server) = (TempDir::new()?, PostgresServer::start());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(run(cases, first, &mut io::stdout().lock()))
+        runtime.block_on(run(cases, first, (&folder, &server), &mut io::stdout().lock()))?;
+        python.map_or(Ok(()), |python| beside(python, &folder, &server))
     }))
 }
 
-async fn run(cases: &[Case], first: usize, out: &mut impl Write) -> io::Result<()> {
-    let folder = TempDir::new()?;
-    let server = PostgresServer::start();
+/// Has LangGraph do the same; it writes rows of the first table.
+fn beside(python: &str, folder: &TempDir, server: &PostgresServer) -> io::Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/agent/langgraph_team.py");
+    let ended = Command::new(python).arg(script).arg(folder.path()).arg(server.database()).status()?;
+    if ended.success() { Ok(()) } else { Err(io::Error::other(format!("{script}: {ended}"))) }
+}
+
+async fn run(
+    cases: &[Case],
+    first: usize,
+    (folder, server): (&TempDir, &PostgresServer),
+    out: &mut impl Write,
+) -> io::Result<()> {
     let stores = [
         ("memory", Stores::in_memory(Arc::new(TokioClock::new()))),
         ("SQLite", open(&format!("sqlite:{}/mcp.db", folder.path().display())).await?),

@@ -226,6 +226,11 @@ impl<T: Offered> Catalog<T> {
         !self.own().order.is_empty() || self.sources.iter().any(|source| !source.list().is_empty())
     }
 
+    /// All scopes that the use of something takes.
+    pub(crate) fn scopes_of(&self, offered: &T) -> Vec<Arc<str>> {
+        self.rules.scopes(offered.key(), offered.requirement())
+    }
+
     /// Whether nothing is offered, and nothing can be.
     pub(crate) fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.own().order.is_empty()
@@ -254,7 +259,7 @@ impl<T: Offered> Seen<'_, T> {
             Standing::Met => Ok(()),
             Standing::Hidden => Err(Unseen::Unknown),
             Standing::LacksScopes => {
-                let scopes = self.catalog.rules.scopes(offered.key(), offered.requirement());
+                let scopes = self.catalog.scopes_of(offered);
                 Err(Unseen::Lacking(InsufficientScope {
                     what: format!("the {} {:?}", self.catalog.noun, offered.key()),
                     scopes,

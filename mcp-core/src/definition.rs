@@ -55,6 +55,9 @@ pub struct AgentDefinition {
     /// Tools that it may use, as far as the caller of a run may; `*` at the end stands for anything, and `agent.NAME` for that agent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// All tools that take one of these scopes are among its tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_of_scopes: Vec<String>,
     /// Agents to whom it may hand a run over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hands_off_to: Vec<String>,
@@ -125,6 +128,7 @@ impl AgentDefinition {
         let mut agent = ModelAgent::new(name, &*self.description, found.clone())
             .instructions(&*self.instructions)
             .tools(&self.tools)
+            .tools_of_scopes(&self.tools_of_scopes)
             .hands_off_to(&self.hands_off_to);
         if let Some(schema) = &self.output {
             agent = agent.output_json(schema.clone());
@@ -148,6 +152,7 @@ impl AgentDefinition {
         let of_models = [
             ("instructions", !self.instructions.is_empty()),
             ("tools", !self.tools.is_empty()),
+            ("tools_of_scopes", !self.tools_of_scopes.is_empty()),
             ("hands_off_to", !self.hands_off_to.is_empty()),
             ("output", self.output.is_some()),
             ("max_output_tokens", self.max_output_tokens.is_some()),

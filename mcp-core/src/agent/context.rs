@@ -86,6 +86,11 @@ impl AgentContext {
         tools
     }
 
+    /// All scopes that the use of a tool takes.
+    pub(super) fn scopes_of(&self, tool: &OfferedTool) -> Vec<Arc<str>> {
+        self.0.server.tools().scopes_of(tool)
+    }
+
     /// The agents that the caller may use.
     pub fn agents(&self) -> Vec<Arc<OfferedAgent>> {
         let seen = self.0.server.agents().seen_by(&self.0.caller);

@@ -89,6 +89,13 @@ impl ModelAgent {
         self
     }
 
+    /// It may use all tools as well that take one of these scopes, as far as the caller may; also such as are added later.
+    #[must_use]
+    pub fn tools_of_scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.toolbox.add_scopes(scopes);
+        self
+    }
+
     /// It may hand the run over to these agents.
     #[must_use]
     pub fn hands_off_to(mut self, agents: impl IntoIterator<Item = impl Into<String>>) -> Self {

@@ -16,9 +16,15 @@ use crate::agent::{Agent, AgentContext, AgentError, AgentSpec, Delegation, Perfo
 /// Edges may lead back; the budget of the run bounds how often.
 ///
 /// ```
-/// use mcp_core::team::Graph;
-///
-/// let graph = Graph::builder("article", "Writes an article.")
+/// # use mcp_core::team::Graph;
+/// # use mcp_core::run::WorkersConfig;
+/// # use mcp_core::model::scripted::ScriptedModel;
+/// # use mcp_core::agent::ModelAgent;
+/// # use mcp_core::{Server, TestClient};
+/// # use serde_json::json;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let article = Graph::builder("article", "Writes an article.")
 ///     .start("plan")
 ///     .edge("plan", "facts")
 ///     .edge("plan", "style")
@@ -26,7 +32,18 @@ use crate::agent::{Agent, AgentContext, AgentError, AgentSpec, Delegation, Perfo
 ///     .edge("write", "judge")
 ///     .edge_if("judge", "write", |verdict| verdict.get().contains("again"))
 ///     .build()?;
-/// # Ok::<(), mcp_core::team::GraphError>(())
+/// # let plan = ModelAgent::new("plan", "Plans.", ScriptedModel::new(["A plan."]));
+/// # let facts = ModelAgent::new("facts", "Looks up.", ScriptedModel::new(["Facts."]));
+/// # let style = ModelAgent::new("style", "Sets the tone.", ScriptedModel::new(["Style."]));
+/// # let write = ModelAgent::new("write", "Writes.", ScriptedModel::new(["A text.", "A better text."]));
+/// # let judge = ModelAgent::new("judge", "Judges.", ScriptedModel::new(["Write it again.", "It is good."]));
+///
+/// let server = Server::builder("office", "1.0.0").agent(article).agent(plan).agent(facts).agent(style).agent(write).agent(judge).build()?;
+/// server.start_workers(WorkersConfig::default());
+/// let answer = TestClient::new(server).call("agent.article", json!({"input": "harbours"})).await;
+/// assert_eq!(answer.first_text(), Some("It is good."));
+/// # Ok(())
+/// # }
 /// ```
 pub struct Graph {
     spec: AgentSpec,

@@ -10,6 +10,29 @@ use crate::agent::{Agent, AgentContext, AgentError, AgentSpec, Delegation, Step,
 
 /// Members who talk with each other: each is given what the talk is about, and all that was said, and says something. Who speaks next, a
 /// function chooses, which also ends the talk. The output is the list of what was said.
+///
+/// ```
+/// # use mcp_core::team::GroupChat;
+/// # use mcp_core::run::WorkersConfig;
+/// # use mcp_core::model::scripted::ScriptedModel;
+/// # use mcp_core::agent::ModelAgent;
+/// # use mcp_core::{Server, TestClient};
+/// # use serde_json::json;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ann = ModelAgent::new("ann", "Is for it.", ScriptedModel::new(["Yes!"]));
+/// let bob = ModelAgent::new("bob", "Is against it.", ScriptedModel::new(["No!"]));
+/// let talk = GroupChat::new("talk", "Has it talked over.", 10, |said| {
+///     ["ann", "bob"].get(said.len()).map(|next| (*next).to_owned())
+/// });
+///
+/// let server = Server::builder("office", "1.0.0").agent(talk).agent(ann).agent(bob).build()?;
+/// server.start_workers(WorkersConfig::default());
+/// let answer = TestClient::new(server).call("agent.talk", json!({"input": "A bridge?"})).await;
+/// assert_eq!(answer.first_text(), Some(r#"[{"speaker":"ann","said":"Yes!"},{"speaker":"bob","said":"No!"}]"#));
+/// # Ok(())
+/// # }
+/// ```
 pub struct GroupChat<F> {
     spec: AgentSpec,
     most: usize,

@@ -8,6 +8,27 @@ use serde_json::json;
 use crate::agent::{Agent, AgentContext, AgentError, AgentSpec, Delegation, Step, Transcript, Until};
 
 /// Its members do their parts side by side, each with the same input. The output is an object with what each gave, by their names.
+///
+/// ```
+/// # use mcp_core::team::Parallel;
+/// # use mcp_core::run::WorkersConfig;
+/// # use mcp_core::model::scripted::ScriptedModel;
+/// # use mcp_core::agent::ModelAgent;
+/// # use mcp_core::{Server, TestClient};
+/// # use serde_json::json;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ann = ModelAgent::new("ann", "Judges.", ScriptedModel::new(["Good."]));
+/// let bob = ModelAgent::new("bob", "Judges as well.", ScriptedModel::new(["Too long."]));
+/// let opinions = Parallel::new("opinions", "Asks both at once.", ["ann", "bob"]);
+///
+/// let server = Server::builder("office", "1.0.0").agent(opinions).agent(ann).agent(bob).build()?;
+/// server.start_workers(WorkersConfig::default());
+/// let answer = TestClient::new(server).call("agent.opinions", json!({"input": "a text"})).await;
+/// assert_eq!(answer.first_text(), Some(r#"{"ann":"Good.","bob":"Too long."}"#));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Parallel {
     spec: AgentSpec,
     members: Vec<String>,

@@ -7,6 +7,26 @@ use super::given;
 use crate::agent::{Agent, AgentContext, AgentError, AgentSpec, Delegation, Step, Transcript};
 
 /// Leaves its input to a member, and what that gives again, until it is good.
+///
+/// ```
+/// # use mcp_core::team::Repeat;
+/// # use mcp_core::run::WorkersConfig;
+/// # use mcp_core::model::scripted::ScriptedModel;
+/// # use mcp_core::agent::ModelAgent;
+/// # use mcp_core::{Server, TestClient};
+/// # use serde_json::json;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let writer = ModelAgent::new("writer", "Writes.", ScriptedModel::new(["A draft.", "It is good."]));
+/// let until_good = Repeat::until("until_good", "Writes until it is good.", "writer", 5, |draft| draft.get().contains("good"));
+///
+/// let server = Server::builder("office", "1.0.0").agent(until_good).agent(writer).build()?;
+/// server.start_workers(WorkersConfig::default());
+/// let answer = TestClient::new(server).call("agent.until_good", json!({"input": "harbours"})).await;
+/// assert_eq!(answer.first_text(), Some("It is good."));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Repeat<F> {
     spec: AgentSpec,
     member: String,

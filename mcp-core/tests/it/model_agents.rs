@@ -9,7 +9,7 @@ use mcp_core::model::message::{Role, ToolCall};
 use mcp_core::model::scripted::{ScriptedModel, Turn};
 use mcp_core::model::usage::Usage;
 use mcp_core::store::runs::{RunRecord, RunState};
-use mcp_core::{Budget, Message, ModelError, ServerBuilder, ToolError, tool_fn};
+use mcp_core::{Budget, Message, ModelError, Policy, Requirement, ServerBuilder, ToolError, tool_fn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -304,5 +304,25 @@ fn what_agents_and_models_do_is_in_spans_with_the_names_of_the_field() {
         assert_eq!((&*chat["gen_ai.provider.name"], &*chat["gen_ai.request.model"]), ("scripted", "model"));
         assert_eq!((&*chat["gen_ai.usage.input_tokens"], &*chat["gen_ai.usage.output_tokens"]), ("100", "10"));
         assert!(["tool_calls", "stop"].contains(&&*chat["gen_ai.response.finish_reasons"]), "{chat:?}");
+    }
+}
+
+/// Those of the tools, and those of the policy; and none beyond what the caller has.
+#[tokio::test]
+async fn an_agent_may_use_the_tools_of_a_scope_as_far_as_its_caller_may() {
+    let house = House::new();
+    let model = scripted(["Done.", "Done."]);
+    let helper = ModelAgent::new("helper", "Helps.", model.clone()).tools_of_scopes(["sums:read"]);
+    let replica = house.replica(|builder| {
+        let policy = Policy::none().tools("secret", Requirement::none().scope("sums:read").scope("secrets:read"));
+        let builder = builder.tool(tool_fn("sum", "Adds up.", sum).read_only().requires("sums:read"));
+        let builder = builder.tool(tool_fn("secret", "Tells.", secret)).tool(tool_fn("wipe", "Wipes.", wipe));
+        builder.policy(policy).agent(helper)
+    });
+    let reader = caller().with_scope("sums:read");
+    for (caller, offered) in [(reader.clone(), 1), (reader.with_scope("secrets:read"), 2)] {
+        let id = replica.server.agent_runs().start(&caller, "helper", &"x", None, None).await.unwrap();
+        house.until(id, RunState::Completed).await;
+        assert_eq!(model.asked().last().unwrap().tools.len(), offered);
     }
 }

@@ -8,13 +8,15 @@ use super::super::AgentContext;
 use super::super::step::AGENT;
 use crate::model::request::ToolDefinition;
 use crate::policy::Patterns;
+use crate::tool::registry::OfferedTool;
 use crate::tool::schema;
-use crate::tool::spec::ToolSpec;
 
 /// Which tools an agent may use.
 #[derive(Default)]
 pub(super) struct Toolbox {
     tools: Patterns,
+    /// All tools that take one of these.
+    scopes: Vec<String>,
     successors: Vec<String>,
 }
 
@@ -33,23 +35,32 @@ impl Toolbox {
         names.into_iter().for_each(|name| self.tools.push(&name.into()));
     }
 
+    pub(super) fn add_scopes(&mut self, scopes: impl IntoIterator<Item = impl Into<String>>) {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+    }
+
     pub(super) fn hand_off_to(&mut self, agents: impl IntoIterator<Item = impl Into<String>>) {
         self.successors.extend(agents.into_iter().map(Into::into));
     }
 
-    /// Whether the agent of the name `own` may use the tool `name`: itself only where it is named.
-    fn has(&self, name: &str, own: &str) -> bool {
-        let is_own = name.strip_prefix(AGENT) == Some(own);
-        if is_own { self.tools.name(name) } else { self.tools.fit(name) }
+    /// Whether the agent of the name `own` may use a tool: itself only where it is named.
+    fn has(&self, tool: &OfferedTool, cx: &AgentContext, own: &str) -> bool {
+        let name = tool.spec().name();
+        if name.strip_prefix(AGENT) == Some(own) {
+            return self.tools.name(name);
+        }
+        let takes_one = || cx.scopes_of(tool).iter().any(|scope| self.scopes.iter().any(|own| **own == **scope));
+        self.tools.fit(name) || (!self.scopes.is_empty() && takes_one())
     }
 
     /// The tools of the agent of the name `own` that are there, and that the caller may use.
     pub(super) fn open(&self, cx: &AgentContext, own: &str) -> Tools {
         let mut definitions = Vec::new();
-        if !self.tools.is_empty() {
+        if !self.tools.is_empty() || !self.scopes.is_empty() {
             // Agents are among them as well.
-            let is_its = |spec: &&ToolSpec| self.has(spec.name(), own);
-            definitions.extend(cx.tools().iter().map(|tool| tool.spec()).filter(is_its).map(|spec| ToolDefinition {
+            let tools = cx.tools();
+            let its = tools.iter().filter(|tool| self.has(tool, cx, own));
+            definitions.extend(its.map(|tool| tool.spec()).map(|spec| ToolDefinition {
                 name: spec.name().to_owned(),
                 description: spec.description().to_owned(),
                 input_schema: spec.input_schema().clone(),
