@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod failure;
 mod forget;
+mod health;
 mod keys;
 mod list;
 mod migrate;
@@ -96,6 +97,12 @@ enum Command {
         /// Bring what is kept to what ENCRYPT_CONTENT and INDEX_PLAINTEXT say, and seal it under the newest key
         #[arg(long)]
         reencrypt: bool,
+    },
+    /// Say how the local server is, or the one at a URL; it fails where that is down or not ready
+    #[command(before_help = health::EXAMPLES)]
+    Health {
+        /// Where the server is: a URL; the local server if left out
+        target: Option<String>,
     },
     /// Look at the configuration and all that it names, and say what to mend
     Doctor,
@@ -225,6 +232,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Runs { what, server } => runs::run(&config, server.as_deref(), what, &mut output),
         Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config, dry_run, &mut output),
         Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config, dry_run, &mut output),
+        Command::Health { target } => health::run(&config, target.as_deref(), &mut output),
         Command::Doctor => doctor::run(Ok(config), &mut output),
         Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
         Command::Restore { folder } => backup::restore(&config, &folder, &mut output),

@@ -44,6 +44,12 @@ impl Client {
         self.read(self.with_key(request).call())
     }
 
+    /// The same, also where the answer is that of a server that is down.
+    pub(super) fn look(&self, path: &str) -> Result<Reply, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.parse(self.with_key(request).call())
+    }
+
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
         let request = self.agent.post(format!("{}{path}", self.base));
         self.read(self.with_key(request).send_json(body))
@@ -71,6 +77,16 @@ impl Client {
     }
 
     fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {
+        let reply = self.parse(answer)?;
+        let detail = || reply.body["detail"].as_str().unwrap_or("no reason given").to_owned();
+        match reply.status {
+            401 | 403 => Err(Failure::new(Kind::Refused, detail()).hint("set API_KEY to a key that lets you in")),
+            500.. => Err(Failure::new(Kind::Failed, detail())),
+            _ => Ok(reply),
+        }
+    }
+
+    fn parse(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {
         let mut answer = answer.map_err(|error| {
             Failure::new(Kind::Unreachable, format!("{} does not answer: {error}", self.base))
                 .hint("start it with `mcp-http`, or name another URL")
@@ -81,12 +97,7 @@ impl Client {
             Failure::new(Kind::Failed, format!("{} answers {status} with something that is no JSON", self.base))
                 .hint("is it the address of such a server?")
         })?;
-        let detail = |body: &Value| body["detail"].as_str().unwrap_or("no reason given").to_owned();
-        match status {
-            401 | 403 => Err(Failure::new(Kind::Refused, detail(&body)).hint("set API_KEY to a key that lets you in")),
-            500.. => Err(Failure::new(Kind::Failed, detail(&body))),
-            _ => Ok(Reply { status, body }),
-        }
+        Ok(Reply { status, body })
     }
 }
 

@@ -3,7 +3,7 @@
 use mcp_store::test_servers::PostgresServer;
 use serde_json::Value;
 
-use crate::served::{Served, binary, text};
+use crate::served::{Served, binary, text, until};
 
 #[test]
 fn list_prints_signatures_and_call_prints_results() {
@@ -94,4 +94,26 @@ fn help_begins_with_examples_and_ends_with_exit_codes() {
     }
     let shown = text(&binary(folder.path(), &[("API_KEY", "0123456789abcdef")]).arg("config").output().unwrap().stdout);
     assert!(shown.contains("API_KEY") && !shown.contains("0123456789abcdef"), "{shown}");
+}
+
+#[test]
+fn health_is_told_and_fails_where_calls_would() {
+    let postgres = PostgresServer::start();
+    let server = crate::outages::serve(&postgres.database());
+    let asked = server.command(&["health"]);
+    let told = text(&asked.stdout);
+    assert_eq!(asked.status.code(), Some(0), "{told}");
+    assert!(told.starts_with("ok, takes requests\ndatabase  up") && told.contains(" ms  since 20"), "{told}");
+    let json: Value = serde_json::from_slice(&server.command(&["health", &server.url, "--json"]).stdout).unwrap();
+    assert_eq!((&json["ready"], &json["checks"]["database"]["state"]), (&true.into(), &"up".into()));
+
+    postgres.stop();
+    until("the database is reported as down", || server.get("/health").body["status"] == "down");
+    let asked = server.command(&["health"]);
+    let (told, why) = (text(&asked.stdout), text(&asked.stderr));
+    assert_eq!((asked.status.code(), why.lines().count()), (Some(1), 1), "{why}");
+    assert!(told.starts_with("down, takes requests\ndatabase  down") && why.contains("calls fail"), "{told}{why}");
+    assert_eq!(server.command(&["health", "http://127.0.0.1:1"]).status.code(), Some(4));
+    let no_server = server.command(&["health", &format!("{}/api/v1", server.url)]);
+    assert_eq!(no_server.status.code(), Some(1), "{}", text(&no_server.stderr));
 }
