@@ -12,6 +12,7 @@ mod callers;
 mod commands;
 mod cors;
 mod degraded;
+mod deploying;
 mod docs;
 mod encryption;
 mod files;
