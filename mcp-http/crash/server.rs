@@ -21,6 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::time::Instant;
 
 use super::team;
 
@@ -145,7 +147,7 @@ pub async fn tell(witness: SocketAddr, what: &str) -> std::io::Result<()> {
 fn sabotaged(bundled: Bundled, name: Option<&str>) -> Bundled {
     let mut stores = bundled.stores().clone();
     match name {
-        Some("early-ack") => stores.ledger = Arc::new(EarlyAck(stores.ledger)),
+        Some("early-ack") => stores.ledger = Arc::new(EarlyAck::of(stores.ledger)),
         Some("no-fence") => stores.ledger = Arc::new(NoFence(stores.ledger)),
         Some("no-dedup") => {
             stores.idempotency = Arc::new(NoDedup(stores.idempotency));
@@ -158,21 +160,36 @@ fn sabotaged(bundled: Bundled, name: Option<&str>) -> Bundled {
     bundled.server(|builder| builder.stores(stores))
 }
 
-/// Acknowledges what it has not written yet.
-struct EarlyAck(Arc<dyn Ledger>);
+/// Acknowledges what it has not written yet. It writes in the order in which it was told: what is broken is this promise alone.
+struct EarlyAck {
+    ledger: Arc<dyn Ledger>,
+    late: UnboundedSender<(Instant, Vec<Entry>)>,
+}
+
+impl EarlyAck {
+    fn of(ledger: Arc<dyn Ledger>) -> Self {
+        let (late, mut told) = mpsc::unbounded_channel::<(Instant, Vec<Entry>)>();
+        let written = ledger.clone();
+        tokio::spawn(async move {
+            while let Some((at, entries)) = told.recv().await {
+                tokio::time::sleep_until(at + Duration::from_millis(50)).await;
+                // They are taken at once, and the next ones come behind them.
+                tokio::spawn(written.commit(entries));
+            }
+        });
+        Self { ledger, late }
+    }
+}
 
 impl Ledger for EarlyAck {
     fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
-        let ledger = self.0.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            ledger.commit(entries).await
-        });
+        // Where nobody writes any more, the process ends.
+        let _ = self.late.send((Instant::now(), entries));
         std::future::ready(Ok(())).boxed()
     }
 
     fn admit(&self) -> Result<(), StoreError> {
-        self.0.admit()
+        self.ledger.admit()
     }
 }
 
