@@ -90,10 +90,11 @@ impl<'s> AgentDesk<'s> {
         })?;
         self.check_room(caller, id).await?;
         let budget = budget.map_or(found.spec().budget, |budget| budget.and(found.spec().budget));
-        let input = serde_json::value::to_raw_value(input)?;
+        let thread = self.thread.map(|(thread, _)| InThread { thread, before: None });
+        let order = Order::new(caller, agent, serde_json::value::to_raw_value(input)?, budget).in_thread(thread);
+        let arguments = serde_json::to_vec(&order)?.into();
         let Some((thread, busy)) = self.thread else {
-            let order = Order::new(caller, agent, input, budget);
-            return Ok(self.server.runs().begin(caller, KIND, serde_json::to_vec(&order)?.into(), id).await?);
+            return Ok(self.server.runs().begin(caller, KIND, arguments, id).await?);
         };
         if let Some(id) = id
             && self.server.run_store().run(caller.tenant(), id).await?.is_some()
@@ -101,12 +102,9 @@ impl<'s> AgentDesk<'s> {
             return Ok(id);
         }
         let id = id.unwrap_or_else(|| self.server.new_run_id());
-        let first = text(&input);
-        let order = Order::new(caller, agent, input, budget).in_thread(Some(InThread { thread, before: None }));
-        let order = serde_json::to_vec(&order)?.into();
         let threading = Threading::new(self.server, caller.tenant(), caller.principal(), thread);
-        threading.join(id, busy, &first).await?;
-        let begun = self.server.runs().begin(caller, KIND, order, Some(id)).await;
+        threading.join(id, busy, &text(&order.input)).await?;
+        let begun = self.server.runs().begin(caller, KIND, arguments, Some(id)).await;
         if begun.is_err() {
             // It may have been begun all the same: then it finds that it is not in the line, and joins it.
             let _ = threading.leave(id).await;

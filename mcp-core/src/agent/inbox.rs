@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,10 +32,14 @@ pub(super) struct Letter {
     /// Answers, by the names of the questions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) answers: BTreeMap<String, Value>,
-    /// A run that this one has begun, and that has ended.
+    /// A run for which this one waits, and that has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<RunId>,
 }
+
+/// How soon a run looks after another one of which it hears nothing; then twice as late each time, up to an hour.
+const LOOK: Duration = Duration::from_secs(30);
+const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl<'r> Inbox<'r> {
     pub(super) fn of(run: &'r RunContext) -> Self {
@@ -58,8 +63,11 @@ impl<'r> Inbox<'r> {
         }
     }
 
-    /// Waits until it may be that a run which this one has begun has ended: it was told so, or it has waited for long enough to look.
-    pub(super) async fn ended(&self, run: RunId, look: &str, time: std::time::Duration) -> Result<(), RunError> {
+    /// Waits until it may be that a run for which this one waits has ended: it was told so, or it has waited for long enough to look. It is the
+    /// look of this number for what is recorded under `key`.
+    pub(super) async fn ended(&self, run: RunId, key: &str, look: u32) -> Result<(), RunError> {
+        let time = LOOK.saturating_mul(2_u32.saturating_pow(look)).min(LATEST_LOOK);
+        let look = format!("{key}.look.{look}");
         let told = || lock(&self.told).ended.remove(&run);
         loop {
             if told() {
@@ -69,7 +77,7 @@ impl<'r> Inbox<'r> {
             if told() {
                 return Ok(());
             }
-            match self.run.input_within(look, time).await? {
+            match self.run.input_within(&look, time).await? {
                 Some(input) => self.deliver(&input.body),
                 None => return Ok(()),
             }

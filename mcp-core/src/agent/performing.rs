@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{StreamExt, TryStreamExt};
@@ -20,10 +19,9 @@ use super::{AgentSpec, KIND, questions, spans};
 use crate::ask::InputRequired;
 use crate::capability::ClientCapabilities;
 use crate::context::key::Key;
-use crate::context::withheld::Withheld;
 use crate::json;
 use crate::run::call::{Ended, RunCall};
-use crate::run::{Begun, Repeatable, RunError, of_store};
+use crate::run::{Begun, RunError, of_store};
 use crate::store::runs::{InputKind, LARGEST, NewRun};
 use crate::tool::output::ToolOutput;
 
@@ -43,10 +41,6 @@ pub(super) struct Asked {
     /// What is known in the next round.
     state: Box<RawValue>,
 }
-
-/// How soon a run looks after one that it has begun, of which it hears nothing; then twice as late each time, up to an hour.
-pub(super) const LOOK: Duration = Duration::from_secs(30);
-pub(super) const LATEST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 impl Runner<'_> {
     /// Makes calls side by side, so many at a time, all but those that come `later` at once; gives what came of each, in their order, and
@@ -132,29 +126,19 @@ impl Runner<'_> {
             Ok(arguments) => arguments,
             Err(error) => return Ok(ToolOutput::text(error.to_string()).as_error()),
         };
-        let repeatable = if tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
         let (mut state, mut answers): (Option<Box<RawValue>>, _) = (None, BTreeMap::new());
         for n in 0_u32.. {
             let (step, begun) = if n == 0 { (key.clone(), begun) } else { (format!("{key}.{n}"), Begun::Recorded) };
-            let withheld = Withheld::new(self.server);
             let made = RunCall {
                 server: self.server.clone(),
                 caller: self.caller.clone(),
                 tool: tool.clone(),
                 arguments: arguments.clone(),
-                key: Key::in_run(&self.caller, &call.tool, format!("run {} {key}", self.run.id()))
-                    .withholding(withheld.clone()),
+                key: Key::in_run(&self.caller, &call.tool, format!("run {} {key}", self.run.id())),
                 client: ClientCapabilities::of_forms(),
             };
             let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
-            let round = |_| async {
-                Ok::<_, RunError>(match made.round(self.run, known, sent).await? {
-                    Ended::Output(output) => Round::ended(&output)?,
-                    Ended::Refused(error) => Round::ended(&ToolOutput::text(error.message.to_string()).as_error())?,
-                    Ended::Asked(required) => Round::Asked(Asked::of(&required)?),
-                })
-            };
-            match self.run.perform(&step, repeatable, begun, Some(&withheld), round).await {
+            match made.perform(self.run, &step, begun, known, sent, Round::of).await {
                 Ok(Round::Output(output)) => return Ok(ToolOutput::from_json(output.get().as_bytes())?),
                 Ok(Round::Asked(asked)) => {
                     answers = self.answers(&step, &asked.requests).await?;
@@ -324,13 +308,11 @@ impl Runner<'_> {
             runs.create(&run).await.map_err(of_store)?;
             self.server.hints().tell(id, KIND).await;
         }
-        let mut time = LOOK;
         for look in 0_u32.. {
             if let Some(delegated) = known.as_ref().and_then(Delegated::of) {
                 return Ok(delegated);
             }
-            self.inbox.ended(id, &format!("{key}.look.{look}"), time).await?;
-            time = time.saturating_mul(2).min(LATEST_LOOK);
+            self.inbox.ended(id, key, look).await?;
             known = runs.run(&parent.tenant, id).await.map_err(of_store)?;
         }
         Err(RunError::failed("the other agent never ends"))
@@ -357,6 +339,14 @@ fn came(key: &str) -> String {
 }
 
 impl Round {
+    fn of(ended: Ended) -> Result<Self, RunError> {
+        Ok(match ended {
+            Ended::Output(output) => Self::ended(&output)?,
+            Ended::Refused(error) => Self::ended(&ToolOutput::text(error.message.to_string()).as_error())?,
+            Ended::Asked(required) => Self::Asked(Asked::of(&required)?),
+        })
+    }
+
     /// Ends with what a run may keep of an output.
     fn ended(output: &ToolOutput) -> Result<Self, serde_json::Error> {
         /// What stands around it.

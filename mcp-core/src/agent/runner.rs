@@ -16,7 +16,6 @@ use super::inbox::{Inbox, Letter};
 use super::offered::OfferedAgent;
 use super::order::Order;
 use super::outcome::{Output, exhausted};
-use super::performing::{LATEST_LOOK, LOOK};
 use super::step::Step;
 use super::thread::{Heard, InThread, Threading};
 use super::transcript::{Performed, Transcript, Turn, text};
@@ -252,15 +251,13 @@ impl Runner<'_> {
 
     /// Waits until those before it in its thread have ended.
     async fn await_turn(&self, threading: &Threading<'_>) -> Result<(), RunError> {
-        let mut time = LOOK;
         for look in 0_u32.. {
             let before = threading.before(self.run.id()).await.map_err(|refusal| match refusal {
                 AgentRefusal::Store(error) => of_store(error),
                 other => RunError::again(other.to_string()),
             })?;
             let Some(before) = before else { break };
-            self.inbox.ended(before, &format!("{HEARD}.look.{look}"), time).await?;
-            time = time.saturating_mul(2).min(LATEST_LOOK);
+            self.inbox.ended(before, HEARD, look).await?;
         }
         Ok(())
     }
@@ -350,7 +347,7 @@ pub(super) fn begun_for(run: RunId, key: &str) -> RunId {
 
 /// Whether a decision is recorded under this key.
 pub(super) fn is_turn(key: &str) -> bool {
-    key.strip_prefix(TURN).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    number_of_turn(key).is_some()
 }
 
 /// The number of the decision that is recorded under this key.

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::store::id::derived;
 use crate::store::runs::{InputKind, RunId};
 use crate::store::settings::{Key, written};
-use crate::store::threads::{Message, MessageId, Place, ThreadId};
+use crate::store::threads::{Message, MessageId, Place, Placed, ThreadId};
 
 /// What becomes of a run in a thread in which earlier ones have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -176,24 +176,19 @@ impl<'s> Threading<'s> {
         if !self.say(id, USER, text).await? {
             return Ok(None);
         }
-        let threads = self.server.caller_books().threads();
-        let latest = threads.latest(self.tenant, self.owner, self.thread, None, HEARD).await?;
-        let Some(own) = latest.iter().find(|placed| placed.message.id == id) else { return Ok(None) };
-        self.hear(own.place).await.map(Some)
+        let mut latest = self.latest(None, HEARD + 1).await?.into_iter();
+        // Nobody else says something there meanwhile, but for whoever writes to threads by other ways.
+        let own = latest.find(|placed| placed.message.id == id);
+        Ok(own.map(|own| Heard::of(own.place, latest)))
     }
 
     /// What was said before a place.
     pub(super) async fn hear(&self, before: Place) -> Result<Heard, StoreError> {
-        let threads = self.server.caller_books().threads();
-        let latest = threads.latest(self.tenant, self.owner, self.thread, Some(before), HEARD).await?;
-        let mut bytes = 0;
-        let fitting = latest.into_iter().map(|placed| placed.message).take_while(|message| {
-            bytes += message.text.len();
-            bytes <= HEARD_BYTES
-        });
-        let mut said: Vec<_> = fitting.map(|message| Said { role: message.role, text: message.text }).collect();
-        said.reverse();
-        Ok(Heard { before, said })
+        Ok(Heard::of(before, self.latest(Some(before), HEARD).await?))
+    }
+
+    async fn latest(&self, before: Option<Place>, most: u16) -> Result<Vec<Placed>, StoreError> {
+        self.server.caller_books().threads().latest(self.tenant, self.owner, self.thread, before, most).await
     }
 
     /// Says what has come of a run, once however often it is said.
@@ -246,6 +241,20 @@ impl<'s> Threading<'s> {
         }
         line.runs = left;
         Ok(())
+    }
+}
+
+impl Heard {
+    /// What was said before a place: the newest first, of which no more than fit are heard.
+    fn of(before: Place, latest: impl IntoIterator<Item = Placed>) -> Self {
+        let mut bytes = 0;
+        let fitting = latest.into_iter().map(|placed| placed.message).take_while(|message| {
+            bytes += message.text.len();
+            bytes <= HEARD_BYTES
+        });
+        let mut said: Vec<_> = fitting.map(|message| Said { role: message.role, text: message.text }).collect();
+        said.reverse();
+        Self { before, said }
     }
 }
 

@@ -1,21 +1,23 @@
 //! The agents and tools that a definition names, and whether there are such.
 
 use super::{AgentDefinition, TeamDefinition};
-use crate::agent::AGENT;
+use crate::agent::{AGENT, BadAgent, OfferedAgent};
+use crate::catalog::Catalog;
 use crate::nearest::nearest;
+use crate::tool::registry::OfferedTool;
 
 /// One name in a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mention {
     /// The member in which it stands.
     member: &'static str,
-    pub(crate) of: Named,
+    of: Named,
     name: String,
 }
 
 /// What is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+enum Named {
     Agent,
     Tool,
 }
@@ -55,7 +57,7 @@ impl TeamDefinition {
 
 impl Mention {
     /// That there is no such thing among `agents` and `tools`, and which one may have been meant.
-    pub(crate) fn fault(&self, agents: &[String], tools: &[String]) -> Option<String> {
+    fn fault(&self, agents: &[String], tools: &[String]) -> Option<String> {
         let (noun, names) = match self.of {
             Named::Agent => ("agent", agents),
             Named::Tool => ("tool", tools),
@@ -71,6 +73,31 @@ impl Mention {
         };
         Some(format!("`{member}` names the {noun} {shown:?}, and there is none; {mend}"))
     }
+}
+
+/// Whether there is what the definitions of agents name. Where a source may have it later, it is said in the log.
+pub(crate) fn check(
+    agents: &Catalog<OfferedAgent>,
+    tools: &Catalog<OfferedTool>,
+    more_agents: bool,
+    more_tools: bool,
+) -> Result<(), BadAgent> {
+    let (agent_names, tool_names) = (agents.keys(), tools.keys());
+    for agent in agents.list() {
+        let name = agent.spec().name();
+        for mention in &*agent.spec().mentions {
+            let Some(fault) = mention.fault(&agent_names, &tool_names) else { continue };
+            let may_come = match mention.of {
+                Named::Agent => more_agents,
+                Named::Tool => more_tools,
+            };
+            if !may_come {
+                return Err(BadAgent::mentions(name, fault));
+            }
+            tracing::warn!(agent = name, fault, "a definition names what is not there");
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with each of `mentions`, told once.

@@ -5,9 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::context::RunContext;
+use super::effect::{Begun, Repeatable};
 use super::error::RunError;
 use crate::ask::InputRequired;
 use crate::ask::dialogue::Dialogue;
@@ -16,6 +19,7 @@ use crate::caller::Caller;
 use crate::capability::ClientCapabilities;
 use crate::context::Context;
 use crate::context::key::Key;
+use crate::context::withheld::Withheld;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::tools;
@@ -48,11 +52,32 @@ pub(crate) enum Ended {
 }
 
 impl RunCall {
+    /// Makes the call as an effect of the run, under `key`: once, or again where the tool may be repeated. What `ended` makes of how it ended is
+    /// recorded together with the record of the call.
+    ///
+    /// # Errors
+    /// As [`RunContext::effect`]; those of `ended`.
+    pub(crate) async fn perform<T: Serialize + DeserializeOwned>(
+        mut self,
+        cx: &RunContext,
+        key: &str,
+        begun: Begun,
+        state: Option<&str>,
+        answers: BTreeMap<String, Value>,
+        ended: impl FnOnce(Ended) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        let repeatable = if self.tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
+        let withheld = Withheld::new(&self.server);
+        self.key = self.key.withholding(withheld.clone());
+        let round = |_| async { ended(self.round(cx, state, answers).await?) };
+        cx.perform(key, repeatable, begun, Some(&withheld), round).await
+    }
+
     /// Makes the call, which is told where the run is cancelled.
     ///
     /// # Errors
     /// [`RunError::Cancelled`]; the state is that of another version.
-    pub(crate) async fn round(
+    async fn round(
         self,
         cx: &RunContext,
         state: Option<&str>,

@@ -21,9 +21,8 @@ use crate::catalog::{Catalog, Offered, Source};
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
 use crate::context::Cancellation;
-use crate::definition::Models;
-use crate::definition::mentions::Named;
 use crate::definition::stored::StoredAgents;
+use crate::definition::{Models, mentions};
 use crate::legacy::mail::Mail;
 use crate::memory::{MemoryCache, MemorySessions};
 use crate::policy::Policy;
@@ -412,7 +411,7 @@ impl ServerBuilder {
             }
             tools.insert(tool).map_err(|tool| BadTool::twice(tool.key().to_owned()))?;
         }
-        check_mentions(&agents, &tools, more_agents, more_tools)?;
+        mentions::check(&agents, &tools, more_agents, more_tools)?;
         let resources = Catalog::new(
             "resource",
             self.resource_sources,
@@ -499,31 +498,6 @@ impl ServerBuilder {
             measured: self.measured,
         })))
     }
-}
-
-/// Whether there is what the definitions of agents name. Where a source may have it later, it is said in the log.
-fn check_mentions(
-    agents: &Catalog<OfferedAgent>,
-    tools: &Catalog<OfferedTool>,
-    more_agents: bool,
-    more_tools: bool,
-) -> Result<(), BadAgent> {
-    let (agent_names, tool_names) = (agents.keys(), tools.keys());
-    for agent in agents.list() {
-        let name = agent.spec().name();
-        for mention in &*agent.spec().mentions {
-            let Some(fault) = mention.fault(&agent_names, &tool_names) else { continue };
-            let may_come = match mention.of {
-                Named::Agent => more_agents,
-                Named::Tool => more_tools,
-            };
-            if !may_come {
-                return Err(BadAgent::mentions(name, fault));
-            }
-            tracing::warn!(agent = name, fault, "a definition names what is not there");
-        }
-    }
-    Ok(())
 }
 
 /// Why a server cannot be built.

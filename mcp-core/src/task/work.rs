@@ -13,9 +13,8 @@ use super::ROUND;
 use super::order::Order;
 use super::round::{Answers, Asked, Round};
 use crate::changes::Change;
-use crate::context::withheld::Withheld;
 use crate::run::call::RunCall;
-use crate::run::{Begun, Repeatable, RunContext, RunError, Work};
+use crate::run::{Begun, RunContext, RunError, Work};
 use crate::server::{CallError, Server};
 use crate::store::runs::RunRecord;
 use crate::tool::arguments::Arguments;
@@ -38,14 +37,12 @@ impl Work for TaskWork {
             Err(CallError::Forbidden(lacking)) => return Err(RunError::failed(lacking.to_string())),
             Err(unknown) => return Err(RunError::again(unknown.to_string())),
         };
-        let repeatable = if tool.spec().policy.may_be_repeated() { Repeatable::Yes } else { Repeatable::No };
         let (mut state, mut answers, mut used) = (order.state.take(), BTreeMap::new(), BTreeSet::new());
         for n in 0_u32.. {
             let (sent, known) = (std::mem::take(&mut answers), state.as_deref().map(RawValue::get));
-            let withheld = Withheld::new(&self.server);
-            let call = self.call(&cx, &order, tool.clone(), withheld.clone());
-            let round = |_| async { Round::of(call.round(&cx, known, sent).await?, &used) };
-            match cx.perform(&format!("{ROUND}{n}"), repeatable, Begun::Recorded, Some(&withheld), round).await? {
+            let (call, key) = (self.call(&cx, &order, tool.clone()), format!("{ROUND}{n}"));
+            let round = |ended| Round::of(ended, &used);
+            match call.perform(&cx, &key, Begun::Recorded, known, sent, round).await? {
                 Round::Output(output) => return Ok(Box::<str>::from(output).into_boxed_bytes().into()),
                 Round::Error(error) => {
                     let result = json!({"error": error["message"], "code": "failed", "rpc": error});
@@ -77,11 +74,11 @@ impl TaskWork {
     }
 
     /// The call of the tool.
-    fn call(&self, cx: &RunContext, order: &Order, tool: Arc<OfferedTool>, withheld: Arc<Withheld>) -> RunCall {
+    fn call(&self, cx: &RunContext, order: &Order, tool: Arc<OfferedTool>) -> RunCall {
         let caller = order.caller(cx.run());
         RunCall {
             server: self.server.clone(),
-            key: order.key(&caller, cx.run()).withholding(withheld),
+            key: order.key(&caller, cx.run()),
             caller,
             tool,
             arguments: Arguments::from_checked(Bytes::copy_from_slice(order.arguments.get().as_bytes())),
