@@ -43,6 +43,8 @@ fn a_run_is_started_watched_answered_and_cancelled() {
     run(&server, &["runs", "cancel", last.trim_end()]);
 
     let other = begin(&server, "asker", Value::Null);
+    // One that nobody has claimed yet waits as well, and not for long.
+    questions(&server, &other);
     let list = || run(&server, &["runs", "list", "--state", "waiting", "--kind", "agent"]);
     until("it waits", || list().contains(&other));
     let waiting = list();
