@@ -15,3 +15,4 @@ pub use model::{
     AllowanceConfig, AllowanceLimits, ModelConfig, ModelConfigError, ProviderKind, ProviderModel, UnknownProvider,
     open_models,
 };
+pub use wire::{Connector, connector};

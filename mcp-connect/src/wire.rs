@@ -59,8 +59,14 @@ impl Wire {
     }
 }
 
-/// Makes connections, over TLS where the address says so.
-pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, TlsError> {
+/// Makes connections for a client of [`hyper_util`].
+pub type Connector = HttpsConnector<HttpConnector>;
+
+/// Makes connections, over TLS where the address says so, with the authorities that browsers trust.
+///
+/// # Errors
+/// The cryptography lacks what TLS needs.
+pub fn connector() -> Result<Connector, TlsError> {
     let trusted: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     // Named here, since a library takes and sets none for the whole process.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -12,8 +12,10 @@ mod forget;
 mod health;
 mod keys;
 mod list;
+mod load;
 mod migrate;
 mod output;
+mod progress;
 mod runs;
 mod serve;
 mod signature;
@@ -104,6 +106,9 @@ enum Command {
         /// Where the server is: a URL; the local server if left out
         target: Option<String>,
     },
+    /// Call a tool at a steady rate, whatever the answers take, and say how long they took and what failed
+    #[command(before_help = load::EXAMPLES)]
+    Load(load::Load),
     /// Look at the configuration and all that it names, and say what to mend
     Doctor,
     /// Remove what somebody has: calls, messages, notes, runs, files, sessions; proofs of what was recorded stay
@@ -188,7 +193,7 @@ struct StdioCli {
 pub fn run_stdio(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = StdioCli::parse_from(arguments);
     let serve = || {
-        let config = load(cli.config.as_deref())?;
+        let config = configured(cli.config.as_deref())?;
         let _log = crate::log::init_on_stderr(&config);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let served = runtime.block_on(async { crate::bundled(config).await?.run_stdio().await });
@@ -206,7 +211,7 @@ pub fn run_stdio(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn load(file: Option<&Path>) -> Result<Config, Failure> {
+fn configured(file: Option<&Path>) -> Result<Config, Failure> {
     Ok(match file {
         Some(file) => Config::load_file(file)?,
         None => Config::load()?,
@@ -214,7 +219,7 @@ fn load(file: Option<&Path>) -> Result<Config, Failure> {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let config = load(cli.common.config.as_deref());
+    let config = configured(cli.common.config.as_deref());
     let mut output = Output::open(cli.common.json, cli.common.output.as_deref())?;
     let config = match config {
         // That it cannot be read is what it finds.
@@ -233,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config, dry_run, &mut output),
         Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config, dry_run, &mut output),
         Command::Health { target } => health::run(&config, target.as_deref(), &mut output),
+        Command::Load(load) => load::run(&config, &load, &mut output),
         Command::Doctor => doctor::run(Ok(config), &mut output),
         Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
         Command::Restore { folder } => backup::restore(&config, &folder, &mut output),

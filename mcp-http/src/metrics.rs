@@ -2,7 +2,7 @@
 
 mod exposition;
 pub(crate) mod http;
-mod process;
+pub(crate) mod process;
 
 use std::sync::Arc;
 

@@ -20,11 +20,7 @@ Examples:
 const MAX_ARGUMENTS: u64 = 64 * 1024 * 1024;
 
 pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> Result<(), Failure> {
-    let is_url = |word: &String| word.starts_with("http://") || word.starts_with("https://");
-    let (target, words) = match words.split_first() {
-        Some((first, rest)) if is_url(first) => (Some(first.as_str()), rest),
-        _ => (None, words.as_slice()),
-    };
+    let (target, words) = target(&words);
     let Some((tool, words)) = words.split_first() else {
         return Err(Failure::new(Kind::Usage, "the tool's name is missing").hint("`mcp-http list` shows them"));
     };
@@ -39,8 +35,16 @@ pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> R
     Ok(())
 }
 
+/// The URL with which the words begin, where they do; and the others.
+pub(super) fn target(words: &[String]) -> (Option<&str>, &[String]) {
+    match words.split_first() {
+        Some((first, rest)) if first.starts_with("http://") || first.starts_with("https://") => (Some(first), rest),
+        _ => (None, words),
+    }
+}
+
 /// The body of an answer about a tool that is there, and was called as it should be.
-fn known(tool: &str, reply: Reply) -> Result<Value, Failure> {
+pub(super) fn known(tool: &str, reply: Reply) -> Result<Value, Failure> {
     let detail = reply.body["detail"].as_str().unwrap_or("no reason given");
     match reply.status {
         200..300 => Ok(reply.body),
@@ -59,7 +63,7 @@ fn known(tool: &str, reply: Reply) -> Result<Value, Failure> {
     }
 }
 
-fn arguments(words: &[String], schema: &Value) -> Result<Value, Failure> {
+pub(super) fn arguments(words: &[String], schema: &Value) -> Result<Value, Failure> {
     let usage = |message: String| Failure::new(Kind::Usage, message);
     let whole =
         |text: &str| serde_json::from_str(text).map_err(|error| usage(format!("the arguments are not JSON: {error}")));

@@ -39,6 +39,11 @@ impl Client {
         Self { agent, base, key }
     }
 
+    /// Where it asks, and with which key.
+    pub(super) fn place(&self) -> (&str, Option<&str>) {
+        (&self.base, self.key.as_deref())
+    }
+
     pub(super) fn get(&self, path: &str) -> Result<Reply, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base));
         self.read(self.with_key(request).call())

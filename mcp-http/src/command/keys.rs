@@ -177,7 +177,7 @@ fn short(at: Timestamp) -> String {
 }
 
 /// `90d`, `12h`, `30m`, `45s` or `0`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let bad = || "expected a time such as 90d, 12h, 30m or 45s".to_owned();
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let count: u64 = digits.parse().map_err(|_| bad())?;

@@ -3,12 +3,12 @@
 use std::fs;
 
 /// The figures of a process, by the names that Prometheus gives them.
-pub(super) struct Process {
-    pub(super) cpu_seconds: f64,
-    pub(super) start_time: f64,
-    pub(super) resident_bytes: f64,
-    pub(super) open_files: f64,
-    pub(super) max_files: f64,
+pub(crate) struct Process {
+    pub(crate) cpu_seconds: f64,
+    pub(crate) start_time: f64,
+    pub(crate) resident_bytes: f64,
+    pub(crate) open_files: f64,
+    pub(crate) max_files: f64,
 }
 
 /// How often a second the kernel counts (proc(5), `sysconf(_SC_CLK_TCK)`), on every platform that is in use.
@@ -16,7 +16,7 @@ const TICKS: f64 = 100.0;
 
 impl Process {
     /// The figures of this moment.
-    pub(super) fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         // The name in parentheses may hold spaces; what follows is counted from 3 in proc(5).
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

@@ -24,6 +24,7 @@ mod keys_command;
 mod large;
 mod limits;
 mod load;
+mod load_command;
 mod log;
 mod metrics;
 mod oauth;
