@@ -17,6 +17,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/mcp --create-home mcp
 COPY --from=build /out/ /usr/local/bin/
+COPY deploy/sql/bootstrap.sql /usr/local/share/mcp/
 USER 10001:10001
 WORKDIR /var/lib/mcp
 VOLUME /var/lib/mcp
