@@ -17,6 +17,7 @@
 //!
 //! mcp_core::ledger_contract!(fresh);
 //! mcp_core::history_contract!(fresh);
+//! mcp_core::stats_contract!(fresh);
 //! mcp_core::audit_contract!(fresh);
 //! mcp_core::idempotency_contract!(fresh);
 //! mcp_core::notes_contract!(fresh);
@@ -56,6 +57,7 @@ pub mod replicas;
 pub mod runs;
 pub mod sessions;
 pub mod settings;
+pub mod stats;
 #[cfg(test)]
 mod tests;
 pub mod threads;

@@ -106,10 +106,14 @@ impl Histogram {
         bounds
     };
 
+    /// In which of the buckets a time is, counted from zero: the first whose bound it does not pass, or the last, which has none.
+    pub fn bucket(took: Duration) -> usize {
+        Self::BOUNDS.partition_point(|bound| *bound < took)
+    }
+
     /// Counts one time.
     pub fn observe(&self, took: Duration) {
-        let bucket = Self::BOUNDS.partition_point(|bound| *bound < took);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.buckets[Self::bucket(took)].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -121,7 +125,7 @@ impl Histogram {
 }
 
 /// Times as a [`Histogram`] counted them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distribution {
     buckets: [u64; BUCKETS],
     sum: Duration,
@@ -145,6 +149,31 @@ impl Distribution {
             Some(*sum)
         });
         Histogram::BOUNDS.into_iter().zip(up_to)
+    }
+
+    /// Counts so many times in [a bucket](Histogram::bucket), which together are `took`. One that there is not is the last.
+    pub fn add(&mut self, bucket: usize, count: u64, took: Duration) {
+        self.buckets[bucket.min(BUCKETS - 1)] += count;
+        self.sum = self.sum.saturating_add(took);
+    }
+
+    /// The time that this part of all, between 0 and 1, does not pass: as if those of one bucket were spread over it evenly. Nothing,
+    /// where nothing was counted. What is longer than the last bound is told as that.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let rank = (part.clamp(0.0, 1.0) * count as f64).max(1.0);
+        let (mut below, mut lower) = (0, Duration::ZERO);
+        for (bound, up_to) in self.at_most() {
+            if up_to as f64 >= rank {
+                let inside = (rank - below as f64) / (up_to - below) as f64;
+                return Some(lower + (bound - lower).mul_f64(inside));
+            }
+            (below, lower) = (up_to, bound);
+        }
+        Some(lower)
     }
 }
 
@@ -215,5 +244,20 @@ mod tests {
         assert_eq!(counts[..4], [1, 2, 3, 3]);
         assert_eq!((counts.last(), read.count()), (Some(&3), 4), "what took longer than all bounds is counted alone");
         assert_eq!(read.sum(), Histogram::BOUNDS[1] * 2 + Duration::from_nanos(1) + last * 2);
+    }
+
+    #[test]
+    fn a_quantile_is_within_its_bucket_and_nothing_of_nothing() {
+        let mut times = Distribution::default();
+        assert_eq!(times.quantile(0.99), None);
+        let fast = Histogram::bucket(Duration::from_micros(80));
+        times.add(fast, 99, Duration::from_millis(8));
+        times.add(Histogram::bucket(Duration::from_millis(200)), 1, Duration::from_millis(200));
+        assert_eq!(times.quantile(0.99), Some(Histogram::BOUNDS[fast]));
+        let last = times.quantile(0.995).unwrap();
+        assert!(last > Duration::from_millis(100) && last <= Duration::from_millis(250), "{last:?}");
+        assert!(times.quantile(0.5).unwrap() < Histogram::BOUNDS[fast]);
+        times.add(usize::MAX, 1_000, Duration::from_secs(100_000));
+        assert_eq!(times.quantile(1.0), Some(Histogram::BOUNDS[Histogram::BOUNDS.len() - 1]));
     }
 }

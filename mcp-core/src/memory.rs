@@ -16,6 +16,7 @@ mod replicas;
 mod runs;
 mod sessions;
 mod settings;
+mod stats;
 #[cfg(all(test, feature = "contract"))]
 mod tests;
 mod threads;
@@ -42,7 +43,7 @@ pub use threads::MemoryThreads;
 
 /// [`Ledger`](crate::store::ledger::Ledger), [`History`](crate::store::history::History),
 /// [`Audit`](crate::store::audit::Audit), [`Idempotency`](crate::store::idempotency::Idempotency),
-/// [`Runs`](crate::store::runs::Runs) and
+/// [`Runs`](crate::store::runs::Runs), [`Stats`](crate::store::stats::Stats) and
 /// [`Notes`](crate::store::notes::Notes) in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,

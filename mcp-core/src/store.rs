@@ -24,6 +24,7 @@ pub mod replicas;
 pub mod runs;
 pub mod sessions;
 pub mod settings;
+pub mod stats;
 pub mod threads;
 pub mod words;
 
@@ -57,6 +58,7 @@ use replicas::{Replica, Replicas};
 use runs::Runs;
 use sessions::{SessionRoom, Sessions};
 use settings::Settings;
+use stats::Stats;
 use threads::Threads;
 
 /// One implementation of each storage trait; an embedder may replace any of them.
@@ -67,6 +69,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// The calls that were written through it.
     pub history: Arc<dyn History>,
+    /// How many of them there were.
+    pub stats: Arc<dyn Stats>,
     /// The proof that it is as it was written.
     pub audit: Arc<dyn Audit>,
     /// Calls that may be sent twice.
@@ -118,6 +122,8 @@ pub struct Books {
     pub ledger: Arc<dyn Ledger>,
     /// The calls that were written through it.
     pub history: Arc<dyn History>,
+    /// How many of them there were.
+    pub stats: Arc<dyn Stats>,
     /// The links that were written through it.
     pub audit: Arc<dyn Audit>,
     /// The keys of calls that are answered through it.
@@ -131,12 +137,13 @@ pub struct Books {
 impl Books {
     /// One store that is all of them, and takes these replicas for alive.
     pub fn from_one(
-        store: Arc<impl Ledger + History + Audit + Idempotency + Runs>,
+        store: Arc<impl Ledger + History + Stats + Audit + Idempotency + Runs>,
         replicas: Arc<dyn Replicas>,
     ) -> Self {
         Self {
             ledger: store.clone(),
             history: store.clone(),
+            stats: store.clone(),
             audit: store.clone(),
             idempotency: store.clone(),
             runs: store,
@@ -159,6 +166,7 @@ impl Stores {
         Self {
             ledger: books.ledger,
             history: books.history,
+            stats: books.stats,
             audit: books.audit,
             idempotency: books.idempotency,
             runs: books.runs,

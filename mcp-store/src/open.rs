@@ -48,6 +48,7 @@ use crate::sql::sessions::SqlSessions;
 use crate::sql::settings::SqlSettings;
 use crate::sql::sqlite::SqliteFile;
 use crate::sql::sqlite::writer::SqliteWriter;
+use crate::sql::stats::{CountRecords, SqlStats};
 use crate::sql::threads::SqlThreads;
 
 /// What to open.
@@ -260,6 +261,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Books {
             ledger: ledger.clone(),
             history: Arc::new(SqlCalls::new(database.clone(), large.clone())),
+            stats: Arc::new(SqlStats::new(database.clone())),
             audit: Arc::new(audit),
             idempotency: Arc::new(
                 SqlIdempotency::new(database.clone(), config.clock.clone(), config.keys_per_caller)
@@ -292,6 +294,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         Arc::new(RunRecords { runs: stores.runs.clone(), ledger: ledger.clone() }),
         Arc::new(KeyRecords { keys: stores.idempotency.clone(), clock: config.clock.clone() }),
         Arc::new(LinkRecords(stores.audit.clone())),
+        Arc::new(CountRecords::new(database.clone(), config.clock.clone())),
     ];
     if let (Some(place), Some(key)) = (place, files_key) {
         keep_files(&mut stores, config, &database, place, (&key, &content));

@@ -27,6 +27,7 @@ pub(crate) mod sessions;
 pub(crate) mod settings;
 pub(crate) mod sqlite;
 mod standing;
+pub(crate) mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;

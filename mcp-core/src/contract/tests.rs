@@ -17,6 +17,7 @@ mod broken_replicas;
 mod broken_runs;
 mod broken_sessions;
 mod broken_settings;
+mod broken_stats;
 mod broken_threads;
 
 use std::panic::AssertUnwindSafe;
@@ -47,6 +48,7 @@ fn every_promise_has_its_case() {
     let suites = [
         (include_str!("../store/ledger.rs"), include_str!("ledger.rs"), include_str!("tests/broken_ledger.rs")),
         (include_str!("../store/history.rs"), include_str!("history.rs"), include_str!("tests/broken_ledger.rs")),
+        (include_str!("../store/stats.rs"), include_str!("stats.rs"), include_str!("tests/broken_stats.rs")),
         (include_str!("../store/audit.rs"), include_str!("audit.rs"), include_str!("tests/broken_audit.rs")),
         (
             include_str!("../store/idempotency.rs"),

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::links::Links;
+use super::stats::Counts;
 use super::{MemoryStore, lock};
 use crate::caller::Tenant;
 use crate::clock::Timestamp;
@@ -20,6 +21,8 @@ use crate::store::ledger::{CallId, CallRecord, Entry, Ledger};
 pub(super) struct Calls {
     by_id: BTreeMap<(CallId, Tenant), CallRecord>,
     bytes: usize,
+    /// How many there were.
+    pub(super) counts: Counts,
     /// What was done to them.
     pub(super) links: Links,
 }
@@ -33,6 +36,7 @@ impl Calls {
     fn add(&mut self, call: CallRecord) {
         self.by_id.entry((call.id, call.tenant.clone())).or_insert_with(|| {
             self.bytes += size(&call);
+            self.counts.add(&call);
             call
         });
     }

@@ -53,6 +53,7 @@ async fn fresh_sessions() -> Fresh {
 
 crate::ledger_contract!(fresh);
 crate::history_contract!(fresh);
+crate::stats_contract!(fresh);
 crate::audit_contract!(fresh);
 crate::idempotency_contract!(fresh);
 crate::notes_contract!(fresh);

@@ -135,7 +135,7 @@ pub struct CallRecord {
 }
 
 /// How a call ended. It reads and writes as the word of [`Outcome::as_str`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -186,6 +186,12 @@ impl Outcome {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Limited => "limited",
         }
+    }
+
+    /// Whether whoever called did not get what they called for, and neither asked for that nor is to go on: all but a result, questions,
+    /// and that the client has left.
+    pub const fn is_failure(self) -> bool {
+        !matches!(self, Self::Ok | Self::InputRequired | Self::Cancelled)
     }
 }
 

@@ -4,6 +4,7 @@ pub(super) mod api_key;
 pub(super) mod call;
 pub(super) mod claim;
 pub(super) mod content;
+pub(super) mod count;
 pub(super) mod file;
 pub(super) mod file_room;
 pub(super) mod input;

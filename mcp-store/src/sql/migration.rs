@@ -6,6 +6,7 @@
 mod addresses;
 mod calls;
 mod claims;
+mod counts;
 mod files;
 mod keys;
 mod large;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(addresses::Addresses),
             Box::new(sealed::Sealed),
             Box::new(replaced::Replaced),
+            Box::new(counts::Counts),
         ]
     }
 

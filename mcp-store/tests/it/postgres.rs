@@ -38,6 +38,7 @@ async fn fresh() -> Fresh {
 
 mcp_core::ledger_contract!(fresh);
 mcp_core::history_contract!(fresh);
+mcp_core::stats_contract!(fresh);
 mcp_core::audit_contract!(fresh);
 mcp_core::idempotency_contract!(fresh);
 mcp_core::notes_contract!(fresh);

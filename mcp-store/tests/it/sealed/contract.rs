@@ -23,6 +23,7 @@ mod sqlite {
 
     mcp_core::ledger_contract!(fresh);
     mcp_core::history_contract!(fresh);
+    mcp_core::stats_contract!(fresh);
     mcp_core::idempotency_contract!(fresh);
     mcp_core::notes_contract!(fresh);
     mcp_core::threads_contract!(fresh);

@@ -14,6 +14,7 @@ use sea_orm::sqlx::{self, Postgres};
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::{FORMAT, micros, uuid};
 use crate::sql::standing::{RunKey, removed};
+use crate::sql::stats::COUNT;
 use crate::sql::text::{stored, stored_tenant};
 
 /// A call whose id is there already is left as it is.
@@ -23,7 +24,7 @@ const CALLS: &str = "INSERT INTO mcp_calls \
     FROM UNNEST($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], \
                 $10::bytea[], $11::bytea[], $12::text[]) \
     AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result, address) \
-    ON CONFLICT (tenant, id) DO NOTHING";
+    ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, tool, outcome, at, duration";
 
 /// A link that is there already is the same, since it is sent again; but the pin is replaced.
 const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenant, subject, number, at, digest, mac) \
@@ -44,12 +45,16 @@ const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($25::uuid[], $26
 const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($27::text[], $28::uuid[]) AS removed (tenant, id) \
     WHERE mcp_runs.tenant = removed.tenant AND mcp_runs.id = removed.id";
 
-static WITH_LINKS: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {LINKS}"));
+static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {}", *COUNT));
+
+static WITH_LINKS: LazyLock<String> =
+    LazyLock::new(|| format!("WITH calls AS ({CALLS}), counted AS ({}) {LINKS}", *COUNT));
 
 static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH calls AS ({CALLS}), removed_calls AS ({REMOVED_CALLS}), removed_links AS ({REMOVED_LINKS}), \
-         removed_runs AS ({REMOVED_RUNS}) {LINKS}"
+        "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), \
+         removed_links AS ({REMOVED_LINKS}), removed_runs AS ({REMOVED_RUNS}) {LINKS}",
+        *COUNT
     )
 });
 
@@ -58,7 +63,7 @@ pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, link
     let query = if !batch.removals.is_empty() || !batch.checkpoints.is_empty() {
         bind_removals(bind_links(bind_calls(&WITH_ALL, &batch.calls), links), batch)
     } else if links.is_empty() {
-        bind_calls(CALLS, &batch.calls)
+        bind_calls(&ALONE, &batch.calls)
     } else {
         bind_links(bind_calls(&WITH_LINKS, &batch.calls), links)
     };

@@ -1,0 +1,157 @@
+//! How many calls there were, how they ended, and how long they took.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::ledger::{CallRecord, Outcome};
+use crate::caller::Tenant;
+use crate::clock::Timestamp;
+use crate::measure::{Distribution, Histogram};
+
+/// Tells what calls the [`Ledger`](super::ledger::Ledger) wrote, without reading them: they are counted by the minute, where they are
+/// written.
+///
+/// # Promises
+/// - **a call is counted once**: as soon as it can be read, and in the minute in which it ended; one that is committed again is not
+///   counted again.
+/// - **counts outlive calls**: what is removed stays counted. A count names nobody.
+/// - **only the time asked for is counted**: each step by itself; one without calls is left out.
+/// - **tools and outcomes are told apart**: where they are asked for.
+/// - **tenants are apart**: and are told together where the house asks.
+#[async_trait]
+pub trait Stats: Send + Sync + 'static {
+    /// What was counted of a tenant's calls, or, for the house's own work, of those of all tenants: in the order of time, and for one
+    /// time in that of names.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]: there would be more than [`MOST`] of them. [`StoreError::Unavailable`].
+    async fn calls(&self, tenant: Option<&Tenant>, query: &StatsQuery) -> Result<Vec<Counted>, StoreError>;
+}
+
+/// How many [`Counted`] one answer has at the most.
+pub const MOST: usize = 20_000;
+
+/// What is counted together at the least.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// Which calls, and which of them are counted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsQuery {
+    /// Those that ended in this minute or later.
+    pub from: Timestamp,
+    /// Those that ended before this minute.
+    pub to: Timestamp,
+    /// How many minutes are counted together, from the first on. What is older than two days is counted by the hour.
+    pub minutes: u32,
+    /// By what they are told apart.
+    pub by: By,
+}
+
+/// By what calls are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum By {
+    /// By nothing: all are counted together.
+    #[default]
+    Nothing,
+    /// By the tool.
+    Tool,
+    /// By how they ended.
+    Outcome,
+}
+
+/// Calls that were counted together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// When the step begins.
+    pub at: Timestamp,
+    /// The tool or the outcome, where calls are told apart.
+    pub name: Option<String>,
+    /// How many of them [failed](Outcome::is_failure).
+    pub failed: u64,
+    /// How long they took; its [count](Distribution::count) is how many there were.
+    pub durations: Distribution,
+}
+
+/// Calls that a store has counted together: of one minute, one tool and one outcome, and about as long. It is what stores keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// In minutes since 1970.
+    pub minute: i64,
+    /// The tool.
+    pub tool: String,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// In which of the [buckets](Histogram::bucket) their times are.
+    pub bucket: usize,
+    /// How many there are.
+    pub calls: u64,
+    /// How long all of them took.
+    pub took: Duration,
+}
+
+impl Count {
+    /// Of one call.
+    pub fn of(call: &CallRecord) -> Self {
+        Self {
+            minute: minute(call.at.after(call.duration)),
+            tool: call.tool.clone(),
+            outcome: call.outcome,
+            bucket: Histogram::bucket(call.duration),
+            calls: 1,
+            took: call.duration,
+        }
+    }
+}
+
+/// In which minute since 1970 a time is.
+pub fn minute(at: Timestamp) -> i64 {
+    at.as_micros().div_euclid(i64::try_from(MINUTE.as_micros()).unwrap_or(i64::MAX))
+}
+
+impl StatsQuery {
+    /// The first minute that is asked for, and the first that is not any more.
+    pub fn minutes(&self) -> (i64, i64) {
+        (minute(self.from), minute(self.to))
+    }
+
+    /// Puts what a store has counted together, as it is asked for. Its times are steps of the query.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`]: that are more than [`MOST`].
+    pub fn gather(&self, counts: impl IntoIterator<Item = Count>) -> Result<Vec<Counted>, StoreError> {
+        let (first, end) = self.minutes();
+        let mut gathered = BTreeMap::<(i64, Option<String>), (u64, Distribution)>::new();
+        for count in counts {
+            if !(first..end).contains(&count.minute) {
+                continue;
+            }
+            let name = match self.by {
+                By::Nothing => None,
+                By::Tool => Some(count.tool),
+                By::Outcome => Some(count.outcome.as_str().to_owned()),
+            };
+            let step = (count.minute - first).div_euclid(i64::from(self.minutes.max(1)));
+            let (failed, durations) = gathered.entry((step, name)).or_default();
+            *failed += if count.outcome.is_failure() { count.calls } else { 0 };
+            durations.add(count.bucket, count.calls, count.took);
+            if gathered.len() > MOST {
+                return Err(StoreError::Refused { store: "stats", source: None });
+            }
+        }
+        let counted = |((step, name), (failed, durations)): ((i64, _), _)| {
+            let minute = first + step * i64::from(self.minutes.max(1));
+            let at = Timestamp::from_micros(minute.saturating_mul(60_000_000));
+            Counted { at, name, failed, durations }
+        };
+        Ok(gathered.into_iter().map(counted).collect())
+    }
+}
