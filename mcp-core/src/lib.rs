@@ -72,6 +72,9 @@ pub mod presence;
 pub mod retention;
 pub mod store;
 
+// who is woken,
+pub mod alert;
+
 // and what all of them lean on.
 pub mod clock;
 mod json;
