@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Listens on this machine, in threads of its own.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Head and body of each request.
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -16,7 +16,7 @@ pub(super) struct Server {
 
 /// What it does with a request.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// It sends these pieces, and closes.
     Say(&'static [&'static str]),
     /// It sends this again and again, until nobody reads it.
@@ -27,7 +27,7 @@ pub(super) enum Act {
 
 impl Server {
     /// Does this with each request.
-    pub(super) fn start(act: Act) -> Self {
+    pub(crate) fn start(act: Act) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -49,16 +49,16 @@ impl Server {
         Self { address, asked, gone }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn asked(&self) -> Vec<(String, String)> {
+    pub(crate) fn asked(&self) -> Vec<(String, String)> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the connection of a request is over.
-    pub(super) fn wait_until_gone(&self) {
+    pub(crate) fn wait_until_gone(&self) {
         self.gone.recv().unwrap();
     }
 }

@@ -24,7 +24,8 @@ use tokio_rustls::rustls::Error as TlsError;
 
 use super::dialect::Reader;
 use super::frames::{Decoder, Frame, Framing};
-use super::refusal::{Refusal, retry_after, short};
+use super::refusal::Refusal;
+use crate::refused::{retry_after, short};
 use crate::wire::connector;
 
 /// Asks providers. Cheap to clone; clones share their connections.

@@ -1,7 +1,6 @@
 //! What providers are sent, and what is read of what they answer.
 
 mod exchange;
-mod server;
 
 use std::collections::VecDeque;
 

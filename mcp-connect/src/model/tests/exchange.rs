@@ -11,7 +11,7 @@ use mcp_core::model::reply::Draft;
 use mcp_core::{LanguageModel, LanguageModelExt, Message, ModelError, ModelRequest};
 
 use super::super::{ModelConfig, ProviderModel, open_models};
-use super::server::{Act, Server};
+use crate::test_server::{Act, Server};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const HELLO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n";
