@@ -5,11 +5,13 @@ mod audit;
 mod backup;
 mod call;
 mod client;
+mod completion;
 mod config;
 mod doctor;
 mod failure;
 mod forget;
 mod health;
+mod help;
 mod keys;
 mod list;
 mod load;
@@ -57,6 +59,7 @@ struct Common {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until stopped (also with no command)
+    #[command(before_help = serve::EXAMPLES)]
     Serve,
     /// List the tools of the local server, or of the one at a URL
     #[command(before_help = list::EXAMPLES)]
@@ -72,6 +75,7 @@ enum Command {
         words: Vec<String>,
     },
     /// Show each setting, its value and where that came from
+    #[command(before_help = config::EXAMPLES)]
     Config,
     /// Make, list, replace and revoke API keys, also while the server serves
     #[command(before_help = keys::EXAMPLES)]
@@ -92,6 +96,7 @@ enum Command {
         server: Option<String>,
     },
     /// Bring the database to this version, or show what would be done
+    #[command(before_help = migrate::EXAMPLES)]
     Migrate {
         /// Only show which migrations are pending, or how much is to be sealed anew
         #[arg(long)]
@@ -110,8 +115,10 @@ enum Command {
     #[command(before_help = load::EXAMPLES)]
     Load(load::Load),
     /// Look at the configuration and all that it names, and say what to mend
+    #[command(before_help = doctor::EXAMPLES)]
     Doctor,
     /// Remove what somebody has: calls, messages, notes, runs, files, sessions; proofs of what was recorded stay
+    #[command(before_help = forget::EXAMPLES)]
     Forget {
         /// Whom to forget: the name under which they call
         principal: String,
@@ -120,6 +127,7 @@ enum Command {
         tenant: String,
     },
     /// Copy all that is kept into a new folder, also while the server serves
+    #[command(before_help = backup::EXAMPLES)]
     Backup {
         /// The folder, which is not there yet
         folder: PathBuf,
@@ -128,14 +136,28 @@ enum Command {
         verify: bool,
     },
     /// Make a database that is empty what it was in a backup
+    #[command(before_help = backup::RESTORE_EXAMPLES)]
     Restore {
         /// The folder of the backup
         folder: PathBuf,
     },
     /// Prove what was recorded, and export it
+    #[command(before_help = audit::EXAMPLES)]
     Audit {
         #[command(subcommand)]
         what: audit::Audit,
+    },
+    /// Print what a shell needs to complete these commands
+    #[command(before_help = completion::EXAMPLES)]
+    Completion {
+        /// Which shell
+        shell: completion::Of,
+    },
+    /// Explain a topic or a command, or list what there is
+    #[command(before_help = help::EXAMPLES)]
+    Help {
+        /// Which one
+        topic: Option<String>,
     },
 }
 
@@ -221,26 +243,25 @@ fn configured(file: Option<&Path>) -> Result<Config, Failure> {
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let config = configured(cli.common.config.as_deref());
     let mut output = Output::open(cli.common.json, cli.common.output.as_deref())?;
-    let config = match config {
-        // That it cannot be read is what it finds.
-        Err(failure) if matches!(cli.command, Some(Command::Doctor)) => return doctor::run(Err(failure), &mut output),
-        config => config?,
-    };
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config),
-        Command::List { target } => list::run(&config, target.as_deref(), &mut output),
-        Command::Call { words } => call::run(&config, words, &mut output),
-        Command::Config => config::run(&config, &mut output),
-        Command::Audit { what } => audit::run(&config, &what, &mut output),
-        Command::Forget { principal, tenant } => forget::run(&config, &tenant, &principal, &mut output),
-        Command::Keys { what, tenant } => keys::run(&config, &tenant, what, &mut output),
-        Command::Runs { what, server } => runs::run(&config, server.as_deref(), what, &mut output),
-        Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config, dry_run, &mut output),
-        Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config, dry_run, &mut output),
-        Command::Health { target } => health::run(&config, target.as_deref(), &mut output),
-        Command::Load(load) => load::run(&config, &load, &mut output),
-        Command::Doctor => doctor::run(Ok(config), &mut output),
-        Command::Backup { folder, verify } => backup::run(&config, &folder, verify, &mut output),
-        Command::Restore { folder } => backup::restore(&config, &folder, &mut output),
+        Command::Serve => serve::run(config?),
+        Command::List { target } => list::run(&config?, target.as_deref(), &mut output),
+        Command::Call { words } => call::run(&config?, words, &mut output),
+        Command::Config => config::run(&config?, &mut output),
+        Command::Audit { what } => audit::run(&config?, &what, &mut output),
+        Command::Forget { principal, tenant } => forget::run(&config?, &tenant, &principal, &mut output),
+        Command::Keys { what, tenant } => keys::run(&config?, &tenant, what, &mut output),
+        Command::Runs { what, server } => runs::run(&config?, server.as_deref(), what, &mut output),
+        Command::Migrate { dry_run, reencrypt: false } => migrate::run(&config?, dry_run, &mut output),
+        Command::Migrate { dry_run, reencrypt: true } => migrate::reencrypt(&config?, dry_run, &mut output),
+        Command::Health { target } => health::run(&config?, target.as_deref(), &mut output),
+        Command::Load(load) => load::run(&config?, &load, &mut output),
+        // That it cannot be read is what it finds.
+        Command::Doctor => doctor::run(config, &mut output),
+        Command::Backup { folder, verify } => backup::run(&config?, &folder, verify, &mut output),
+        Command::Restore { folder } => backup::restore(&config?, &folder, &mut output),
+        // A configuration that cannot be read may be what somebody wants help with.
+        Command::Help { topic } => help::run(topic.as_deref(), &mut output),
+        Command::Completion { shell } => completion::run(shell, &mut output),
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum Audit {
     /// Compare all records with the audit chains, and tell what was altered, removed or added; the server may serve meanwhile
     Verify,
     /// Print what was done as lines of JSON, with signed anchors, for an archive elsewhere
-    #[command(before_help = EXAMPLES)]
+    #[command(before_help = EXPORT_EXAMPLES)]
     Export {
         /// Not before this time (RFC 3339)
         #[arg(long, value_name = "TIME")]
@@ -36,7 +36,12 @@ pub(super) enum Audit {
     Key,
 }
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http audit verify
+  mcp-http audit export --from 2026-01-01T00:00:00Z --output audit.jsonl";
+
+const EXPORT_EXAMPLES: &str = "\
 Examples:
   mcp-http audit export --from 2026-11-25T00:00:00Z --to 2026-11-26T00:00:00Z -o 2026-11-25.jsonl
   mcp-http audit key -o audit.pem               to be kept elsewhere: it is what exports are checked by";

@@ -13,6 +13,16 @@ use crate::bundled::located;
 use crate::config::Config;
 use crate::secret::SecretKeys;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http backup /backups/monday
+  mcp-http backup /backups/monday --verify      and whether all of it comes back";
+
+pub(super) const RESTORE_EXAMPLES: &str = "\
+Examples:
+  mcp-http restore /backups/monday
+  DATABASE_URL=sqlite:./trial.db mcp-http restore /backups/monday";
+
 pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let failed = |error| failure(config, error);

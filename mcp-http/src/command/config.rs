@@ -6,6 +6,11 @@ use super::failure::Failure;
 use super::output::{Output, table};
 use crate::config::Config;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http config
+  mcp-http config --config production.json --json";
+
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     let rows: Vec<_> = config.effective().collect();
     let members = rows.iter().map(|(setting, value, origin)| {

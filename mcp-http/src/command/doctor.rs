@@ -13,6 +13,11 @@ use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http doctor
+  mcp-http doctor --config production.json --json";
+
 /// Something that is looked at: its name, and how. Another one is a line here.
 type Check = (&'static str, fn(&Looked) -> BoxFuture<'_, Finding>);
 

@@ -10,6 +10,11 @@ use super::failure::Failure;
 use super::output::{Output, table};
 use crate::config::Config;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http forget ada
+  mcp-http forget ada --tenant acme";
+
 pub(super) fn run(config: &Config, tenant: &str, principal: &str, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (tenant, principal) = (Tenant::from(tenant), Principal::from(principal));

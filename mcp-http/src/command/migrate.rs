@@ -13,6 +13,12 @@ use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http migrate --dry-run                    what would be done
+  mcp-http migrate
+  mcp-http migrate --reencrypt                  after SECRET_KEYS or ENCRYPT_CONTENT were changed";
+
 pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let bad = |error: mcp_store::OpenError| config.error("DATABASE_URL", error.to_string());

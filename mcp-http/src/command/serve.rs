@@ -3,6 +3,12 @@
 use super::failure::Failure;
 use crate::config::Config;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcp-http serve                                on 127.0.0.1:8000, with its data in ./data
+  PORT=9000 LOG_LEVEL=debug mcp-http serve
+  mcp-http serve --config production.json";
+
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     let _log = crate::log::init(&config);
     // One more than calls may hold: somebody must be there for everything else.

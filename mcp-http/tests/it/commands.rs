@@ -117,3 +117,61 @@ fn health_is_told_and_fails_where_calls_would() {
     let no_server = server.command(&["health", &format!("{}/api/v1", server.url)]);
     assert_eq!(no_server.status.code(), Some(1), "{}", text(&no_server.stderr));
 }
+
+#[test]
+fn help_explains_topics_and_commands_and_knows_what_may_have_been_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whatever is wrong with the configuration.
+    let run = |words: &[&str]| binary(folder.path(), &[("PORT", "none")]).args(words).output().unwrap();
+    let listed: Value = serde_json::from_slice(&run(&["help", "--json"]).stdout).unwrap();
+    let names =
+        |list: &str| listed[list].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>();
+    assert!(names("topics").contains(&"exit-codes") && names("commands").contains(&"load"), "{listed}");
+    for name in [names("topics"), names("commands")].concat() {
+        let told = run(&["help", name]);
+        assert_eq!((told.status.code(), told.stdout.len() > 100), (Some(0), true), "{name}: {}", text(&told.stderr));
+        assert!(text(&run(&["help"]).stdout).contains(&format!("\n  {name} ")), "{name}");
+    }
+    let of_load = text(&run(&["help", "load"]).stdout);
+    assert!(of_load.starts_with("Examples:\n") && of_load.contains("--fail-above"), "{of_load}");
+    let unknown = run(&["help", "exitcodes"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("did you mean \"exit-codes\"?"), "{}", text(&unknown.stderr));
+}
+
+#[test]
+fn every_command_begins_its_help_with_examples_and_has_at_most_fifteen_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |words: &[&str]| text(&binary(folder.path(), &[]).args(words).arg("--help").output().unwrap().stdout);
+    let listed = binary(folder.path(), &[]).args(["help", "--json"]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    for name in listed["commands"].as_array().unwrap() {
+        let told = help(&[name.as_str().unwrap()]);
+        assert!(told.starts_with("Examples:\n"), "{name}: {told}");
+        let options = told.lines().filter(|line| line.trim_start().starts_with('-')).count();
+        assert!((1..=15).contains(&options), "{name}: {options} options");
+    }
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = |shell: &str| text(&binary(folder.path(), &[]).args(["completion", shell]).output().unwrap().stdout);
+    let file = folder.path().join("completion.bash");
+    std::fs::write(&file, script("bash")).unwrap();
+    // What bash does once somebody presses tab.
+    let complete = |line: &str| {
+        let code = r#"source "$1"; read -ra COMP_WORDS <<< "$2"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            known=$(complete -p mcp-http) && known=${known##*-F }
+            "${known%% *}" mcp-http "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            printf '%s\n' "${COMPREPLY[@]}""#;
+        let done = std::process::Command::new("bash").args(["-c", code, "bash"]).arg(&file).arg(line).output().unwrap();
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("mcp-http comp"), ["completion"]);
+    assert!(complete("mcp-http load --fa").contains(&"--fail-above".to_owned()));
+    assert_eq!(complete("mcp-http completion fi"), ["fish"]);
+    assert_eq!(complete("mcp-http keys ro"), ["rotate"]);
+    assert!(script("zsh").starts_with("#compdef mcp-http") && script("fish").contains("complete -c mcp-http"));
+}
