@@ -44,6 +44,12 @@ impl Client {
         (&self.base, self.key.as_deref())
     }
 
+    /// A client of the server of this configuration, at `ADMIN_BIND` where there is one.
+    pub(super) fn of_operator(config: &Config, target: Option<&str>) -> Self {
+        let admin = config.admin_bind.map(|address| format!("http://{address}")).filter(|_| target.is_none());
+        Self::new(config, admin.as_deref().or(target))
+    }
+
     pub(super) fn get(&self, path: &str) -> Result<Reply, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base));
         self.read(self.with_key(request).call())
@@ -53,6 +59,13 @@ impl Client {
     pub(super) fn look(&self, path: &str) -> Result<Reply, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base));
         self.parse(self.with_key(request).call())
+    }
+
+    /// The text at an address; nothing, where there is none for this caller.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let mut answer = self.with_key(request).call().ok().filter(|answer| answer.status() == 200)?;
+        answer.body_mut().with_config().limit(MAX_ANSWER).read_to_string().ok()
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {

@@ -1,5 +1,7 @@
 //! `doctor`: looks at the configuration and all that it names, and says what to mend. It changes nothing.
 
+mod served;
+
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -27,6 +29,9 @@ const CHECKS: &[Check] = &[
     ("secret keys", |looked| secret_keys(looked).boxed()),
     ("encryption", |looked| std::future::ready(encryption(&looked.config)).boxed()),
     ("access", |looked| access(looked).boxed()),
+    ("health", |looked| served::health(looked).boxed()),
+    ("errors", |looked| served::errors(looked).boxed()),
+    ("times", |looked| served::times(looked).boxed()),
 ];
 
 /// How long one of them may take.
@@ -46,6 +51,8 @@ enum Finding {
     Warning(String),
     /// What is wrong, and the mend.
     Failed(String),
+    /// It cannot be looked at now, or from here: why.
+    CannotApply(String),
 }
 
 impl Finding {
@@ -54,11 +61,12 @@ impl Finding {
             Self::Ok(_) => "ok",
             Self::Warning(_) => "warning",
             Self::Failed(_) => "failed",
+            Self::CannotApply(_) => "cannot apply",
         }
     }
 
     fn text(&self) -> &str {
-        let (Self::Ok(text) | Self::Warning(text) | Self::Failed(text)) = self;
+        let (Self::Ok(text) | Self::Warning(text) | Self::Failed(text) | Self::CannotApply(text)) = self;
         text
     }
 

@@ -15,8 +15,7 @@ Examples:
 
 /// Asks the server of `target`; or that of this configuration, at `ADMIN_BIND` where there is one.
 pub(super) fn run(config: &Config, target: Option<&str>, output: &mut Output) -> Result<(), Failure> {
-    let admin = config.admin_bind.map(|address| format!("http://{address}")).filter(|_| target.is_none());
-    let reply = Client::new(config, admin.as_deref().or(target)).look("/health")?;
+    let reply = Client::of_operator(config, target).look("/health")?;
     let (Some(status), Some(ready)) = (reply.body["status"].as_str(), reply.body["ready"].as_bool()) else {
         let said = format!("what answers {} says nothing of its health", reply.status);
         return Err(Failure::new(Kind::Failed, said).hint("is it the address of such a server?"));

@@ -175,3 +175,22 @@ fn shells_complete_commands_and_options() {
     assert_eq!(complete("mcp-http keys ro"), ["rotate"]);
     assert!(script("zsh").starts_with("#compdef mcp-http") && script("fish").contains("complete -c mcp-http"));
 }
+
+#[test]
+fn the_doctor_asks_the_server_that_serves_how_it_does() {
+    let server = Served::start(&[]);
+    let doctor = || server.command(&["doctor", "--json"]);
+    let is = |check: &str, status: &str| {
+        let (found, detail) = crate::encryption::found(&doctor(), check);
+        assert_eq!(found, status, "{check}: {detail}");
+    };
+    is("health", "ok");
+    is("errors", "cannot apply");
+    is("times", "cannot apply");
+    assert_eq!(server.command(&["call", "time.now"]).status.code(), Some(0));
+    is("errors", "ok");
+    is("times", "ok");
+    assert_eq!(server.command(&["call", "time.now", "zone=Atlantis"]).status.code(), Some(5));
+    is("errors", "failed");
+    assert_eq!(doctor().status.code(), Some(6));
+}
