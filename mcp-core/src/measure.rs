@@ -157,6 +157,14 @@ impl Distribution {
         self.sum = self.sum.saturating_add(took);
     }
 
+    /// Counts all that `other` has counted as well.
+    pub fn merge(&mut self, other: &Self) {
+        for (bucket, count) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += count;
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// The time that this part of all, between 0 and 1, does not pass: as if those of one bucket were spread over it evenly. Nothing,
     /// where nothing was counted. What is longer than the last bound is told as that.
     pub fn quantile(&self, part: f64) -> Option<Duration> {

@@ -8,6 +8,7 @@ mod ids;
 pub mod load;
 pub mod open_call;
 mod sight;
+pub mod stats;
 pub mod switches;
 pub mod tally;
 pub mod threads;
@@ -58,6 +59,7 @@ use crate::store::limits;
 use crate::store::runs::{RunId, Runs};
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::store::settings::Settings;
+use crate::store::stats::Stats;
 use crate::task::{self, TaskWork};
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
@@ -96,6 +98,7 @@ struct Inner {
     spawner: Arc<dyn Spawner>,
     ledger: Option<Arc<dyn Ledger>>,
     history: Option<Arc<dyn History>>,
+    stats: Option<Arc<dyn Stats>>,
     cache: Arc<dyn Cache>,
     sessions: Arc<dyn Sessions>,
     keys: Keys,

@@ -153,6 +153,8 @@ pub struct Config {
     pub keep_keys: Limit,
     /// How long the links of what was removed are kept.
     pub keep_audit: Limit,
+    /// `KEEP_STATS`.
+    pub keep_stats: Limit,
     /// How long a run is held without a sign of life, before another replica goes on with it.
     pub run_lease: Duration,
     /// How many runs this process does at a time; with 0 it does none.
@@ -294,6 +296,7 @@ impl Config {
             keep_runs: layers.get("KEEP_RUNS", value::limit)?,
             keep_keys: layers.get("KEEP_KEYS", value::limit)?,
             keep_audit: layers.get("KEEP_AUDIT", value::age)?,
+            keep_stats: layers.get("KEEP_STATS", value::age)?,
             run_lease: layers.get("RUN_LEASE", value::lease)?,
             run_concurrency: layers.get("RUN_CONCURRENCY", value::number)?,
             replica_lease: layers.get("REPLICA_LEASE", value::duration)?,

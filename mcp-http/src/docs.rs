@@ -38,6 +38,7 @@ const TABLES: &[&Table] = &[
     &rest::files::TABLE,
     &rest::runs::TABLE,
     &rest::agents::TABLE,
+    &rest::stats::TABLE,
     &rest::threads::TABLE,
     &rest::definitions::TABLE,
     &rest::events::TABLE,

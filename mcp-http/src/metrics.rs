@@ -98,7 +98,7 @@ impl Metrics {
         text.family(
             "mcp_tool_calls_total",
             "counter",
-            "Calls that have ended, by how; all but `ok` are failures, also those that the tool itself told of.",
+            "Calls that have ended, by how; all but `ok`, `input_required` and `cancelled` are failures, also those that the tool itself told of.",
         );
         for tool in &tools {
             for (outcome, count) in tool.calls {

@@ -15,6 +15,7 @@ pub(crate) mod route;
 pub(crate) mod runs;
 mod schema;
 mod sessions;
+pub(crate) mod stats;
 pub(crate) mod threads;
 mod tools;
 pub(crate) mod users;
@@ -48,6 +49,7 @@ use route::{Forms, Route, Table};
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `POST tools/{name}/answer` | goes on with a call that has asked |
 /// | `GET calls` | recorded calls, the newest first |
+/// | `GET stats` | how many there were, how many failed, how long they took |
 /// | `GET files` | the caller's files, in the order of their names |
 /// | `PUT files/{name}` | keeps the body |
 /// | `GET files/{name}` | one of them, or a part of it |
@@ -94,6 +96,7 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(web::PathConfig::default().error_handler(|error, _| Problem::bad_path(&error).into()));
         TABLE.register(config);
         calling::TABLE.register(config);
+        stats::TABLE.register(config);
         files::TABLE.register(config);
         runs::TABLE.register(config);
         agents::TABLE.register(config);

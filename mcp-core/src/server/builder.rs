@@ -445,6 +445,7 @@ impl ServerBuilder {
         let stored_keys = StoredKeys::new(&secret_keys, &books, clock.clone(), spawner.clone());
         let keys = Keys::new(&books);
         let files = self.stores.as_ref().and_then(|stores| stores.files.clone());
+        let stats = self.stores.as_ref().map(|stores| stores.stats.clone());
         let (ledger, history, cache, sessions) = match self.stores {
             Some(stores) => (Some(stores.ledger), Some(stores.history), Some(stores.cache), Some(stores.sessions)),
             None => (None, None, None, None),
@@ -470,6 +471,7 @@ impl ServerBuilder {
             spawner,
             ledger,
             history,
+            stats,
             keys,
             work: self.work,
             run_ledger: books.ledger,

@@ -45,6 +45,7 @@ pub(super) fn policy(config: &Config) -> Policy {
         .limit("runs", config.keep_runs)
         .limit("keys", keep_keys(config))
         .limit("audit", config.keep_audit)
+        .limit("stats", config.keep_stats)
 }
 
 /// A key goes before the link that proves how it was answered may.

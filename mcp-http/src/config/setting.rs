@@ -183,6 +183,11 @@ pub static SETTINGS: &[Setting] = &[
     setting("KEEP_KEYS", "24h", "the same of keys, under which a call that is sent again is answered from its record"),
     setting("KEEP_AUDIT", "365d", "how long it can be proved that a record was removed, or forever"),
     setting(
+        "KEEP_STATS",
+        "400d",
+        "how long it is known how many calls there were, how they ended and how long they took, or forever",
+    ),
+    setting(
         "RUN_LEASE",
         "15s",
         "how long a run is held without a sign of life, before another replica goes on with it",

@@ -76,6 +76,7 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "runs/{run}/questions",
         "sessions",
         "sessions/{handle}",
+        "stats",
         "threads",
         "threads/{thread}",
         "threads/{thread}/messages",

@@ -96,7 +96,10 @@ pub(super) async fn list(
     encoded(&Calls { calls: calls.into_iter().map(Call::from).collect(), next })
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<String>) -> Result<Option<T>, Problem> {
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    text: Option<String>,
+) -> Result<Option<T>, Problem> {
     let parsed = text.map(|text| text.parse::<T>()).transpose();
     parsed.map_err(|error| Problem::new(400, format!("`{name}`: {error}")))
 }

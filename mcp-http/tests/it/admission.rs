@@ -49,6 +49,8 @@ const OPERATORS: [Told; 5] = [No, No, No, Yes, No];
 const OF_THE_HOUSE: [Told; 5] = [No, No, No, Nothing, No];
 /// It takes the role `admin`, in whichever tenant.
 const ADMINS: [Told; 5] = [No, No, Yes, Yes, Yes];
+/// It takes that role, or `monitor`.
+const STATS: [Told; 5] = [No, Yes, Yes, Yes, Yes];
 /// It is a thing of the tenant, of which only its administrators know.
 const HIDDEN: [Told; 5] = [Nothing, Nothing, Yes, Yes, Nothing];
 /// The same, where others know of the route.
@@ -74,6 +76,7 @@ const ROWS: &[Row] = &[
     ("POST", "/api/v1/tools/files.list/call", "{}", ALL),
     ("POST", "/api/v1/tools/files.search/call", "{}", ALL),
     ("GET", "/api/v1/calls", "", ALL),
+    ("GET", "/api/v1/stats", "", STATS),
     ("GET", "/api/v1/files", "", ALL),
     ("PUT", "/api/v1/files/{name}", "bytes", ALL),
     ("GET", "/api/v1/files/{name}", "", ALL),

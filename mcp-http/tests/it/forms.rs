@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 35] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -52,6 +52,12 @@ const CASES: [Case; 34] = [
         path: "/api/v1/calls",
         good: ("/api/v1/calls?limit=1", ""),
         bad: ("GET", "/api/v1/calls?colour=red", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/stats",
+        good: ("/api/v1/stats?by=tool", ""),
+        bad: ("GET", "/api/v1/stats?measure=luck", "", 400),
     },
     Case {
         method: "GET",

@@ -45,6 +45,7 @@ mod second;
 mod served;
 mod sessions;
 mod slow;
+mod stats;
 mod stdio;
 mod stop;
 mod tasks;
