@@ -15,7 +15,9 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, DefaultHeaders};
 use actix_web::{App, HttpServer, web};
 use mcp_core::caller::Tenant;
+use mcp_core::clock::Clock;
 use mcp_core::definition::Models;
+use mcp_core::measure::Collector;
 use mcp_core::presence::JoinError;
 use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
@@ -24,6 +26,7 @@ use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
 use mcp_core::{Caller, Endpoint, Server, ServerBuilder, Stores, Tool, tool};
 use tokio::runtime::Handle;
 
+use crate::alert::{self, Gauges, Watch};
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
@@ -127,6 +130,8 @@ impl Bundled {
     pub async fn run(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let tls = Tls::open(&config)?;
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+        let channels = alert::channels(&config, &clock)?;
         let server = builder.build()?;
         check_ways_in(&config, &server).await?;
         server.join().await.map_err(|error| match error {
@@ -143,10 +148,17 @@ impl Bundled {
         let endpoint = access::endpoint(&config, server.clone())?;
         let kept = stores.clone();
         let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
-        let metrics = stores.collectors.into_iter().fold(Metrics::new(endpoint.clone()), Metrics::collector);
+        let collectors: Vec<_> = stores.collectors;
+        let metrics = collectors.iter().cloned().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
         let workers = server.start_workers(workers(&config));
         let metrics = metrics.collector(Arc::new(workers.clone()));
+        let collectors =
+            collectors.into_iter().chain([server.load().clone() as Arc<dyn Collector>, Arc::new(workers.clone())]);
+        let gauges = Gauges { dependencies: health.dependencies(), collectors: collectors.collect() };
+        let watch = Watch::new(config.alerts.clone(), channels, kept.clone(), clock, gauges, alert::server(&config));
+        let watch = Arc::new(watch);
+        let metrics = metrics.collector(watch.clone());
         let door = Door::new(&config, tls.clone(), server.load().clone());
         let metrics = metrics.collector(Arc::new(door.clone()));
         let (shown, monitored, origins) = (health.clone(), metrics.clone(), config.allowed_origins.clone());
@@ -188,6 +200,7 @@ impl Bundled {
         let (tidied, policy) = (kept.clone(), opened::policy(&config));
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
         let tidy = tokio::spawn(async move { keep_tidy(&tidied, &TokioClock::new(), &policy).await });
+        let watched = tokio::spawn(async move { watch.run().await });
         let followed = tls.map(|tls| tokio::spawn(async move { tls.follow().await }));
         health.set_ready(true);
         announce(&config, &server, address);
@@ -217,6 +230,7 @@ impl Bundled {
                 followed.abort();
             }
             tidy.abort();
+            watched.abort();
             anchored.abort();
             if let Some(admin) = &admin {
                 admin.stop(false).await;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod act;
+mod alert;
 mod audit;
 mod backup;
 mod call;
@@ -114,6 +115,12 @@ enum Command {
     /// Call a tool at a steady rate, whatever the answers take, and say how long they took and what failed
     #[command(before_help = load::EXAMPLES)]
     Load(load::Load),
+    /// See whether people are told when something is wrong, and what fires
+    #[command(before_help = alert::EXAMPLES)]
+    Alert {
+        #[command(subcommand)]
+        what: alert::Alert,
+    },
     /// Look at the configuration and all that it names, and say what to mend
     #[command(before_help = doctor::EXAMPLES)]
     Doctor,
@@ -248,6 +255,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::List { target } => list::run(&config?, target.as_deref(), &mut output),
         Command::Call { words } => call::run(&config?, words, &mut output),
         Command::Config => config::run(&config?, &mut output),
+        Command::Alert { what } => alert::run(&config?, &what, &mut output),
         Command::Audit { what } => audit::run(&config?, &what, &mut output),
         Command::Forget { principal, tenant } => forget::run(&config?, &tenant, &principal, &mut output),
         Command::Keys { what, tenant } => keys::run(&config?, &tenant, what, &mut output),

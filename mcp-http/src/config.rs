@@ -1,5 +1,6 @@
 //! What the bundled server is told: defaults, then a JSON file, then the environment.
 
+mod alerts;
 mod origin;
 mod policy;
 mod setting;
@@ -13,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_connect::ModelConfig;
+use mcp_connect::{ChannelConfig, ModelConfig};
 use mcp_core::definition::AgentDefinition;
 use mcp_core::endpoint::TrustedProxies;
 use mcp_core::policy::Policy;
@@ -21,6 +22,7 @@ use mcp_core::retention::Limit;
 use mcp_core::store::limits::Rate;
 use secrecy::SecretString;
 
+pub(crate) use alerts::Alerts;
 use origin::Layers;
 pub use origin::Origin;
 pub use setting::{SETTINGS, Setting};
@@ -161,6 +163,10 @@ pub struct Config {
     pub run_concurrency: u16,
     /// How long a replica may be silent before others take over what it was doing.
     pub replica_lease: Duration,
+    /// When somebody is told that something is wrong, and how.
+    pub(crate) alerts: Alerts,
+    /// The secrets of channels, by the variables of the environment that hold them.
+    pub(crate) alert_secrets: BTreeMap<String, SecretString>,
     /// What clients of S3 have in the environment.
     pub(crate) aws: Vec<(String, SecretString)>,
     /// The keys of models, by the variables of the environment that hold them.
@@ -224,12 +230,13 @@ impl Config {
         let aws = environment.iter().filter(|(name, _)| name.starts_with("AWS_"));
         let aws = aws.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
         let layers = Layers::read(file, environment.iter().cloned())?;
-        let models = layers.get(setting::MODELS, |text| {
+        let models: BTreeMap<String, ModelConfig> = layers.get(setting::MODELS, |text| {
             value::object(
                 text,
                 r#"{"fast": {"provider": "openai", "model": "gpt-5-mini", "key_env": "OPENAI_API_KEY"}}"#,
             )
         })?;
+        let alerts = layers.get(setting::ALERTS, alerts::alerts)?;
         let config = Self {
             host: layers.get("HOST", value::host)?,
             port: layers.get("PORT", value::number)?,
@@ -254,7 +261,9 @@ impl Config {
             agents: layers.get(setting::AGENTS, |text| {
                 value::object(text, r#"{"helper": {"description": "Helps.", "model": "fast"}}"#)
             })?,
-            model_keys: model_keys(&models, &environment),
+            model_keys: variables(models.values().filter_map(|model| model.key_env.as_deref()), &environment),
+            alert_secrets: variables(alerts.channels.values().flat_map(ChannelConfig::variables), &environment),
+            alerts,
             models,
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
@@ -357,12 +366,12 @@ impl Config {
     }
 }
 
-/// What stands in the variables that models name.
-fn model_keys(
-    models: &BTreeMap<String, ModelConfig>,
+/// What stands in these variables.
+fn variables<'a>(
+    named: impl Iterator<Item = &'a str>,
     environment: &[(String, String)],
 ) -> BTreeMap<String, SecretString> {
-    let named: BTreeSet<_> = models.values().filter_map(|model| model.key_env.as_deref()).collect();
+    let named: BTreeSet<_> = named.collect();
     let named = environment.iter().filter(|(name, _)| named.contains(name.as_str()));
     named.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect()
 }

@@ -17,7 +17,8 @@ use serde_json::json;
 
 use crate::exchange;
 use crate::rest::route::{Forms, Route, SchemaOf, Table};
-use dependency::{Condition, Dependencies, Report};
+pub(crate) use dependency::Dependencies;
+use dependency::{Condition, Report};
 
 /// What the three routes answer from. Clones are the same.
 #[derive(Clone)]

@@ -32,6 +32,8 @@ mod telemetry;
 mod well_known;
 
 #[cfg(feature = "bundled")]
+mod alert;
+#[cfg(feature = "bundled")]
 mod bundled;
 #[cfg(feature = "bundled")]
 pub mod command;

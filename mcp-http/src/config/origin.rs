@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::ConfigError;
-use super::setting::{AGENTS, MODELS, POLICY, SETTINGS, find};
+use super::setting::{AGENTS, ALERTS, MODELS, POLICY, SETTINGS, find};
 use mcp_core::nearest::nearest;
 
 /// Where a value came from.
@@ -108,7 +108,7 @@ fn read_file(path: &Path) -> Result<Vec<(&'static str, String)>, ConfigError> {
                 bad(&name, format!("there is no such setting; {mend}"))
             })?;
             let text = match value {
-                Value::Object(_) if [POLICY, MODELS, AGENTS].contains(&setting.key) => Some(value.to_string()),
+                Value::Object(_) if [POLICY, MODELS, AGENTS, ALERTS].contains(&setting.key) => Some(value.to_string()),
                 value => scalar(&value),
             };
             let text = text.ok_or_else(|| {

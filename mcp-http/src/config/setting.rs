@@ -30,6 +30,7 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
 pub(super) const POLICY: &str = "POLICY";
 pub(super) const MODELS: &str = "MODELS";
 pub(super) const AGENTS: &str = "AGENTS";
+pub(super) const ALERTS: &str = "ALERTS";
 
 /// All settings, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
@@ -99,6 +100,10 @@ pub static SETTINGS: &[Setting] = &[
     unset(
         AGENTS,
         "agents and teams by their names, as JSON such as {\"helper\": {\"description\": \"Helps.\", \"model\": \"fast\", \"tools\": [\"notes.*\"]}}: see docs/agents.md",
+    ),
+    unset(
+        ALERTS,
+        "who is told that something is wrong, and when, as JSON such as {\"channels\": {\"chat\": {\"kind\": \"slack\", \"url_env\": \"SLACK_URL\"}}}: see docs/alerts.md",
     ),
     setting("DEBUG_MODE", "false", "more detail in the log and in errors; only on this machine"),
     setting("LOG_FORMAT", "text", "text or json"),

@@ -82,7 +82,7 @@ impl Condition {
 }
 
 impl Dependencies {
-    pub(super) async fn watch(checks: Vec<Arc<dyn Check>>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn watch(checks: Vec<Arc<dyn Check>>, clock: Arc<dyn Clock>) -> Self {
         let first = checks.into_iter().map(|check| Dependency::first(check, clock.clone()));
         let all: Vec<_> = join_all(first).await.into_iter().map(Arc::new).collect();
         let watching = all.iter().cloned().map(Dependency::watch).collect();
@@ -96,6 +96,11 @@ impl Dependencies {
             State::Down => Condition::Degraded,
         });
         conditions.max().unwrap_or(Condition::Ok)
+    }
+
+    /// Of each whether it is down.
+    pub(crate) fn are_down(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.reports().map(|(name, report)| (name, report.state == State::Down))
     }
 
     pub(super) fn reports(&self) -> impl Iterator<Item = (&'static str, Report)> {

@@ -3,6 +3,7 @@
 mod acts;
 mod admission;
 mod agents;
+mod alerts;
 mod assistant;
 mod audit;
 mod backups;

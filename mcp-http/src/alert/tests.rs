@@ -1,0 +1,176 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use mcp_core::alert::board::Listener;
+use mcp_core::alert::rule::Rule;
+use mcp_core::alert::{Event, Notice, Severity};
+use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::store::settings::Settings;
+
+use super::*;
+use crate::health::Dependencies;
+
+/// Hears what is told, unless it is down.
+#[derive(Default)]
+struct Ear {
+    heard: Mutex<Vec<(Event, String)>>,
+    is_down: AtomicBool,
+}
+
+#[async_trait]
+impl Channel for Ear {
+    async fn deliver(&self, notice: &Notice) -> Result<(), DeliveryError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(DeliveryError::later("it is down"));
+        }
+        self.heard.lock().unwrap().push((notice.event, notice.key.clone()));
+        Ok(())
+    }
+}
+
+/// A figure that a test sets.
+#[derive(Default)]
+struct Figure(Mutex<f64>);
+
+impl Collector for Figure {
+    fn collect(&self) -> Vec<Sample> {
+        vec![Sample::gauge("mcp_figure", "A figure.", *self.0.lock().unwrap())]
+    }
+}
+
+/// Settings that can be away.
+struct Away {
+    settings: Arc<dyn Settings>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Away {
+    fn look(&self) -> Result<(), StoreError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable { store: "settings", source: None });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Settings for Away {
+    async fn load(&self, key: &Key) -> Result<Option<Setting>, StoreError> {
+        self.look()?;
+        self.settings.load(key).await
+    }
+
+    async fn store(&self, key: &Key, value: bytes::Bytes, seen: Option<u64>) -> Result<u64, StoreError> {
+        self.look()?;
+        self.settings.store(key, value, seen).await
+    }
+
+    async fn remove(&self, key: &Key, seen: u64) -> Result<(), StoreError> {
+        self.look()?;
+        self.settings.remove(key, seen).await
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&str>, limit: u16) -> Result<Vec<(String, Setting)>, StoreError> {
+        self.look()?;
+        self.settings.list(prefix, after, limit).await
+    }
+}
+
+/// Replicas on one store, with one channel and a figure for each.
+struct House {
+    clock: SimulatedClock,
+    stores: Stores,
+    ear: Arc<Ear>,
+    figure: Arc<Figure>,
+}
+
+impl House {
+    fn new() -> Self {
+        let clock = SimulatedClock::new();
+        let stores = Stores::in_memory(Arc::new(clock.clone()));
+        Self { clock, stores, ear: Arc::default(), figure: Arc::default() }
+    }
+
+    async fn replica(&self, is_away: &Arc<AtomicBool>) -> (Watch, Memory) {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let mut stores = self.stores.clone();
+        stores.settings = Arc::new(Away { settings: self.stores.settings.clone(), is_away: is_away.clone() });
+        let rule = Rule::above("figure", "too much", "mcp_figure", 1.0, Duration::from_secs(20), Severity::Critical);
+        let alerts = Alerts {
+            rules: vec![rule],
+            channels: BTreeMap::new(),
+            listeners: vec![Listener { channel: "ear".to_owned(), severities: Severity::ALL.into() }],
+            repeat: Duration::from_secs(3_600),
+        };
+        let channels = [("ear".to_owned(), self.ear.clone() as Arc<dyn Channel>)].into();
+        let dependencies = Arc::new(Dependencies::watch(Vec::new(), clock.clone()).await);
+        let gauges = Gauges { dependencies, collectors: vec![self.figure.clone()] };
+        (Watch::new(alerts, channels, stores, clock, gauges, "here".to_owned()), Memory::default())
+    }
+
+    async fn rounds(&self, replicas: &mut [(Watch, Memory)], count: usize) {
+        for _ in 0..count {
+            self.clock.advance(EACH);
+            for (watch, memory) in &mut *replicas {
+                watch.round(EACH, memory).await;
+            }
+        }
+    }
+
+    fn set(&self, value: f64) {
+        *self.figure.0.lock().unwrap() = value;
+    }
+
+    fn heard(&self) -> Vec<Event> {
+        self.ear.heard.lock().unwrap().iter().map(|(event, _)| *event).collect()
+    }
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_tells_and_the_other_goes_on_where_it_ended() {
+    let (house, there) = (House::new(), Arc::default());
+    let mut replicas = vec![house.replica(&there).await, house.replica(&there).await];
+    house.set(2.0);
+    house.rounds(&mut replicas, 30).await;
+    assert_eq!(house.heard(), [Event::Firing]);
+    let firing = |watch: &Watch| watch.collect()[2].value;
+    assert!(replicas.iter().all(|(watch, _)| firing(watch) == 1.0), "each of them shows it");
+    // The one that told is gone.
+    replicas.remove(0);
+    house.set(0.0);
+    house.rounds(&mut replicas, 30).await;
+    assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_is_told_by_whoever_comes_after_a_restart() {
+    let (house, there) = (House::new(), Arc::default());
+    house.ear.is_down.store(true, Ordering::Relaxed);
+    house.set(2.0);
+    let mut replicas = vec![house.replica(&there).await];
+    house.rounds(&mut replicas, 180).await;
+    assert_eq!(house.heard(), []);
+    let mut replicas = vec![house.replica(&there).await];
+    house.rounds(&mut replicas, 180).await;
+    house.ear.is_down.store(false, Ordering::Relaxed);
+    house.rounds(&mut replicas, 40).await;
+    assert_eq!(house.heard(), [Event::Firing], "an hour later, and once");
+}
+
+#[tokio::test]
+async fn without_the_store_a_replica_tells_by_itself_and_it_is_over_once() {
+    let (house, away) = (House::new(), Arc::new(AtomicBool::new(false)));
+    let mut replicas = vec![house.replica(&away).await];
+    house.rounds(&mut replicas, 3).await;
+    away.store(true, Ordering::Relaxed);
+    house.set(2.0);
+    house.rounds(&mut replicas, 30).await;
+    assert_eq!(house.heard(), [Event::Firing]);
+    away.store(false, Ordering::Relaxed);
+    house.rounds(&mut replicas, 10).await;
+    assert_eq!(house.heard(), [Event::Firing], "who was told is not told again");
+    house.set(0.0);
+    house.rounds(&mut replicas, 30).await;
+    assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
+    assert_eq!(house.ear.heard.lock().unwrap()[0].1, "here/figure");
+}
