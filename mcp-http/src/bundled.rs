@@ -28,6 +28,7 @@ use tokio::runtime::Handle;
 
 use crate::alert::{self, Gauges, Watch};
 use crate::config::{Config, ConfigError, LogFormat};
+use crate::health::machine::Machine;
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
@@ -147,8 +148,10 @@ impl Bundled {
         server.stored_keys().follow();
         let endpoint = access::endpoint(&config, server.clone())?;
         let kept = stores.clone();
-        let health = Health::watch(stores.checks, Arc::new(TokioClock::new()), server.version()).await;
-        let collectors: Vec<_> = stores.collectors;
+        let machine = Machine::new(config.data_folder(), Arc::new(TokioClock::new()));
+        let checks = stores.checks.into_iter().chain(machine.checks()).collect();
+        let health = Health::watch(checks, Arc::new(TokioClock::new()), server.version()).await;
+        let collectors: Vec<_> = stores.collectors.into_iter().chain([machine as Arc<dyn Collector>]).collect();
         let metrics = collectors.iter().cloned().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
         let workers = server.start_workers(workers(&config));

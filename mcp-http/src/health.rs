@@ -1,6 +1,7 @@
 //! Whether the server lives, whether it should be sent requests, and how it is.
 
 mod dependency;
+pub(crate) mod machine;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
