@@ -1,5 +1,6 @@
 //! What the server says of itself while it serves.
 
+use mcp_core::store::ledger::Outcome;
 use serde_json::Value;
 
 use super::{Finding, Looked};
@@ -74,7 +75,7 @@ fn no_calls() -> Finding {
 
 fn of_errors(metrics: &str) -> Finding {
     let calls = |counts: fn(&str) -> bool| sum(metrics, "mcp_tool_calls_total", "outcome", counts);
-    let (all, failed) = (calls(|_| true), calls(|outcome| outcome != "ok"));
+    let (all, failed) = (calls(|_| true), calls(|outcome| outcome.parse::<Outcome>().is_ok_and(Outcome::is_failure)));
     if all == 0.0 {
         return no_calls();
     }
