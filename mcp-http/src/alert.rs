@@ -41,8 +41,7 @@ const TRIES: usize = 3;
 
 /// Looks, and tells.
 pub(crate) struct Watch {
-    alerts: Alerts,
-    channels: BTreeMap<String, Arc<dyn Channel>>,
+    told: Mutex<Arc<Told>>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     gauges: Gauges,
@@ -52,6 +51,15 @@ pub(crate) struct Watch {
     seen: Mutex<Board>,
     deliveries: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
+
+/// What it looks for, and whom it tells.
+struct Told {
+    alerts: Alerts,
+    channels: Channels,
+}
+
+/// Channels by their names.
+pub(crate) type Channels = BTreeMap<String, Arc<dyn Channel>>;
 
 /// What a replica knows from round to round.
 #[derive(Default)]
@@ -70,10 +78,7 @@ struct Kept {
 }
 
 /// The channels of a configuration, with their secrets.
-pub(crate) fn channels(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> Result<BTreeMap<String, Arc<dyn Channel>>, ConfigError> {
+pub(crate) fn channels(config: &Config, clock: &Arc<dyn Clock>) -> Result<Channels, ConfigError> {
     let open = |(name, channel): (&String, &mcp_connect::ChannelConfig)| {
         let opened = channel.open(|variable| config.alert_secrets.get(variable).cloned(), clock.clone());
         let opened = opened.map_err(|error| config.error("ALERTS", format!("channels.{name}: {error}")))?;
@@ -107,14 +112,24 @@ async fn keep(stores: &Stores, board: &Board, seen: Option<u64>) -> Result<u64, 
 impl Watch {
     pub(crate) fn new(
         alerts: Alerts,
-        channels: BTreeMap<String, Arc<dyn Channel>>,
+        channels: Channels,
         stores: Stores,
         clock: Arc<dyn Clock>,
         gauges: Gauges,
         server: String,
     ) -> Self {
         let (seen, deliveries) = (Mutex::default(), Mutex::default());
-        Self { alerts, channels, stores, clock, gauges, server, seen, deliveries }
+        let told = Mutex::new(Arc::new(Told { alerts, channels }));
+        Self { told, stores, clock, gauges, server, seen, deliveries }
+    }
+
+    /// From the next look on, looks for these and tells these.
+    pub(crate) fn change(&self, alerts: Alerts, channels: Channels) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Told { alerts, channels });
+    }
+
+    fn told(&self) -> Arc<Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks and tells; it never ends. It may be dropped at any moment: another replica goes on when the lease has ended.
@@ -196,8 +211,9 @@ impl Watch {
     }
 
     async fn look(&self, board: &mut Board, step: Duration) {
-        let mut read = Vec::with_capacity(self.alerts.rules.len());
-        for rule in &self.alerts.rules {
+        let told = self.told();
+        let mut read = Vec::with_capacity(told.alerts.rules.len());
+        for rule in &told.alerts.rules {
             read.push((rule, self.gauges.read(&rule.measure, &self.stores, &*self.clock).await));
         }
         let without_room = board.tick(step, self.clock.now(), &read);
@@ -207,17 +223,18 @@ impl Watch {
     }
 
     fn due(&self, board: &mut Board) -> Vec<Due> {
-        board.due(&self.alerts.listeners, self.alerts.repeat, &self.server)
+        let told = self.told();
+        board.due(&told.alerts.listeners, told.alerts.repeat, &self.server)
     }
 
     /// Tells, each channel one after the other and up to its first failure; all channels at once.
     async fn tell(&self, due: Vec<Due>) -> Vec<(Due, Result<(), DeliveryError>)> {
-        let mut by_channel = BTreeMap::<String, Vec<Due>>::new();
+        let (whom, mut by_channel) = (self.told(), BTreeMap::<String, Vec<Due>>::new());
         for due in due {
             by_channel.entry(due.channel.clone()).or_default().push(due);
         }
         let told = by_channel.into_iter().filter_map(|(name, due)| {
-            let channel = self.channels.get(&name)?;
+            let channel = whom.channels.get(&name)?.clone();
             Some(async move {
                 let (begun, mut told) = (self.clock.monotonic(), Vec::new());
                 for due in due {
@@ -274,7 +291,8 @@ impl Collector for Watch {
             Sample::gauge("mcp_alerts_firing", help, count as f64).with("severity", severity.as_str())
         });
         let deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = self.alerts.listeners.iter().flat_map(|listener| {
+        let whom = self.told();
+        let told = whom.alerts.listeners.iter().flat_map(|listener| {
             ["delivered", "failed", "refused"].map(|result| {
                 let help = "Notices of alerts that this process sent, by how that ended: `failed` is tried again.";
                 let count = deliveries.get(&(listener.channel.clone(), result)).copied().unwrap_or(0);

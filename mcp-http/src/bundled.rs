@@ -5,9 +5,11 @@ mod agents;
 mod cors;
 mod listen;
 mod opened;
+mod reload;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,6 @@ use mcp_core::clock::Clock;
 use mcp_core::definition::Models;
 use mcp_core::measure::Collector;
 use mcp_core::presence::JoinError;
-use mcp_core::retention::keep_tidy;
 use mcp_core::run::{Work, WorkersConfig};
 use mcp_core::store::audit::keep_anchored;
 use mcp_core::tokio_runtime::{TokioClock, TokioSpawner};
@@ -33,6 +34,7 @@ use crate::health::{self, Health};
 use crate::secret::SecretKeys;
 use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
 use listen::{Door, Tls};
+use reload::{Hangup, Living};
 
 pub(crate) use opened::{Opened, located, open, pending_migrations, unopened};
 
@@ -129,7 +131,7 @@ impl Bundled {
     /// # Errors
     /// [`StartError`] when a tool cannot be offered or the address is taken.
     pub async fn run(self) -> Result<(), StartError> {
-        let Self { config, builder, stores, .. } = self;
+        let Self { mut config, builder, stores, .. } = self;
         let tls = Tls::open(&config)?;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let channels = alert::channels(&config, &clock)?;
@@ -159,7 +161,8 @@ impl Bundled {
         let collectors =
             collectors.into_iter().chain([server.load().clone() as Arc<dyn Collector>, Arc::new(workers.clone())]);
         let gauges = Gauges { dependencies: health.dependencies(), collectors: collectors.collect() };
-        let watch = Watch::new(config.alerts.clone(), channels, kept.clone(), clock, gauges, alert::server(&config));
+        let watch =
+            Watch::new(config.alerts.clone(), channels, kept.clone(), clock.clone(), gauges, alert::server(&config));
         let watch = Arc::new(watch);
         let metrics = metrics.collector(watch.clone());
         let door = Door::new(&config, tls.clone(), server.load().clone());
@@ -200,15 +203,24 @@ impl Bundled {
         let handle = running.handle();
         let running = tokio::spawn(running);
         let audit = kept.audit.clone();
-        let (tidied, policy) = (kept.clone(), opened::policy(&config));
+        let mut living = Living::begin(&config, watch, kept.clone(), clock);
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
-        let tidy = tokio::spawn(async move { keep_tidy(&tidied, &TokioClock::new(), &policy).await });
-        let watched = tokio::spawn(async move { watch.run().await });
         let followed = tls.map(|tls| tokio::spawn(async move { tls.follow().await }));
+        // Without it, SIGHUP ends the process.
+        let mut hangup = Hangup::follow();
         health.set_ready(true);
         announce(&config, &server, address);
 
-        stop_signal().await;
+        {
+            let mut stopped = pin!(stop_signal());
+            let (living, config) = (&mut living, &mut config);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => break,
+                    () = hangup.next() => living.reload(config),
+                }
+            }
+        }
         health.set_ready(false);
         if !config.stop_delay.is_zero() {
             tracing::info!("not ready any more: requests are taken for STOP_DELAY, or until the next signal");
@@ -232,8 +244,7 @@ impl Bundled {
             if let Some(followed) = followed {
                 followed.abort();
             }
-            tidy.abort();
-            watched.abort();
+            living.end();
             anchored.abort();
             if let Some(admin) = &admin {
                 admin.stop(false).await;

@@ -174,6 +174,15 @@ pub struct Config {
     layers: Layers,
 }
 
+/// A setting's text as anybody may read it.
+fn shown(setting: &Setting, text: Option<&str>) -> String {
+    match text {
+        Some(_) if setting.secret => "***".to_owned(),
+        Some(text) => value::without_password(text),
+        None => String::new(),
+    }
+}
+
 impl fmt::Debug for Config {
     /// The settings as [`Config::effective`] shows them: without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,6 +207,31 @@ pub struct ConfigError {
     pub(crate) key: String,
     pub(crate) origin: Origin,
     pub(crate) problem: String,
+}
+
+/// What can change while the server serves.
+pub(crate) const RELOADED: [&str; 11] = [
+    "LOG_LEVEL",
+    "ALERTS",
+    "STOP_TIMEOUT",
+    "STOP_DELAY",
+    "KEEP_CALLS",
+    "KEEP_MESSAGES",
+    "KEEP_NOTES",
+    "KEEP_RUNS",
+    "KEEP_KEYS",
+    "KEEP_AUDIT",
+    "KEEP_STATS",
+];
+
+/// A setting that is another one by now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) key: &'static str,
+    pub(crate) before: String,
+    pub(crate) after: String,
+    /// Whether it is in force without a restart.
+    pub(crate) is_taken: bool,
 }
 
 impl Config {
@@ -316,6 +350,54 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads the same file and the environment again.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn reload(&self) -> Result<Self, ConfigError> {
+        match &self.layers.file {
+            Some(file) => Self::load_file(file),
+            None => Self::load(),
+        }
+    }
+
+    /// What is not as it is in `newer`, secrets hidden.
+    pub(crate) fn changes(&self, newer: &Self) -> Vec<Change> {
+        let is_other = |setting: &&Setting| self.layers.text(setting.key) != newer.layers.text(setting.key);
+        let change = |setting: &Setting| Change {
+            key: setting.key,
+            before: shown(setting, self.layers.text(setting.key)),
+            after: shown(setting, newer.layers.text(setting.key)),
+            is_taken: RELOADED.contains(&setting.key),
+        };
+        SETTINGS.iter().filter(is_other).map(change).collect()
+    }
+
+    /// Takes from `newer` what can change while the server serves: [`RELOADED`].
+    pub(crate) fn take(&mut self, newer: Self) {
+        for key in RELOADED {
+            self.layers.take(&newer.layers, key);
+        }
+        let layers = self.layers.clone();
+        let taken = Self {
+            alerts: newer.alerts,
+            alert_secrets: newer.alert_secrets,
+            log_level: newer.log_level,
+            stop_timeout: newer.stop_timeout,
+            stop_delay: newer.stop_delay,
+            keep_calls: newer.keep_calls,
+            keep_messages: newer.keep_messages,
+            keep_notes: newer.keep_notes,
+            keep_runs: newer.keep_runs,
+            keep_keys: newer.keep_keys,
+            keep_audit: newer.keep_audit,
+            keep_stats: newer.keep_stats,
+            layers,
+            ..self.clone()
+        };
+        *self = taken;
+    }
+
     /// What is wrong only where two settings meet.
     fn check(&self) -> Result<(), ConfigError> {
         if !self.is_loopback() {
@@ -355,14 +437,9 @@ impl Config {
 
     /// Each setting with the value in force, secrets hidden, and where it came from.
     pub fn effective(&self) -> impl Iterator<Item = (&'static Setting, String, Origin)> {
-        SETTINGS.iter().map(|setting| {
-            let shown = match self.layers.text(setting.key) {
-                Some(_) if setting.secret => "***".to_owned(),
-                Some(text) => value::without_password(text),
-                None => String::new(),
-            };
-            (setting, shown, self.layers.origin(setting.key))
-        })
+        SETTINGS
+            .iter()
+            .map(|setting| (setting, shown(setting, self.layers.text(setting.key)), self.layers.origin(setting.key)))
     }
 }
 

@@ -4,11 +4,12 @@ mod json;
 mod queue;
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Config, LogFormat};
 use json::JsonLines;
@@ -44,6 +45,35 @@ fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool)
     let Ok(queue) = Queue::start(out) else { return Log(None) };
     let lines = queue.clone();
     let writer = BoxMakeWriter::new(move || lines.clone());
+    let (filter, handle) = reload::Layer::new(filter(config));
+    let registry = tracing_subscriber::registry().with(filter);
+    let installed = match config.log_format {
+        LogFormat::Text => {
+            let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
+            let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(writer);
+            registry.with(lines).try_init()
+        }
+        LogFormat::Json => registry.with(JsonLines::new(writer)).try_init(),
+    };
+    // An error means that the process has a log, which stays as it is.
+    if installed.is_ok() {
+        let _ = FILTER.set(handle);
+    }
+    Log(Some(queue))
+}
+
+/// Which lines are written, where the log of the process is this one.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// From now on writes what `config` says, if the log of the process is this one.
+pub(crate) fn change(config: &Config) {
+    if let Some(handle) = FILTER.get() {
+        // It fails only where the log is gone.
+        let _ = handle.reload(filter(config));
+    }
+}
+
+fn filter(config: &Config) -> EnvFilter {
     let mut filter = config.log_level.clone();
     if !filter.contains('=') {
         // The level is meant for this server; of the libraries below it, one hears what is wrong.
@@ -52,22 +82,5 @@ fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool)
     if config.debug_mode {
         filter.push_str(",mcp_core=debug,mcp_store=debug,mcp_http=debug");
     }
-    let filter = EnvFilter::new(filter);
-    // In both cases an error means that the process has a log.
-    match config.log_format {
-        LogFormat::Text => {
-            let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
-            let lines = tracing_subscriber::fmt()
-                .with_env_filter(filter)
-                .with_ansi(colours)
-                .with_target(false)
-                .with_writer(writer);
-            let _ = lines.try_init();
-        }
-        LogFormat::Json => {
-            let lines = tracing_subscriber::registry().with(filter).with(JsonLines::new(writer));
-            let _ = lines.try_init();
-        }
-    }
-    Log(Some(queue))
+    EnvFilter::new(filter)
 }

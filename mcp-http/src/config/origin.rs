@@ -34,11 +34,15 @@ impl fmt::Display for Origin {
 
 /// The texts in force. They may hold secrets, so they are not shown.
 #[derive(Clone)]
-pub(super) struct Layers(HashMap<&'static str, (String, Origin)>);
+pub(super) struct Layers {
+    texts: HashMap<&'static str, (String, Origin)>,
+    /// Which file was read.
+    pub(super) file: Option<PathBuf>,
+}
 
 impl fmt::Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.texts.keys()).finish()
     }
 }
 
@@ -65,15 +69,23 @@ impl Layers {
                 texts.insert(setting.key, (text, Origin::Environment));
             }
         }
-        Ok(Self(texts))
+        Ok(Self { texts, file: file.map(Path::to_owned) })
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(|(text, _)| text.as_str())
+        self.texts.get(key).map(|(text, _)| text.as_str())
     }
 
     pub(super) fn origin(&self, key: &str) -> Origin {
-        self.0.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+        self.texts.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// Puts the text of another in the place of the own.
+    pub(super) fn take(&mut self, newer: &Self, key: &'static str) {
+        match newer.texts.get(key) {
+            Some(text) => drop(self.texts.insert(key, text.clone())),
+            None => drop(self.texts.remove(key)),
+        }
     }
 
     /// The value of a setting; `parse` says what is wrong with the text, and the mend.

@@ -35,6 +35,7 @@ mod policy;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod readme;
+mod reload;
 mod replicas;
 mod rest;
 mod rest_calling;
