@@ -62,7 +62,11 @@ impl Exchange<'_> {
         let token = match meta.and_then(|meta| meta.progress_token) {
             None => None,
             Some(raw) if jsonrpc::is_id(raw) => Some(raw.get().to_owned()),
-            Some(_) => return Err(invalid("`params._meta.progressToken` must be a string or an integer")),
+            Some(_) => {
+                return Err(invalid(
+                    "`params._meta.progressToken` must be a string or an integer of at most 300 digits",
+                ));
+            }
         };
         let level = match (self.encoding, meta.and_then(|meta| meta.log_level)) {
             (Encoding::Modern, Some(raw)) => Some(log_level(raw).ok_or_else(|| {

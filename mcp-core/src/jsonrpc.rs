@@ -261,7 +261,10 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
         return Err(Fault { is_response: false, id: id.flatten(), code, message: message.to_owned() });
     }
     if id == Some(None) {
-        return Err(invalid(None, "`id` must be a string or an integer; leave it out to send a notification"));
+        return Err(invalid(
+            None,
+            "`id` must be a string or an integer of at most 300 digits; leave it out to send a notification",
+        ));
     }
     let id = id.flatten();
     if envelope.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
@@ -290,11 +293,14 @@ pub(crate) fn decode(body: &[u8]) -> Result<Message<'_>, Fault<'_>> {
     })
 }
 
+/// How many digits an id has at the most: what is past 1e308 is out of the range of most readers, and they could not read our answer.
+pub(crate) const MOST_DIGITS: usize = 300;
+
 /// Whether a value is what ids and progress tokens are: a string or an integer.
 pub(crate) fn is_id(raw: Raw<'_>) -> bool {
     let text = raw.get();
     let digits = text.strip_prefix('-').unwrap_or(text);
-    text.starts_with('"') || digits.bytes().all(|byte| byte.is_ascii_digit())
+    text.starts_with('"') || digits.len() <= MOST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn invalid<'a>(id: Option<Id<'a>>, message: &str) -> Fault<'a> {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::reader::{MAX_DEPTH, Raw, ReadError};
-use super::{INVALID_PARAMS, INVALID_REQUEST, Message, PARSE_ERROR};
+use super::{INVALID_PARAMS, INVALID_REQUEST, MOST_DIGITS, Message, PARSE_ERROR};
 
 /// Holds the reader of one value against serde_json.
 pub fn read(ours: &[u8], body: &[u8]) {
@@ -125,7 +125,9 @@ fn id<'a>(body: &'a [u8], message: &Value) -> Option<&'a str> {
     }
     let is_id = match message.as_object()?.get("id")? {
         Value::String(_) => |_: &str| true,
-        Value::Number(_) => |text: &str| !text.contains(['.', 'e', 'E']),
+        Value::Number(_) => {
+            |text: &str| !text.contains(['.', 'e', 'E']) && text.trim_start_matches('-').len() <= MOST_DIGITS
+        }
         _ => return None,
     };
     let text = serde_json::from_slice::<Identified<'_>>(body).expect("it has an id").id.get();

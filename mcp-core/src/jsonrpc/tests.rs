@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{INVALID_PARAMS, INVALID_REQUEST, Message, PARSE_ERROR, Request, decode, judge};
+use super::{INVALID_PARAMS, INVALID_REQUEST, MOST_DIGITS, Message, PARSE_ERROR, Request, decode, judge};
 
 fn request(body: &[u8]) -> Request<'_> {
     match decode(body) {
@@ -45,6 +45,14 @@ fn an_id_is_a_string_or_an_integer_and_comes_back_as_it_came() {
     for id in ["0", "-0", "-1", "9007199254740993", "123456789012345678901234567890", r#""""#, r#""a\u0041\n""#] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
         assert_eq!(request(body.as_bytes()).id.as_json(), id);
+    }
+    let longest = "9".repeat(MOST_DIGITS);
+    for id in [longest.clone(), format!("-{longest}")] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        assert_eq!(request(body.as_bytes()).id.as_json(), id);
+        assert!(serde_json::from_str::<Value>(&id).is_ok(), "others can read it");
+        let longer = format!(r#"{{"jsonrpc":"2.0","id":{id}0,"method":"ping"}}"#);
+        refused(longer, INVALID_REQUEST, None, "at most 300 digits");
     }
     for id in ["null", "true", "false", "1.0", "1.5", "1e3", "-1E2", "[]", "[1]", "{}"] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
