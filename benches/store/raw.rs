@@ -43,8 +43,8 @@ impl Raw {
             .connect_with(options)
             .await
             .map_err(io::Error::other)?;
-        let schema =
-            "SELECT sql FROM sqlite_schema WHERE tbl_name = 'mcp_calls' AND sql IS NOT NULL ORDER BY type DESC";
+        let schema = "SELECT sql FROM sqlite_schema WHERE tbl_name = 'mcp_calls' AND type <> 'trigger' \
+                      AND sql IS NOT NULL ORDER BY type DESC";
         let made: Vec<String> = sqlx::query_scalar(schema).fetch_all(&pool).await.map_err(io::Error::other)?;
         for sql in made {
             let sql = sqlx::AssertSqlSafe(sql.replace("mcp_calls", "raw_calls"));
