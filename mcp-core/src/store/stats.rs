@@ -119,8 +119,13 @@ pub fn minute(at: Timestamp) -> i64 {
 
 impl StatsQuery {
     /// The first minute that is asked for, and the first that is not any more.
-    pub fn minutes(&self) -> (i64, i64) {
+    pub fn range(&self) -> (i64, i64) {
         (minute(self.from), minute(self.to))
+    }
+
+    /// How many minutes are counted together, which is at least one.
+    pub fn step(&self) -> i64 {
+        i64::from(self.minutes.max(1))
     }
 
     /// Puts what a store has counted together, as it is asked for. Its times are steps of the query.
@@ -128,7 +133,7 @@ impl StatsQuery {
     /// # Errors
     /// [`StoreError::Refused`]: that are more than [`MOST`].
     pub fn gather(&self, counts: impl IntoIterator<Item = Count>) -> Result<Vec<Counted>, StoreError> {
-        let (first, end) = self.minutes();
+        let ((first, end), minutes) = (self.range(), self.step());
         let mut gathered = BTreeMap::<(i64, Option<String>), (u64, Distribution)>::new();
         for count in counts {
             if !(first..end).contains(&count.minute) {
@@ -139,7 +144,7 @@ impl StatsQuery {
                 By::Tool => Some(count.tool),
                 By::Outcome => Some(count.outcome.as_str().to_owned()),
             };
-            let step = (count.minute - first).div_euclid(i64::from(self.minutes.max(1)));
+            let step = (count.minute - first).div_euclid(minutes);
             let (failed, durations) = gathered.entry((step, name)).or_default();
             *failed += if count.outcome.is_failure() { count.calls } else { 0 };
             durations.add(count.bucket, count.calls, count.took);
@@ -148,7 +153,7 @@ impl StatsQuery {
             }
         }
         let counted = |((step, name), (failed, durations)): ((i64, _), _)| {
-            let minute = first + step * i64::from(self.minutes.max(1));
+            let minute = first + step * minutes;
             let at = Timestamp::from_micros(minute.saturating_mul(60_000_000));
             Counted { at, name, failed, durations }
         };

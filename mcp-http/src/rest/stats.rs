@@ -151,14 +151,13 @@ async fn show(
         by: asked.by,
         from: query.from,
         to: query.to,
-        step: u64::from(query.minutes) * MINUTE.as_secs(),
+        step: query.step().unsigned_abs() * MINUTE.as_secs(),
         series: series(asked.measure, &query, counted),
     })
 }
 
 fn series(measure: Measure, query: &StatsQuery, counted: Vec<Counted>) -> Vec<Series> {
-    let (first, end) = query.minutes();
-    let step = i64::from(query.minutes);
+    let ((first, end), step) = (query.range(), query.step());
     let steps = usize::try_from((end - first + step - 1) / step).unwrap_or(0);
     let mut sums = BTreeMap::<Option<String>, Vec<Sum>>::new();
     if query.by == By::Nothing {

@@ -93,7 +93,7 @@ impl Broken {
             Flaw::OneBucketUp => count.bucket = (count.bucket + 1).min(Histogram::BOUNDS.len()),
             Flaw::ForgetsTheTime => count.took = Duration::ZERO,
             Flaw::WhenTheyBegan => count = Count { minute: crate::store::stats::minute(call.at), ..count },
-            Flaw::All => count.minute = count.minute.max(query.minutes().0),
+            Flaw::All => count.minute = count.minute.max(query.range().0),
             Flaw::FailuresAreThoseThatWereNotOk if call.outcome != Outcome::Ok => count.outcome = Outcome::Error,
             Flaw::NothingFailed => count.outcome = Outcome::Ok,
             Flaw::FoldsNames => count.tool = count.tool.replace('b', "a"),

@@ -6,7 +6,7 @@ use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trai
 
 use super::text;
 use crate::sql::entity::count::{Column, Entity};
-use crate::sql::stats::trigger;
+use crate::sql::stats::{FINE_ONES, trigger};
 
 pub(super) struct Counts;
 
@@ -37,6 +37,8 @@ impl MigrationTrait for Counts {
             primary.col(column);
         }
         manager.create_table(table.primary_key(&mut primary).to_owned()).await?;
+        let fine = format!("CREATE INDEX mcp_call_counts_fine ON mcp_call_counts (minute) WHERE {FINE_ONES}");
+        manager.get_connection().execute_unprepared(&fine).await?;
         // PostgreSQL's writer counts in the statement that writes.
         if backend == DbBackend::Sqlite {
             manager.get_connection().execute_unprepared(&trigger()).await?;
