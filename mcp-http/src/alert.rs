@@ -41,7 +41,7 @@ const TRIES: usize = 3;
 
 /// Looks, and tells.
 pub(crate) struct Watch {
-    told: Mutex<Arc<Told>>,
+    orders: Mutex<Arc<Orders>>,
     stores: Stores,
     clock: Arc<dyn Clock>,
     gauges: Gauges,
@@ -53,7 +53,7 @@ pub(crate) struct Watch {
 }
 
 /// What it looks for, and whom it tells.
-struct Told {
+struct Orders {
     alerts: Alerts,
     channels: Channels,
 }
@@ -119,17 +119,17 @@ impl Watch {
         server: String,
     ) -> Self {
         let (seen, deliveries) = (Mutex::default(), Mutex::default());
-        let told = Mutex::new(Arc::new(Told { alerts, channels }));
-        Self { told, stores, clock, gauges, server, seen, deliveries }
+        let orders = Mutex::new(Arc::new(Orders { alerts, channels }));
+        Self { orders, stores, clock, gauges, server, seen, deliveries }
     }
 
     /// From the next look on, looks for these and tells these.
     pub(crate) fn change(&self, alerts: Alerts, channels: Channels) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Told { alerts, channels });
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Orders { alerts, channels });
     }
 
-    fn told(&self) -> Arc<Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn orders(&self) -> Arc<Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks and tells; it never ends. It may be dropped at any moment: another replica goes on when the lease has ended.
@@ -211,11 +211,8 @@ impl Watch {
     }
 
     async fn look(&self, board: &mut Board, step: Duration) {
-        let told = self.told();
-        let mut read = Vec::with_capacity(told.alerts.rules.len());
-        for rule in &told.alerts.rules {
-            read.push((rule, self.gauges.read(&rule.measure, &self.stores, &*self.clock).await));
-        }
+        let orders = self.orders();
+        let read = self.gauges.read(&orders.alerts.rules, &self.stores, &*self.clock).await;
         let without_room = board.tick(step, self.clock.now(), &read);
         if without_room > 0 {
             tracing::warn!(alerts = without_room, "there are too many alerts: these are not told of");
@@ -223,18 +220,18 @@ impl Watch {
     }
 
     fn due(&self, board: &mut Board) -> Vec<Due> {
-        let told = self.told();
-        board.due(&told.alerts.listeners, told.alerts.repeat, &self.server)
+        let orders = self.orders();
+        board.due(&orders.alerts.listeners, orders.alerts.repeat, &self.server)
     }
 
     /// Tells, each channel one after the other and up to its first failure; all channels at once.
     async fn tell(&self, due: Vec<Due>) -> Vec<(Due, Result<(), DeliveryError>)> {
-        let (whom, mut by_channel) = (self.told(), BTreeMap::<String, Vec<Due>>::new());
+        let (orders, mut by_channel) = (self.orders(), BTreeMap::<String, Vec<Due>>::new());
         for due in due {
             by_channel.entry(due.channel.clone()).or_default().push(due);
         }
         let told = by_channel.into_iter().filter_map(|(name, due)| {
-            let channel = whom.channels.get(&name)?.clone();
+            let channel = orders.channels.get(&name)?.clone();
             Some(async move {
                 let (begun, mut told) = (self.clock.monotonic(), Vec::new());
                 for due in due {
@@ -291,8 +288,8 @@ impl Collector for Watch {
             Sample::gauge("mcp_alerts_firing", help, count as f64).with("severity", severity.as_str())
         });
         let deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
-        let whom = self.told();
-        let told = whom.alerts.listeners.iter().flat_map(|listener| {
+        let orders = self.orders();
+        let told = orders.alerts.listeners.iter().flat_map(|listener| {
             ["delivered", "failed", "refused"].map(|result| {
                 let help = "Notices of alerts that this process sent, by how that ended: `failed` is tried again.";
                 let count = deliveries.get(&(listener.channel.clone(), result)).copied().unwrap_or(0);

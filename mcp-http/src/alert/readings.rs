@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use mcp_core::Stores;
 use mcp_core::alert::board::{Reading, Readings};
+use mcp_core::alert::rule::Rule;
 use mcp_core::clock::Clock;
-use mcp_core::measure::{Collector, SampleKind};
+use mcp_core::measure::{Collector, Sample, SampleKind};
 use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery};
 
 use crate::health::Dependencies;
@@ -21,35 +22,39 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    /// What a measure is at this moment.
-    pub(super) async fn read(&self, measure: &str, stores: &Stores, clock: &dyn Clock) -> Readings {
-        let one = |value: f64| vec![Reading { subject: None, value }];
+    /// What is read for each rule at this moment.
+    pub(super) async fn read<'r>(
+        &self,
+        rules: &'r [Rule],
+        stores: &Stores,
+        clock: &dyn Clock,
+    ) -> Vec<(&'r Rule, Readings)> {
+        let is_of_calls = |rule: &Rule| matches!(&*rule.measure, "error_rate" | "p99_seconds");
+        let calls = if rules.iter().any(is_of_calls) { calls(stores, clock).await } else { None };
+        let samples: Vec<Sample> = self.collectors.iter().flat_map(|collector| collector.collect()).collect();
+        rules.iter().map(|rule| (rule, self.of(&rule.measure, calls.as_ref(), &samples))).collect()
+    }
+
+    fn of(&self, measure: &str, calls: Option<&Calls>, samples: &[Sample]) -> Readings {
+        let one = |value: Option<f64>| value.map(|value| Reading { subject: None, value }).into_iter().collect();
         match measure {
+            // Of no calls, none has failed.
             "error_rate" => {
-                let counted = calls(stores, clock).await?;
-                let (failed, all) = counted
-                    .iter()
-                    .fold((0, 0), |(failed, all), counted| (failed + counted.failed, all + counted.durations.count()));
-                // Of no calls, none has failed.
-                Some(if all == 0 { Vec::new() } else { one(failed as f64 / all as f64) })
+                calls.map(|calls| one(calls.as_ref().map(|calls| calls.failed as f64 / calls.durations.count() as f64)))
             }
-            "p99_seconds" => {
-                let counted = calls(stores, clock).await?;
-                let slow = counted.iter().filter_map(|counted| counted.durations.quantile(0.99)).max();
-                Some(slow.map_or_else(Vec::new, |slow| one(slow.as_secs_f64())))
+            "p99_seconds" => calls.map(|calls| {
+                let slow = calls.as_ref().and_then(|calls| calls.durations.quantile(0.99));
+                one(slow.map(|slow| slow.as_secs_f64()))
+            }),
+            "dependency_down" => {
+                let reading = |(name, is_down): (&str, bool)| Reading {
+                    subject: Some(name.to_owned()),
+                    value: if is_down { 1.0 } else { 0.0 },
+                };
+                Some(self.dependencies.are_down().map(reading).collect())
             }
-            "dependency_down" => Some(
-                self.dependencies
-                    .are_down()
-                    .map(|(name, is_down)| Reading {
-                        subject: Some(name.to_owned()),
-                        value: if is_down { 1.0 } else { 0.0 },
-                    })
-                    .collect(),
-            ),
             name => {
-                let samples = self.collectors.iter().flat_map(|collector| collector.collect());
-                let of_name = samples.filter(|sample| sample.name == name && sample.kind == SampleKind::Gauge);
+                let of_name = samples.iter().filter(|sample| sample.name == name && sample.kind == SampleKind::Gauge);
                 let reading = of_name.map(|sample| {
                     let labels: Vec<_> = sample.labels.iter().map(|(_, value)| value.as_str()).collect();
                     Reading { subject: (!labels.is_empty()).then(|| labels.join(",")), value: sample.value }
@@ -60,14 +65,17 @@ impl Gauges {
     }
 }
 
+/// Calls that were counted together; nothing, where there were none.
+type Calls = Option<Counted>;
+
 /// The calls of the last minutes, counted together.
-async fn calls(stores: &Stores, clock: &dyn Clock) -> Option<Vec<Counted>> {
+async fn calls(stores: &Stores, clock: &dyn Clock) -> Option<Calls> {
     let now = clock.now();
     let query =
         StatsQuery { from: now.before(MINUTE * WINDOW), to: now.after(MINUTE), minutes: WINDOW + 2, by: By::Nothing };
     // A store that hangs is none.
     match futures_util::future::select(stores.stats.calls(None, &query), clock.sleep(Duration::from_secs(5))).await {
-        futures_util::future::Either::Left((counted, _)) => counted.ok(),
+        futures_util::future::Either::Left((counted, _)) => counted.ok().map(|counted| counted.into_iter().next()),
         futures_util::future::Either::Right(_) => None,
     }
 }
