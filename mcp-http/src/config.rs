@@ -378,24 +378,18 @@ impl Config {
         for key in RELOADED {
             self.layers.take(&newer.layers, key);
         }
-        let layers = self.layers.clone();
-        let taken = Self {
-            alerts: newer.alerts,
-            alert_secrets: newer.alert_secrets,
-            log_level: newer.log_level,
-            stop_timeout: newer.stop_timeout,
-            stop_delay: newer.stop_delay,
-            keep_calls: newer.keep_calls,
-            keep_messages: newer.keep_messages,
-            keep_notes: newer.keep_notes,
-            keep_runs: newer.keep_runs,
-            keep_keys: newer.keep_keys,
-            keep_audit: newer.keep_audit,
-            keep_stats: newer.keep_stats,
-            layers,
-            ..self.clone()
-        };
-        *self = taken;
+        self.alerts = newer.alerts;
+        self.alert_secrets = newer.alert_secrets;
+        self.log_level = newer.log_level;
+        self.stop_timeout = newer.stop_timeout;
+        self.stop_delay = newer.stop_delay;
+        self.keep_calls = newer.keep_calls;
+        self.keep_messages = newer.keep_messages;
+        self.keep_notes = newer.keep_notes;
+        self.keep_runs = newer.keep_runs;
+        self.keep_keys = newer.keep_keys;
+        self.keep_audit = newer.keep_audit;
+        self.keep_stats = newer.keep_stats;
     }
 
     /// What is wrong only where two settings meet.

@@ -94,8 +94,7 @@ pub(super) fn run(config: &Config, load: &Load, output: &mut Output) -> Result<(
     let report = load.report.as_ref().map(|path| std::fs::File::create(path).map(|file| (file, path))).transpose()?;
 
     let (base, key) = client.place();
-    let admin = config.admin_bind.filter(|_| target.is_none()).map(|address| format!("http://{address}"));
-    let metrics = format!("{}/metrics", admin.as_deref().unwrap_or(base));
+    let metrics = format!("{}/metrics", Client::of_operator(config, target).place().0);
     let most = usize::from(load.connections);
     let begun = TokioClock::new().now().to_string();
     let before = Process::read().map_or(0.0, |process| process.cpu_seconds);

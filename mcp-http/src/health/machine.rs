@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_core::clock::Clock;
 use mcp_core::measure::{Collector, Sample};
 use mcp_core::store::check::{Check, CheckError};
+
+use crate::metrics::process::{Process, number_after};
 
 /// What is looked at, where it is bounded: by the machine, or by the container (cgroup v2 and v1), whichever is less.
 pub(crate) struct Machine {
@@ -94,7 +96,7 @@ impl Machine {
             Part::Cpu => self.cpu().used,
             Part::Memory => self.memory(),
             Part::Disk => disk(self.data.as_deref()?),
-            Part::OpenFiles => self.open_files(),
+            Part::OpenFiles => Process::read().map(|process| process.open_files / process.max_files),
         }
     }
 
@@ -107,17 +109,14 @@ impl Machine {
         self.text(path)?.trim().parse().ok()
     }
 
-    /// The number behind a word at the beginning of a line.
-    fn number_after(&self, path: &str, word: &str) -> Option<f64> {
-        let text = self.text(path)?;
-        let rest = text.lines().find_map(|line| line.strip_prefix(word))?;
-        rest.trim_start_matches(':').split_whitespace().next()?.parse().ok()
+    fn number_after(&self, path: &str, beginning: &str) -> Option<f64> {
+        number_after(self.root.join(path), beginning)
     }
 
     /// Of the machine, or of the container where it is bounded: what is read of files and can be given back does not count.
     fn memory(&self) -> Option<f64> {
-        let all = self.number_after("proc/meminfo", "MemTotal")? * 1024.0;
-        let free = self.number_after("proc/meminfo", "MemAvailable")? * 1024.0;
+        let all = self.number_after("proc/meminfo", "MemTotal:")? * 1024.0;
+        let free = self.number_after("proc/meminfo", "MemAvailable:")? * 1024.0;
         let of_container = |limit: &str, used: &str, stat: &str, given_back: &str| {
             let limit = self.number(limit).filter(|limit| *limit > 0.0 && *limit < all)?;
             let back = self.number_after(stat, given_back).unwrap_or(0.0);
@@ -128,7 +127,7 @@ impl Machine {
                 "sys/fs/cgroup/memory.max",
                 "sys/fs/cgroup/memory.current",
                 "sys/fs/cgroup/memory.stat",
-                "inactive_file",
+                "inactive_file ",
             )
         };
         let v1 = || {
@@ -136,17 +135,11 @@ impl Machine {
                 "sys/fs/cgroup/memory/memory.limit_in_bytes",
                 "sys/fs/cgroup/memory/memory.usage_in_bytes",
                 "sys/fs/cgroup/memory/memory.stat",
-                "total_inactive_file",
+                "total_inactive_file ",
             )
         };
         let container = v2().or_else(v1).unwrap_or(0.0);
         Some(container.max(1.0 - free / all))
-    }
-
-    fn open_files(&self) -> Option<f64> {
-        let open = fs::read_dir(self.root.join("proc/self/fd")).ok()?.count();
-        let most = self.number_after("proc/self/limits", "Max open files")?;
-        Some(open as f64 / most)
     }
 
     /// How many microseconds of work there were since some moment, and how many there can be in a second.
@@ -156,7 +149,7 @@ impl Machine {
             Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
         });
         if let Some(cpus) = quota {
-            return Some((self.number_after("sys/fs/cgroup/cpu.stat", "usage_usec")?, cpus * 1e6));
+            return Some((self.number_after("sys/fs/cgroup/cpu.stat", "usage_usec ")?, cpus * 1e6));
         }
         let stat = self.text("proc/stat")?;
         let cpus = stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count();
@@ -168,7 +161,7 @@ impl Machine {
         Some((busy * 1e4, cpus as f64 * 1e6))
     }
 
-    fn cpu(&self) -> std::sync::MutexGuard<'_, Cpu> {
+    fn cpu(&self) -> MutexGuard<'_, Cpu> {
         self.cpu.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,6 +1,7 @@
 //! What the system says of this process: nothing, where it has no `/proc`.
 
 use std::fs;
+use std::path::Path;
 
 /// The figures of a process, by the names that Prometheus gives them.
 pub(crate) struct Process {
@@ -34,7 +35,7 @@ impl Process {
 }
 
 /// The first number behind a line's beginning.
-fn number_after(file: &str, beginning: &str) -> Option<f64> {
+pub(crate) fn number_after(file: impl AsRef<Path>, beginning: &str) -> Option<f64> {
     let text = fs::read_to_string(file).ok()?;
     let rest = text.lines().find_map(|line| line.strip_prefix(beginning))?;
     let first = rest.split_whitespace().next()?;

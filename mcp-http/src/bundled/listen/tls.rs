@@ -15,6 +15,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use crate::bundled::reload::Hangup;
 use crate::config::{Config, ConfigError};
 
 /// Begins connections. Clones are the same.
@@ -76,21 +77,11 @@ impl Tls {
 
     /// Shows what the files have from now on, whenever they change, or SIGHUP comes; what cannot be used changes nothing. It does not end.
     pub(in crate::bundled) async fn follow(&self) {
-        #[cfg(unix)]
-        let mut hang_up = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut hangup = Hangup::follow();
         loop {
-            #[cfg(unix)]
-            let told = async {
-                match &mut hang_up {
-                    Some(hang_up) => drop(hang_up.recv().await),
-                    None => std::future::pending().await,
-                }
-            };
-            #[cfg(not(unix))]
-            let told = std::future::pending::<()>();
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = told => {}
+                () = hangup.next() => {}
             }
             self.certificate.look();
         }
