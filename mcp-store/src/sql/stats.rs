@@ -33,10 +33,10 @@ impl SqlStats {
 const STORE: &str = "stats";
 
 /// The end of a statement that adds to what was counted.
-const ADD: &str = "ON CONFLICT (minute, tenant, tool, outcome, bucket, writer) DO UPDATE \
+const ADD: &str = "ON CONFLICT (tenant, minute, tool, outcome, bucket, writer) DO UPDATE \
     SET calls = mcp_call_counts.calls + excluded.calls, micros = mcp_call_counts.micros + excluded.micros";
 
-const COLUMNS: &str = "minute, tenant, tool, outcome, bucket, writer, calls, micros";
+const COLUMNS: &str = "tenant, minute, tool, outcome, bucket, writer, calls, micros";
 
 /// What counts the rows of `calls` on PostgreSQL, always in the same order. Each process has rows of its own, so that none waits until
 /// another has committed.
@@ -44,7 +44,7 @@ pub(super) static COUNT: LazyLock<String> = LazyLock::new(|| {
     let bounds: Vec<_> = bounds().map(|bound| bound.to_string()).collect();
     format!(
         "INSERT INTO mcp_call_counts ({COLUMNS}) \
-         SELECT (at + duration) / 60000000, tenant, tool, outcome, \
+         SELECT tenant, (at + duration) / 60000000, tool, outcome, \
          width_bucket(duration - 1, '{{{}}}'::bigint[]), {}, count(*), sum(duration)::bigint FROM calls \
          GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 {ADD}",
         bounds.join(","),
@@ -57,7 +57,7 @@ pub(super) fn trigger() -> String {
     let cases: Vec<_> = bounds().zip(0..).map(|(bound, n)| format!("WHEN NEW.duration <= {bound} THEN {n}")).collect();
     format!(
         "CREATE TRIGGER mcp_calls_counted AFTER INSERT ON mcp_calls BEGIN INSERT INTO mcp_call_counts ({COLUMNS}) \
-         VALUES ((NEW.at + NEW.duration) / 60000000, NEW.tenant, NEW.tool, NEW.outcome, CASE {} ELSE {} END, 0, 1, \
+         VALUES (NEW.tenant, (NEW.at + NEW.duration) / 60000000, NEW.tool, NEW.outcome, CASE {} ELSE {} END, 0, 1, \
          NEW.duration) {ADD}; END",
         cases.join(" "),
         Histogram::BOUNDS.len()
@@ -130,7 +130,7 @@ impl CountRecords {
 
     /// Removes rows from before this minute.
     async fn remove(&self, before: i64, batch: u16) -> Result<u64, DbErr> {
-        let key = "minute, tenant, tool, outcome, bucket, writer";
+        let key = "tenant, minute, tool, outcome, bucket, writer";
         let old = format!("SELECT {key} FROM mcp_call_counts WHERE minute < $1 LIMIT $2");
         let sql = format!("DELETE FROM mcp_call_counts WHERE ({key}) IN ({old})");
         let values = [before.into(), i64::from(batch).into()];
@@ -158,7 +158,7 @@ async fn put_together(transaction: &DatabaseTransaction, backend: DbBackend, bef
     let these = format!("FROM mcp_call_counts WHERE minute >= $1 AND minute < $2 AND {FINE_ONES}");
     let sums = format!(
         "INSERT INTO mcp_call_counts ({COLUMNS}) \
-         SELECT $1, tenant, tool, outcome, bucket, 0, CAST(sum(calls) AS bigint), CAST(sum(micros) AS bigint)"
+         SELECT tenant, $1, tool, outcome, bucket, 0, CAST(sum(calls) AS bigint), CAST(sum(micros) AS bigint)"
     );
     let grouped = format!("GROUP BY tenant, tool, outcome, bucket {ADD}");
     if backend == DbBackend::Postgres {
@@ -209,7 +209,7 @@ mod tests {
     const HOUR: i64 = 60;
 
     async fn write(database: &Database, minute: i64, writer: i64, tool: &str) {
-        let sql = format!("INSERT INTO mcp_call_counts ({COLUMNS}) VALUES ($1, 'a', $3, 'ok', 2, $2, 3, 400)");
+        let sql = format!("INSERT INTO mcp_call_counts ({COLUMNS}) VALUES ('a', $1, $3, 'ok', 2, $2, 3, 400)");
         let values: Vec<Value> = vec![minute.into(), writer.into(), tool.into()];
         let statement = Statement::from_sql_and_values(database.backend(), sql, values);
         database.writer().execute_raw(statement).await.unwrap();

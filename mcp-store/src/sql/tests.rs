@@ -99,7 +99,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     for (name, _) in &made {
         assert!(name.starts_with("mcp_"), "{name}");
     }
-    // By these the house finds what has ended, what is idle longest, what is due, what is referred to, and the tenant of a key.
+    // By these the house finds what has ended, what is idle longest, what is due, what is referred to, the tenant of a key,
+    // and what was counted of all tenants.
     let of_the_house = [
         "mcp_sessions_ends",
         "mcp_sessions_used",
@@ -110,6 +111,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         "mcp_api_keys_hash",
         "mcp_runs_due",
         "mcp_runs_ended",
+        "mcp_call_counts_minute",
+        "mcp_call_counts_fine",
     ];
     let of_callers = |name: &str| !of_the_house.contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
@@ -117,6 +120,7 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
     }
     for (name, key) in [
         ("mcp_api_keys", r#"("tenant", "id")"#),
+        ("mcp_call_counts", r#"("tenant", "minute", "tool", "outcome", "bucket", "writer")"#),
         ("mcp_calls", r#"("tenant", "id")"#),
         ("mcp_claims", r#"("tenant", "principal", "tool", "key")"#),
         ("mcp_contents", r#"("tenant", "hash")"#),

@@ -5,11 +5,11 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "mcp_call_counts")]
 pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) tenant: String,
     /// Since 1970; of what is old, the first of its hour.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) minute: i64,
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub(crate) tenant: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) tool: String,
     #[sea_orm(primary_key, auto_increment = false)]

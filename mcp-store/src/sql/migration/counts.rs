@@ -20,12 +20,12 @@ impl MigrationName for Counts {
 impl MigrationTrait for Counts {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
-        let key = [Column::Minute, Column::Tenant, Column::Tool, Column::Outcome, Column::Bucket, Column::Writer];
+        let key = [Column::Tenant, Column::Minute, Column::Tool, Column::Outcome, Column::Bucket, Column::Writer];
         let mut table = Table::create();
         table
             .table(Entity)
-            .col(ColumnDef::new(Column::Minute).big_integer().not_null())
             .col(text(Column::Tenant, backend))
+            .col(ColumnDef::new(Column::Minute).big_integer().not_null())
             .col(text(Column::Tool, backend))
             .col(text(Column::Outcome, backend))
             .col(ColumnDef::new(Column::Bucket).integer().not_null())
@@ -37,8 +37,12 @@ impl MigrationTrait for Counts {
             primary.col(column);
         }
         manager.create_table(table.primary_key(&mut primary).to_owned()).await?;
+        // By these the house finds what was counted of all tenants, what is old, and what is still to be put together.
+        let minutes = "CREATE INDEX mcp_call_counts_minute ON mcp_call_counts (minute)";
         let fine = format!("CREATE INDEX mcp_call_counts_fine ON mcp_call_counts (minute) WHERE {FINE_ONES}");
-        manager.get_connection().execute_unprepared(&fine).await?;
+        for index in [minutes, &fine] {
+            manager.get_connection().execute_unprepared(index).await?;
+        }
         // PostgreSQL's writer counts in the statement that writes.
         if backend == DbBackend::Sqlite {
             manager.get_connection().execute_unprepared(&trigger()).await?;
