@@ -150,9 +150,9 @@ impl Bundled {
         server.stored_keys().follow();
         let endpoint = access::endpoint(&config, server.clone())?;
         let kept = stores.clone();
-        let machine = Machine::new(config.data_folder(), Arc::new(TokioClock::new()));
+        let machine = Machine::new(config.data_folder(), clock.clone());
         let checks = stores.checks.into_iter().chain(machine.checks()).collect();
-        let health = Health::watch(checks, Arc::new(TokioClock::new()), server.version()).await;
+        let health = Health::watch(checks, clock.clone(), server.version()).await;
         let collectors: Vec<_> = stores.collectors.into_iter().chain([machine as Arc<dyn Collector>]).collect();
         let metrics = collectors.iter().cloned().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
