@@ -137,6 +137,19 @@ impl Served {
         lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(|figure| figure.parse().unwrap())
     }
 
+    /// Reads what it says up to a line with these words, and gives all of it.
+    pub fn hear(&mut self, words: &str) -> String {
+        let mut heard = String::new();
+        while !heard.lines().last().is_some_and(|line| line.contains(words)) {
+            assert_ne!(
+                self.stdout.read_line(&mut heard).unwrap(),
+                0,
+                "the server ended, and said no {words:?}: {heard}"
+            );
+        }
+        heard
+    }
+
     /// Runs a command of the same binary against this server.
     pub fn command(&self, words: &[&str]) -> Output {
         let port = self.url.rsplit(':').next().unwrap();
