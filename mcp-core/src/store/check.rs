@@ -20,6 +20,11 @@ pub trait Check: Send + Sync + 'static {
         true
     }
 
+    /// Whether a server is worse off without it; otherwise it is only told how it is, such as of a disk that is nearly full.
+    fn is_counted(&self) -> bool {
+        true
+    }
+
     /// Tries it.
     ///
     /// Cancel safe.

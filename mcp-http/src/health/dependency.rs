@@ -31,6 +31,8 @@ struct Dependency {
     check: Arc<dyn Check>,
     clock: Arc<dyn Clock>,
     found: Mutex<Report>,
+    /// What the log was told last.
+    told: Mutex<State>,
 }
 
 /// What the last check of a dependency found.
@@ -51,6 +53,12 @@ pub(super) struct Report {
 pub(super) enum State {
     Up,
     Down,
+}
+
+impl State {
+    fn of(result: &Result<(), CheckError>) -> Self {
+        if result.is_ok() { Self::Up } else { Self::Down }
+    }
 }
 
 /// Why a check failed, and when.
@@ -92,6 +100,7 @@ impl Dependencies {
     pub(super) fn condition(&self) -> Condition {
         let conditions = self.all.iter().map(|dependency| match dependency.report().state {
             State::Up => Condition::Ok,
+            State::Down if !dependency.check.is_counted() => Condition::Ok,
             State::Down if dependency.check.is_needed() => Condition::Down,
             State::Down => Condition::Degraded,
         });
@@ -112,20 +121,25 @@ impl Dependency {
     /// A dependency that has been checked once.
     async fn first(check: Arc<dyn Check>, clock: Arc<dyn Clock>) -> Self {
         let found = Report { state: State::Up, latency_ms: 0.0, since: clock.now(), last_error: None };
-        let dependency = Self { check, clock, found: Mutex::new(found) };
-        dependency.look().await;
+        let dependency = Self { check, clock, found: Mutex::new(found), told: Mutex::new(State::Up) };
+        let result = dependency.look().await;
+        // Of what makes no server worse, nothing is said while it starts.
+        if dependency.check.is_counted() {
+            dependency.tell(result);
+        }
         dependency
     }
 
     async fn watch(self: Arc<Self>) {
         loop {
             self.clock.sleep(PERIOD).await;
-            self.look().await;
+            let result = self.look().await;
+            self.tell(result);
         }
     }
 
     /// Checks once, for as long as the deadline allows.
-    async fn look(&self) {
+    async fn look(&self) -> Result<(), CheckError> {
         let begun = self.clock.monotonic();
         // One that panics is asked again like every other: without it, what was found before would be told for ever.
         let check = AssertUnwindSafe(async { self.check.check().await }).catch_unwind();
@@ -136,25 +150,29 @@ impl Dependency {
         };
         let took = self.clock.monotonic().saturating_sub(begun);
         let now = self.clock.now();
-        let (before, after) = {
-            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = found.state;
-            found.state = if result.is_ok() { State::Up } else { State::Down };
-            found.latency_ms = millis(took);
-            if found.state != before {
-                found.since = now;
-            }
-            if let Err(error) = &result {
-                found.last_error = Some(Failure { message: error.to_string(), at: now });
-            }
-            (before, found.state)
-        };
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = State::of(&result);
+        if found.state != state {
+            found.since = now;
+        }
+        found.state = state;
+        found.latency_ms = millis(took);
+        if let Err(error) = &result {
+            found.last_error = Some(Failure { message: error.to_string(), at: now });
+        }
+        result
+    }
+
+    /// Tells the log what has changed since it was told last.
+    fn tell(&self, result: Result<(), CheckError>) {
         let dependency = self.check.name();
-        match (before, after, result) {
-            (State::Up, State::Down, Err(error)) => {
+        let after = State::of(&result);
+        let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), after);
+        match (before, result) {
+            (State::Up, Err(error)) => {
                 tracing::error!(dependency, error = &error as &dyn std::error::Error, "a dependency is down");
             }
-            (State::Down, State::Up, _) => tracing::info!(dependency, "a dependency is up again"),
+            (State::Down, Ok(())) => tracing::info!(dependency, "a dependency is up again"),
             _ => {}
         }
     }

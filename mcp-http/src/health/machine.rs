@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ enum Part {
 const APART: Duration = Duration::from_secs(2);
 /// How long nothing is left of the processors before that is told.
 const FULL: Duration = Duration::from_secs(60);
+/// How much less of what was full is used before it is well again.
+const MARGIN: f64 = 0.02;
 /// More than this of them is all.
 const ALL_OF_CPU: f64 = 0.98;
 
@@ -87,7 +90,7 @@ impl Machine {
     /// A check for each part of it that can be looked at here.
     pub(crate) fn checks(self: &Arc<Self>) -> impl Iterator<Item = Arc<dyn Check>> {
         let there = Part::ALL.into_iter().filter(|part| *part == Part::Cpu || self.used(*part).is_some());
-        there.map(|part| Arc::new(Checked { machine: self.clone(), part }) as Arc<dyn Check>)
+        there.map(|part| Arc::new(Checked::new(self.clone(), part)) as Arc<dyn Check>)
     }
 
     /// Which part is used: from 0 to 1.
@@ -197,6 +200,14 @@ fn disk(folder: &Path) -> Option<f64> {
 struct Checked {
     machine: Arc<Machine>,
     part: Part,
+    /// What was full is so until there is some room again, so that nobody is told at each turn.
+    was_full: AtomicBool,
+}
+
+impl Checked {
+    fn new(machine: Arc<Machine>, part: Part) -> Self {
+        Self { machine, part, was_full: AtomicBool::new(false) }
+    }
 }
 
 #[async_trait]
@@ -205,8 +216,12 @@ impl Check for Checked {
         self.part.name()
     }
 
-    /// Calls go on as long as there is any left, and more slowly.
+    /// Calls go on as long as there is any left: who is to know is told by alerts.
     fn is_needed(&self) -> bool {
+        false
+    }
+
+    fn is_counted(&self) -> bool {
         false
     }
 
@@ -216,11 +231,12 @@ impl Check for Checked {
             _ => true,
         };
         let (most, mend) = self.part.most();
-        match self.machine.used(self.part) {
-            Some(used) if full && used >= most => {
-                Err(CheckError::new(format!("{:.0} % {mend}", (used * 100.0).floor())))
-            }
-            _ => Ok(()),
+        let most = if self.was_full.load(Ordering::Relaxed) { most - MARGIN } else { most };
+        let used = self.machine.used(self.part).filter(|used| full && *used >= most);
+        self.was_full.store(used.is_some(), Ordering::Relaxed);
+        match used {
+            Some(used) => Err(CheckError::new(format!("{:.0} % {mend}", (used * 100.0).floor()))),
+            None => Ok(()),
         }
     }
 }
@@ -260,8 +276,7 @@ mod tests {
     }
 
     async fn failure(machine: &Arc<Machine>, part: Part) -> Option<String> {
-        let check = Checked { machine: machine.clone(), part };
-        check.check().await.err().map(|error| error.to_string())
+        Checked::new(machine.clone(), part).check().await.err().map(|error| error.to_string())
     }
 
     const MEMINFO: &str = "MemTotal:       1000 kB\nMemFree:         10 kB\nMemAvailable:    400 kB\n";
@@ -282,6 +297,17 @@ mod tests {
         assert!(failure(&machine, Part::Memory).await.unwrap().starts_with("98 % of the memory is used"));
         write(folder.path(), &[("sys/fs/cgroup/memory.current", "50000\n")]);
         assert_eq!(failure(&machine, Part::Memory).await, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_full_is_well_again_once_there_is_some_room() {
+        let (folder, machine, _) = machine(&[("proc/meminfo", MEMINFO), ("sys/fs/cgroup/memory.max", "100000\n")]);
+        let check = Checked::new(machine, Part::Memory);
+        for (used, is_well) in [("94900", true), ("95000", false), ("94000", false), ("92900", true), ("94900", true)] {
+            write(folder.path(), &[("sys/fs/cgroup/memory.current", used)]);
+            assert_eq!(check.check().await.is_ok(), is_well, "{used}");
+        }
+        assert!(!check.is_counted(), "calls go on");
     }
 
     #[tokio::test]

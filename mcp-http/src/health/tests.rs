@@ -221,3 +221,30 @@ async fn nothing_is_watched_any_more_when_nobody_asks() {
     pass(&clock, PERIOD).await;
     assert_eq!(Arc::strong_count(&database), 1);
 }
+
+/// Something that is only told of, and is never well.
+struct Told;
+
+#[async_trait]
+impl Check for Told {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    fn is_counted(&self) -> bool {
+        false
+    }
+
+    async fn check(&self) -> Result<(), CheckError> {
+        Err(CheckError::new("it is full"))
+    }
+}
+
+#[actix_web::test]
+async fn what_is_only_told_of_makes_no_server_worse() {
+    let clock = SimulatedClock::new();
+    let health = Health::watch(vec![Arc::new(Told)], Arc::new(clock), "1.2.3").await;
+    let (status, answer) = get(&health, "/health").await;
+    assert_eq!((status, &answer["status"], &answer["checks"]["disk"]["state"]), (200, &json!("ok"), &json!("down")));
+    assert!(health.dependencies().are_down().any(|(name, is_down)| (name, is_down) == ("disk", true)), "alerts are");
+}

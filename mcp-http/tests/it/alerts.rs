@@ -60,19 +60,18 @@ fn a_dependency_that_is_down_is_told_of_and_shown() {
         ("HOOK_URL", &url),
         ("HOOK_SECRET", "hook-secret"),
     ]);
-    let told = posted.recv_timeout(Duration::from_secs(60)).expect("it is told within two looks");
-    assert_eq!(
-        (&told["event"], &told["rule"], &told["subject"]),
-        (&json!("firing"), &json!("dependency_down"), &json!("redis"))
-    );
+    // The machine that this runs on may be full, which is told as well.
+    let told = || posted.recv_timeout(Duration::from_secs(60)).expect("it is told within two looks");
+    let told = std::iter::repeat_with(told).find(|told| told["subject"] == "redis").unwrap();
+    assert_eq!((&told["event"], &told["rule"]), (&json!("firing"), &json!("dependency_down")));
     let listed = server.command(&["alert", "list", "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(
-        (&listed["alerts"][0]["key"], &listed["alerts"][0]["phase"]),
-        (&json!("dependency_down/redis"), &json!("firing"))
-    );
+    let firing: Vec<_> =
+        listed["alerts"].as_array().unwrap().iter().filter(|alert| alert["phase"] == "firing").collect();
+    assert!(firing.iter().any(|alert| alert["key"] == "dependency_down/redis"), "{listed}");
     let metrics = server.get("/metrics").body;
-    assert!(metrics.as_str().unwrap().contains("mcp_alerts_firing{severity=\"critical\"} 1"), "{metrics}");
+    let count = format!("mcp_alerts_firing{{severity=\"critical\"}} {}\n", firing.len());
+    assert!(metrics.as_str().unwrap().contains(&count), "{metrics}");
 }
 
 #[test]
