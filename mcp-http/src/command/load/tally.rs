@@ -11,6 +11,10 @@ use super::watched::Seen;
 /// How many kinds of errors are told apart; those beyond are counted as others.
 const MOST_KINDS: usize = 24;
 
+/// How many of each second took longer than this is told, so that what is told of seconds can be put together: where it is less than
+/// one in a hundred, p99 is below.
+const SLOW: Duration = Duration::from_millis(100);
+
 /// The counts of a load, or of a second of it.
 #[derive(Default)]
 pub(super) struct Counts {
@@ -54,19 +58,21 @@ pub(super) struct Second {
     pub(super) p50: Option<Duration>,
     pub(super) p99: Option<Duration>,
     pub(super) longest: Option<Duration>,
+    pub(super) slow: u64,
     /// What the server said of itself at its end.
     pub(super) server: Option<Seen>,
 }
 
 impl Second {
     fn new() -> Self {
-        Self { counts: Counts::default(), p50: None, p99: None, longest: None, server: None }
+        Self { counts: Counts::default(), p50: None, p99: None, longest: None, slow: 0, server: None }
     }
 
     /// Nothing is to come any more: what it takes to count it is given up.
     fn close(&mut self) {
         let times = std::mem::take(&mut self.counts.times);
         (self.p50, self.p99, self.longest) = (times.within(0.5), times.within(0.99), times.longest());
+        self.slow = times.beyond(SLOW);
     }
 
     pub(super) fn json(&self, number: usize) -> Value {
@@ -74,6 +80,7 @@ impl Second {
         json!({
             "second": number, "due": self.counts.due, "ok": self.counts.ok, "errors": self.counts.errors,
             "p50_ms": millis(self.p50), "p99_ms": millis(self.p99), "max_ms": millis(self.longest),
+            "over_100_ms": self.slow,
             "server_cpu_seconds": server.map(|seen| seen.cpu_seconds),
             "server_resident_bytes": server.map(|seen| seen.resident_bytes),
             "server_open_files": server.map(|seen| seen.open_files),
@@ -170,6 +177,7 @@ mod tests {
         tally.close_before(9);
         assert_eq!(tally.seconds[0].json(0)["max_ms"], 2_500.0);
         assert_eq!(tally.seconds[1].json(1)["p99_ms"], 5.0);
+        assert_eq!([0, 1].map(|n| tally.seconds[n].json(n)["over_100_ms"].as_u64()), [Some(1), Some(0)]);
         assert_eq!(percentiles(&tally.all.times)["max"], 2_500.0);
         assert_eq!(percentiles(&Times::default()), Value::Null);
     }

@@ -34,6 +34,12 @@ impl Times {
         (self.count > 0).then_some(self.longest)
     }
 
+    /// How many took longer than this, to within 1.6 % of it.
+    pub(super) fn beyond(&self, time: Duration) -> u64 {
+        let bucket = bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.counts.iter().skip(bucket + 1).map(|count| u64::from(*count)).sum()
+    }
+
     /// Within what time this part of them was over; nothing, where there are none.
     pub(super) fn within(&self, part: f64) -> Option<Duration> {
         #[expect(
@@ -89,6 +95,7 @@ mod tests {
             let found = times.within(part).unwrap().as_secs_f64() * 1e3;
             assert!(found >= expected && found < expected * 1.017, "{part}: {found}");
         }
+        assert_eq!([0, 500, 2_000].map(|n| times.beyond(Duration::from_millis(n)).div_ceil(10)), [100, 50, 0]);
         assert_eq!(times.within(1.0), Some(Duration::from_secs(1)), "no time is told that none took");
         assert_eq!(times.count(), 1_000);
     }
