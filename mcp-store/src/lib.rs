@@ -40,7 +40,7 @@ mod tls;
 pub mod tool;
 
 pub use error::OpenError;
-pub use look::{keeps_api_keys, keys_open, redis_answers};
+pub use look::{DatabaseUser, database_time, database_user, keeps_api_keys, keys_open, redis_answers};
 pub use open::{Recorded, StoreConfig, beside, key_ids, migrate, open, pending_migrations, recorded, renew_content};
 pub use sql::content::renewal::Renewed;
 pub use sql::keys::KeyId;

@@ -15,7 +15,7 @@ pub(crate) mod large;
 pub(crate) mod leases;
 pub(crate) mod migration;
 pub(crate) mod notes;
-mod now;
+pub(crate) mod now;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod principals;

@@ -73,7 +73,7 @@ fn verify(verified: &Verification, output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-async fn verified(config: &Config) -> Result<Verification, Failure> {
+pub(super) async fn verified(config: &Config) -> Result<Verification, Failure> {
     let audit = recorded(config).await?.audit;
     audit.verify().await.map_err(|error| match error {
         StoreError::Refused { .. } => config

@@ -1,11 +1,17 @@
 //! `doctor`: looks at the configuration and all that it names, and says what to mend. It changes nothing.
 
+mod around;
+mod kept;
+mod machine;
 mod served;
+#[cfg(test)]
+mod tests;
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use mcp_store::StoreConfig;
 use serde_json::{Value, json};
 
@@ -25,14 +31,31 @@ type Check = (&'static str, fn(&Looked) -> BoxFuture<'_, Finding>);
 
 const CHECKS: &[Check] = &[
     ("database", |looked| database(looked).boxed()),
+    ("database user", |looked| kept::user(looked).boxed()),
+    ("clock", |looked| kept::clock(looked).boxed()),
     ("redis", |looked| redis(looked).boxed()),
     ("secret keys", |looked| secret_keys(looked).boxed()),
-    ("encryption", |looked| std::future::ready(encryption(&looked.config)).boxed()),
+    ("encryption", |looked| ready(encryption(&looked.config)).boxed()),
+    ("tls", |looked| ready(around::tls(&looked.config)).boxed()),
+    ("internal ports", |looked| around::internal_ports(looked).boxed()),
     ("access", |looked| access(looked).boxed()),
+    ("limits", |looked| ready(around::limits(&looked.config)).boxed()),
+    ("logging", |looked| ready(around::logging(&looked.config)).boxed()),
+    ("alerts", |looked| ready(around::alerts(&looked.config)).boxed()),
+    ("backup", |looked| kept::backup(looked).boxed()),
+    ("load test", |looked| kept::load_test(looked).boxed()),
+    ("audit", |looked| kept::audit(looked).boxed()),
+    ("disk", |looked| ready(machine::disk(&looked.config)).boxed()),
+    ("open files", |looked| ready(machine::open_files(&looked.config)).boxed()),
+    ("container", |looked| ready(machine::container(&looked.config)).boxed()),
     ("health", |looked| served::health(looked).boxed()),
+    ("resources", |looked| served::resources(looked).boxed()),
     ("errors", |looked| served::errors(looked).boxed()),
     ("times", |looked| served::times(looked).boxed()),
 ];
+
+/// What is looked at first: without it there is nothing else to look at.
+const CONFIGURATION: &str = "configuration";
 
 /// How long one of them may take.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -70,6 +93,11 @@ impl Finding {
         text
     }
 
+    /// Something that is wrong where others reach the server, and could be better where this machine alone does.
+    fn amiss(config: &Config, text: impl Into<String>) -> Self {
+        if is_reachable(config) { Self::Failed(text.into()) } else { Self::Warning(text.into()) }
+    }
+
     /// Something that worked, or what it said that did not.
     fn of<T, E: ToString>(result: Result<T, E>, well: impl FnOnce(T) -> Self) -> Self {
         match result {
@@ -103,7 +131,6 @@ pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Resul
 }
 
 async fn look(config: Result<Config, Failure>) -> Vec<(&'static str, Finding)> {
-    const CONFIGURATION: &str = "configuration";
     let looked = config.and_then(|config| {
         let store = bundled::located(&config)?;
         Ok(Looked { config, store })
@@ -117,10 +144,11 @@ async fn look(config: Result<Config, Failure>) -> Vec<(&'static str, Finding)> {
     if let Ok(keys) = SecretKeys::existing(&looked.config) {
         looked.store.secret_keys = keys.subkeys("mcp-store").collect();
     }
-    for (name, check) in CHECKS {
-        let late = |_| Finding::Failed(format!("no answer within {} seconds", DEADLINE.as_secs()));
-        found.push((*name, tokio::time::timeout(DEADLINE, check(&looked)).await.unwrap_or_else(late)));
-    }
+    let late = |_| Finding::Failed(format!("no answer within {} seconds", DEADLINE.as_secs()));
+    let looks = CHECKS
+        .iter()
+        .map(async |(name, check)| (*name, tokio::time::timeout(DEADLINE, check(&looked)).await.unwrap_or_else(late)));
+    found.extend(join_all(looks).await);
     found
 }
 

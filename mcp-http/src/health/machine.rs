@@ -188,7 +188,7 @@ impl Machine {
 }
 
 /// Of the file system that a folder is on.
-fn disk(folder: &Path) -> Option<f64> {
+pub(crate) fn disk(folder: &Path) -> Option<f64> {
     let known = rustix::fs::statvfs(folder).ok()?;
     // As df(1) tells it: what is for root alone is not there.
     let used = known.f_blocks.saturating_sub(known.f_bfree) as f64;

@@ -48,6 +48,8 @@ fn the_database_is_made_with_a_role_that_migrates_and_one_that_may_do_no_more_th
     assert!(found.body.to_string().contains("kept"), "{found:?}");
     let saved = run("mcp_server", &["backup", "saved"]);
     assert_eq!(saved.status.code(), Some(0), "{}", text(&saved.stderr));
+    let looked = run("mcp_server", &["doctor", "--json"]);
+    assert_eq!(crate::encryption::found(&looked, "database user").0, "ok", "{}", text(&looked.stdout));
     let as_server = |sql: &str| {
         let asked = Command::new("psql").args(["--no-psqlrc", "--command", sql]).arg(url("mcp_server")).output();
         asked.unwrap().status.success()

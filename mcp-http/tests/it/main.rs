@@ -15,6 +15,7 @@ mod cors;
 mod degraded;
 mod deploying;
 mod docs;
+mod doctor;
 mod encryption;
 mod files;
 mod forget;

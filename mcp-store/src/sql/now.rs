@@ -14,7 +14,7 @@ pub(super) struct Now {
 }
 
 /// In microseconds, at the moment at which it is asked for: a statement may have waited for another one.
-pub(super) const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+pub(crate) const POSTGRES_NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// As far away as the sum of it and of now can be told.
 const LONGEST: i64 = i64::MAX / 2;

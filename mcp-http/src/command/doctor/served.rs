@@ -44,6 +44,35 @@ fn of_health(health: &Value) -> Finding {
     }
 }
 
+/// How full the server says that its machine is.
+pub(super) async fn resources(looked: &Looked) -> Finding {
+    let reply: Option<Result<_, Failure>> = ask(looked, |client| client.look("/health")).await;
+    match reply {
+        Some(Ok(reply)) => of_resources(&reply.body["checks"]),
+        _ => Finding::CannotApply(NONE_SERVES.to_owned()),
+    }
+}
+
+fn of_resources(checks: &Value) -> Finding {
+    let there: Vec<&Value> = ["cpu", "memory", "disk", "open_files"]
+        .iter()
+        .map(|part| &checks[*part])
+        .filter(|part| part.is_object())
+        .collect();
+    if there.is_empty() {
+        return Finding::CannotApply(
+            "the server does not tell how full its machine is: /health takes the role monitor, which API_KEY has"
+                .to_owned(),
+        );
+    }
+    let full = there.iter().filter(|part| part["state"] == "down");
+    let full: Vec<&str> = full.map(|part| part["last_error"]["message"].as_str().unwrap_or("it is full")).collect();
+    match full.as_slice() {
+        [] => Finding::Ok("processors, memory, disk and open files: there is enough left".to_owned()),
+        full => Finding::Failed(full.join("; ")),
+    }
+}
+
 pub(super) async fn errors(looked: &Looked) -> Finding {
     of_metrics(looked, of_errors).await
 }
@@ -123,6 +152,18 @@ mod tests {
         assert_eq!(of("ok", false, "up").as_str(), "failed");
         assert_eq!(of("degraded", true, "up").as_str(), "warning");
         assert_eq!(of_health(&json!({"hello": "world"})).as_str(), "failed");
+    }
+
+    #[test]
+    fn a_part_of_the_machine_that_is_full_is_found() {
+        let of = |disk: &str| {
+            of_resources(
+                &json!({"cpu": {"state": "up"}, "disk": {"state": disk, "last_error": {"message": "97 % of the disk"}}}),
+            )
+        };
+        assert_eq!(of("up").as_str(), "ok");
+        assert_eq!((of("down").as_str(), of("down").text()), ("failed", "97 % of the disk"));
+        assert_eq!(of_resources(&Value::Null).as_str(), "cannot apply");
     }
 
     #[test]
