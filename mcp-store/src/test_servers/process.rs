@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -137,10 +138,18 @@ pub(super) fn folder() -> PathBuf {
     tempfile::Builder::new().prefix("mcp-test-").tempdir().expect("a temporary folder can be made").keep()
 }
 
-/// A port that was free a moment ago.
+/// A port where nothing listens. It is below those that the system gives out by itself: no other listener of a test is given it
+/// while its server starts, and who still looks for a server that has ended finds nobody else there.
 pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
+    const LOWEST: u32 = 10_000;
+    const PORTS: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin apart.
+    let first = std::process::id().wrapping_mul(97);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let next =
+        || u16::try_from(LOWEST + first.wrapping_add(TAKEN.fetch_add(1, Relaxed)) % PORTS).expect("it is a port");
+    std::iter::repeat_with(next).take(PORTS as usize).find(is_free).expect("a port is free")
 }
 
 /// Runs a command to its end, and gives what it printed.
