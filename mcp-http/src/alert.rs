@@ -4,6 +4,7 @@
 //! A replica that cannot reach the store goes on alone, from what it saw last, and what it told by itself is put with the rest once the
 //! store is back.
 
+pub(crate) mod picture;
 mod readings;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mcp_core::Stores;
-use mcp_core::alert::board::{Board, Due, Shown};
+use mcp_core::alert::board::{Board, Due};
 use mcp_core::alert::{Channel, DeliveryError};
 use mcp_core::clock::Clock;
 use mcp_core::measure::{Collector, Sample};
@@ -24,6 +25,7 @@ use mcp_core::store::settings::{Key, Setting};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Alerts, Config, ConfigError};
+pub(crate) use picture::Picture;
 pub(crate) use readings::Gauges;
 
 /// How long one look is after the other.
@@ -132,6 +134,17 @@ impl Watch {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// `/alerts`, for a scope in which REST is.
+    pub(crate) fn routes(self: &Arc<Self>) -> impl FnOnce(&mut actix_web::web::ServiceConfig) + use<> {
+        picture::routes(self.clone())
+    }
+
+    /// What is kept, under the rules of this process.
+    async fn picture(&self) -> Result<Picture, StoreError> {
+        let board = kept(&self.stores).await?.map(|(board, _)| board).unwrap_or_default();
+        Ok(Picture::of(&board, &self.orders().alerts))
+    }
+
     /// Looks and tells; it never ends. It may be dropped at any moment: another replica goes on when the lease has ended.
     pub(crate) async fn run(&self) {
         let mut memory = Memory::default();
@@ -155,7 +168,7 @@ impl Watch {
                 self.look(&mut memory.board, step).await;
                 let due = self.due(&mut memory.board);
                 for (due, result) in self.tell(due).await {
-                    memory.board.told(&due, &result);
+                    memory.board.told(&due, &result, self.clock.now());
                 }
             }
         }
@@ -195,7 +208,7 @@ impl Watch {
             return Ok(());
         }
         for (due, result) in self.tell(due).await {
-            memory.board.told(&due, &result);
+            memory.board.told(&due, &result, self.clock.now());
         }
         for _ in 0..TRIES {
             match keep(&self.stores, &memory.board, version).await {
@@ -273,11 +286,6 @@ impl Watch {
         let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         *deliveries.entry((due.channel.clone(), word)).or_default() += 1;
     }
-}
-
-/// What is kept of alerts, as it is shown.
-pub(crate) fn shown(board: &Board, alerts: &Alerts) -> Vec<Shown> {
-    board.show(&alerts.listeners)
 }
 
 impl Collector for Watch {

@@ -167,7 +167,8 @@ impl Bundled {
         let metrics = metrics.collector(watch.clone());
         let door = Door::new(&config, tls.clone(), server.load().clone());
         let metrics = metrics.collector(Arc::new(door.clone()));
-        let (shown, monitored, origins) = (health.clone(), metrics.clone(), config.allowed_origins.clone());
+        let (shown, monitored, watched, origins) =
+            (health.clone(), metrics.clone(), watch.clone(), config.allowed_origins.clone());
         let (by_tls, strictly) =
             (tls.is_some() && !config.hsts.is_zero(), format!("max-age={}", config.hsts.as_secs()));
         let app = move || {
@@ -177,7 +178,7 @@ impl Bundled {
                 .wrap(cors)
                 .wrap(telemetry(&metrics))
                 .wrap(Condition::new(by_tls, strictly))
-                .configure(ways_in(&endpoint, &shown, &metrics))
+                .configure(ways_in(&endpoint, &shown, &metrics, &watched))
         };
         let http = listen::bind(&config).and_then(|sockets| {
             let address = sockets.first().map(TcpListener::local_addr).transpose()?;
@@ -326,11 +327,16 @@ fn workers(config: &Config) -> WorkersConfig {
 const LAST_ANCHOR: Duration = Duration::from_secs(2);
 
 /// Everything that the server serves.
-pub(crate) fn ways_in(endpoint: &Endpoint, health: &Health, metrics: &Metrics) -> impl FnOnce(&mut web::ServiceConfig) {
+pub(crate) fn ways_in(
+    endpoint: &Endpoint,
+    health: &Health,
+    metrics: &Metrics,
+    watch: &Arc<Watch>,
+) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .service(web::scope("/mcp").configure(mount(endpoint.clone())))
-            .service(web::scope("/api/v1").configure(rest(endpoint.clone())))
+            .service(web::scope("/api/v1").configure(rest(endpoint.clone())).configure(watch.routes()))
             .configure(docs(endpoint.clone()))
             .configure(well_known(endpoint.clone()))
             .configure(metrics.routes())

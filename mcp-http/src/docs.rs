@@ -46,6 +46,8 @@ const TABLES: &[&Table] = &[
     &rest::users::TABLE,
     &rest::export::TABLE,
     #[cfg(feature = "bundled")]
+    &crate::alert::picture::TABLE,
+    #[cfg(feature = "bundled")]
     &crate::health::TABLE,
 ];
 

@@ -245,7 +245,7 @@ fn endpoint(request: &HttpRequest) -> Result<&Endpoint, Problem> {
     endpoint.ok_or_else(|| Problem::new(500, "the route has no endpoint; mount it by mcp_http::rest or mcp_http::docs"))
 }
 
-fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
+pub(crate) fn encoded(body: &impl Serialize) -> Result<HttpResponse, Problem> {
     Ok(json(serde_json::to_vec(body).map_err(|error| Problem::new(500, error.to_string()))?))
 }
 

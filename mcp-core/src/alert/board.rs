@@ -1,5 +1,6 @@
 //! What fires, and who has been told.
 
+pub mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,12 @@ pub struct Board {
     /// Those that failed last.
     #[serde(default)]
     channels: BTreeMap<String, Rest>,
+    /// Those that everybody knows to be over, as they ended.
+    #[serde(default)]
+    over: BTreeMap<String, Alert>,
+    /// What each channel took last, or refused.
+    #[serde(default)]
+    heard: BTreeMap<String, Heard>,
 }
 
 /// One alert.
@@ -59,7 +66,7 @@ pub enum Phase {
     Pending,
     /// It fires.
     Firing,
-    /// It fires no more, and not everybody knows yet.
+    /// It fires no more.
     Resolved,
 }
 
@@ -69,6 +76,15 @@ struct Rest {
     failures: u32,
     left: Duration,
     error: String,
+}
+
+/// That a channel was reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Heard {
+    at: Timestamp,
+    /// Why it was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// What was read at a moment, of one thing that a rule is for.
@@ -102,35 +118,10 @@ pub struct Due {
     pub notice: Notice,
 }
 
-/// An alert, as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(rename = "Alert")]
-#[non_exhaustive]
-pub struct Shown {
-    /// Its name, by which channels know it again.
-    pub key: String,
-    /// By which rule.
-    pub rule: String,
-    /// Of what, where a rule is for several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Where it is.
-    pub phase: Phase,
-    /// In one line.
-    pub summary: String,
-    /// What was read last.
-    pub value: f64,
-    /// Since when it fires, or would fire (RFC 3339).
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub since: Timestamp,
-    /// Channels that are still to be told.
-    pub untold: Vec<String>,
-}
-
 /// How many alerts there are at the most; of more, those stay that are there.
 pub const MOST: usize = 64;
+/// How many of those that are over are remembered: the last ones.
+const REMEMBERED: usize = 16;
 /// How many characters of a subject are kept.
 const LONGEST: usize = 64;
 /// How long a channel that failed is left alone at first; each time twice as long,
@@ -188,9 +179,12 @@ impl Board {
         without_room
     }
 
-    /// What is to be told to whom, the worst first; what fires is told again after `repeat`. What nobody waits for is forgotten.
+    /// What is to be told to whom, the worst first; what fires is told again after `repeat`. Of what nobody waits for, only the last is
+    /// remembered.
     pub fn due(&mut self, listeners: &[Listener], repeat: Duration, server: &str) -> Vec<Due> {
-        self.channels.retain(|channel, _| listeners.iter().any(|listener| listener.channel == *channel));
+        let is_there = |channel: &str| listeners.iter().any(|listener| listener.channel == channel);
+        self.channels.retain(|channel, _| is_there(channel));
+        self.heard.retain(|channel, _| is_there(channel));
         for alert in self.alerts.values_mut() {
             if alert.phase == Phase::Firing && !alert.told.is_empty() && alert.told_ago >= repeat {
                 alert.told.clear();
@@ -199,9 +193,12 @@ impl Board {
                 alert.told_ago = Duration::ZERO;
             }
         }
-        self.alerts.retain(|_, alert| {
-            alert.phase != Phase::Resolved || listeners.iter().any(|listener| alert.is_untold(listener))
-        });
+        let is_known = |alert: &Alert| {
+            alert.phase == Phase::Resolved && !listeners.iter().any(|listener| alert.is_untold(listener))
+        };
+        let known = self.alerts.extract_if(.., |_, alert| is_known(alert));
+        self.over.extend(known.map(|(key, alert)| (key, Alert { told: BTreeMap::new(), ..alert })));
+        self.forget();
         let mut due = Vec::new();
         for listener in listeners {
             let rest = self.channels.get(&listener.channel);
@@ -224,17 +221,27 @@ impl Board {
         due
     }
 
-    /// What came of telling `due`.
-    pub fn told(&mut self, due: &Due, result: &Result<(), DeliveryError>) {
+    /// As many of those that are over are remembered as there may be.
+    fn forget(&mut self) {
+        while self.over.len() > REMEMBERED {
+            let oldest = self.over.iter().min_by_key(|(_, alert)| alert.at).map(|(key, _)| key.clone());
+            self.over.retain(|key, _| Some(key) != oldest.as_ref());
+        }
+    }
+
+    /// What came of telling `due`, and when.
+    pub fn told(&mut self, due: &Due, result: &Result<(), DeliveryError>, now: Timestamp) {
         if let Err(DeliveryError::Later { message, after }) = result {
             let rest = self.channels.entry(due.channel.clone()).or_default();
             let doubled = FIRST_REST.saturating_mul(1 << rest.failures.min(10)).min(LONGEST_REST);
             rest.failures = rest.failures.saturating_add(1);
             rest.left = doubled.max(after.unwrap_or_default().min(LONGEST_ASKED));
-            rest.error = message.chars().take(200).collect();
+            rest.error = short(message);
             return;
         }
         self.channels.remove(&due.channel);
+        let refused = result.as_ref().err().map(|error| short(&error.to_string()));
+        self.heard.insert(due.channel.clone(), Heard { at: now, refused });
         let prefix = due.notice.server.len() + 1;
         let key = due.notice.key.get(prefix..).unwrap_or_default();
         // What became of the alert meanwhile is told next.
@@ -245,6 +252,17 @@ impl Board {
 
     /// Takes over what another board knows that was not kept: what it says of an alert counts where it is newer.
     pub fn absorb(&mut self, other: &Self) {
+        for (key, theirs) in &other.over {
+            if self.over.get(key).is_none_or(|ours| ours.at < theirs.at) {
+                self.over.insert(key.clone(), theirs.clone());
+            }
+        }
+        self.forget();
+        for (channel, theirs) in &other.heard {
+            if self.heard.get(channel).is_none_or(|ours| ours.at < theirs.at) {
+                self.heard.insert(channel.clone(), theirs.clone());
+            }
+        }
         for (key, theirs) in &other.alerts {
             let is_full = self.alerts.len() >= MOST;
             match self.alerts.get_mut(key) {
@@ -267,18 +285,6 @@ impl Board {
             self.alerts.values().filter(|alert| alert.phase == Phase::Firing && alert.severity == severity).count()
         };
         Severity::ALL.map(|severity| (severity, firing(severity)))
-    }
-
-    /// All alerts, the worst first.
-    pub fn show(&self, listeners: &[Listener]) -> Vec<Shown> {
-        let mut all: Vec<_> = self.alerts.iter().map(|(key, alert)| alert.shown(key, listeners)).collect();
-        all.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.since));
-        all
-    }
-
-    /// Channels that failed last, and why.
-    pub fn failing(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.channels.iter().map(|(channel, rest)| (channel.as_str(), rest.error.as_str()))
     }
 }
 
@@ -359,21 +365,11 @@ impl Alert {
             until: is_over.then_some(self.at),
         }
     }
+}
 
-    fn shown(&self, key: &str, listeners: &[Listener]) -> Shown {
-        let untold = listeners.iter().filter(|listener| self.is_untold(listener));
-        Shown {
-            key: key.to_owned(),
-            rule: self.rule.clone(),
-            subject: self.subject.clone(),
-            severity: self.severity,
-            phase: self.phase,
-            summary: self.summary.clone(),
-            value: self.value,
-            since: self.since,
-            untold: untold.map(|listener| listener.channel.clone()).collect(),
-        }
-    }
+/// As much of what a channel said as is kept.
+fn short(message: &str) -> String {
+    message.chars().take(200).collect()
 }
 
 fn key(rule: &str, subject: Option<&str>) -> String {

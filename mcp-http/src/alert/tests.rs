@@ -6,6 +6,7 @@ use mcp_core::alert::rule::Rule;
 use mcp_core::alert::{Event, Notice, Severity};
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::settings::Settings;
+use serde_json::json;
 
 use super::*;
 use crate::health::Dependencies;
@@ -135,11 +136,26 @@ async fn of_two_replicas_one_tells_and_the_other_goes_on_where_it_ended() {
     assert_eq!(house.heard(), [Event::Firing]);
     let firing = |watch: &Watch| watch.collect()[2].value;
     assert!(replicas.iter().all(|(watch, _)| firing(watch) == 1.0), "each of them shows it");
+    let mut pictures = Vec::new();
+    for (watch, _) in &replicas {
+        pictures.push(serde_json::to_value(watch.picture().await.unwrap()).unwrap());
+    }
+    let picture = &pictures[0];
+    assert_eq!(pictures[1], *picture, "and says the same of it");
+    let (rule, alert, channel) = (&picture["rules"][0], &picture["alerts"][0], &picture["channels"][0]);
+    assert_eq!((&rule["state"], &rule["above"], &rule["for_seconds"]), (&json!("firing"), &json!(1.0), &json!(20.0)));
+    assert_eq!((&alert["phase"], &alert["value"], &alert["until"]), (&json!("firing"), &json!(2.0), &json!(null)));
+    assert!(channel["told"].is_string() && channel["failures"] == 0, "{channel}");
     // The one that told is gone.
     replicas.remove(0);
     house.set(0.0);
     house.rounds(&mut replicas, 30).await;
     assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
+    let picture = serde_json::to_value(replicas[0].0.picture().await.unwrap()).unwrap();
+    assert_eq!(
+        (&picture["rules"][0]["state"], &picture["alerts"][0]["phase"]),
+        (&json!("resolved"), &json!("resolved"))
+    );
 }
 
 #[tokio::test]

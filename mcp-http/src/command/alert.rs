@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
+use mcp_core::alert::board::shown::Shown;
 use mcp_core::alert::{DeliveryError, Notice};
 use mcp_core::clock::Clock;
 use mcp_core::nearest::nearest;
@@ -27,7 +28,7 @@ pub(super) enum Alert {
         /// The channel's name
         channel: String,
     },
-    /// List what fires, and what would if it lasts
+    /// List what fires, what would if it lasts, and what was over last
     List,
 }
 
@@ -62,13 +63,13 @@ async fn test(config: &Config, name: &str, output: &mut Output) -> Result<(), Fa
 async fn list(config: &Config, output: &mut Output) -> Result<(), Failure> {
     let (_, stores) = act::opened(config).await?;
     let board = alert::kept(&stores).await?.map(|(board, _)| board).unwrap_or_default();
-    let alerts = alert::shown(&board, &config.alerts);
-    let failing: Vec<_> = board.failing().map(|(channel, error)| json!({"channel": channel, "error": error})).collect();
-    output.write(&json!({"alerts": alerts, "failing_channels": failing}), || {
+    let shown = alert::Picture::of(&board, &config.alerts);
+    output.write(&json!(shown), || {
+        let alerts = &shown.alerts;
         if alerts.is_empty() {
             return "nothing fires".to_owned();
         }
-        let row = |alert: &mcp_core::alert::board::Shown| {
+        let row = |alert: &Shown| {
             let phase = serde_json::to_value(alert.phase).ok().and_then(|phase| phase.as_str().map(str::to_owned));
             let untold = alert.untold.join(",");
             let untold = if untold.is_empty() { untold } else { format!("not yet told: {untold}") };
@@ -76,7 +77,10 @@ async fn list(config: &Config, output: &mut Output) -> Result<(), Failure> {
                 phase.unwrap_or_default(),
                 alert.severity.to_string(),
                 alert.summary.clone(),
-                format!("since {}", alert.since),
+                match alert.until {
+                    Some(until) => format!("since {}, until {until}", alert.since),
+                    None => format!("since {}", alert.since),
+                },
                 untold,
             ]
         };

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpRequest, web};
+use mcp_core::clock::Clock;
 use mcp_core::tokio_runtime::TokioClock;
-use mcp_core::{Endpoint, Server};
+use mcp_core::{Endpoint, Server, Stores};
 
 use super::*;
 use crate::Metrics;
+use crate::alert::{Channels, Gauges, Watch};
 use crate::bundled::ways_in;
+use crate::config::Alerts;
 use crate::health::Health;
 
 /// What is served and is no part of what the document describes.
@@ -30,15 +33,20 @@ async fn whatever_is_registered_comes_from_a_table() {
     let endpoint = Endpoint::new(Server::builder("test", "1").build().unwrap());
     let health = Health::watch(Vec::new(), Arc::new(TokioClock::new()), "1").await;
     let metrics = Metrics::new(endpoint.clone());
+    let gauges = Gauges { dependencies: health.dependencies(), collectors: Vec::new() };
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+    let stores = Stores::in_memory(clock.clone());
+    let watch = Watch::new(Alerts::default(), Channels::new(), stores, clock, gauges, "test".to_owned());
+    let watch = Arc::new(watch);
     let mut described: BTreeSet<_> =
         TABLES.iter().flat_map(|table| table.routes).map(|route| route.path.to_owned()).collect();
-    let found = registered(ways_in(&endpoint, &health, &metrics)).await;
+    let found = registered(ways_in(&endpoint, &health, &metrics, &watch)).await;
     assert_eq!(found, described, "a route that is not in a table is not in the OpenAPI document");
 
     // This test notices one that is added beside the tables.
     let found = registered(|config| {
         config
-            .configure(ways_in(&endpoint, &health, &metrics))
+            .configure(ways_in(&endpoint, &health, &metrics, &watch))
             .service(web::scope("/a").route("/forgotten", web::get()));
     });
     described.extend(["/a".to_owned(), "/forgotten".to_owned()]);

@@ -51,6 +51,8 @@ const OF_THE_HOUSE: [Told; 5] = [No, No, No, Nothing, No];
 const ADMINS: [Told; 5] = [No, No, Yes, Yes, Yes];
 /// It takes that role, or `monitor`.
 const STATS: [Told; 5] = [No, Yes, Yes, Yes, Yes];
+/// It takes the role `monitor` or `operator`.
+const MONITORS: [Told; 5] = [No, Yes, No, Yes, No];
 /// It is a thing of the tenant, of which only its administrators know.
 const HIDDEN: [Told; 5] = [Nothing, Nothing, Yes, Yes, Nothing];
 /// The same, where others know of the route.
@@ -77,6 +79,7 @@ const ROWS: &[Row] = &[
     ("POST", "/api/v1/tools/files.search/call", "{}", ALL),
     ("GET", "/api/v1/calls", "", ALL),
     ("GET", "/api/v1/stats", "", STATS),
+    ("GET", "/api/v1/alerts", "", MONITORS),
     ("GET", "/api/v1/files", "", ALL),
     ("PUT", "/api/v1/files/{name}", "bytes", ALL),
     ("GET", "/api/v1/files/{name}", "", ALL),

@@ -69,6 +69,12 @@ fn a_dependency_that_is_down_is_told_of_and_shown() {
     let firing: Vec<_> =
         listed["alerts"].as_array().unwrap().iter().filter(|alert| alert["phase"] == "firing").collect();
     assert!(firing.iter().any(|alert| alert["key"] == "dependency_down/redis"), "{listed}");
+    let shown = server.get("/api/v1/alerts").body;
+    for (part, name) in [("rules", "dependency_down"), ("channels", "hook")] {
+        let found = shown[part].as_array().unwrap().iter().find(|found| found["name"] == name).unwrap();
+        assert_eq!(found.get("state").unwrap_or(&json!("firing")), "firing", "{found}");
+    }
+    assert!(shown["alerts"].as_array().unwrap().iter().any(|alert| alert["key"] == "dependency_down/redis"), "{shown}");
     let metrics = server.get("/metrics").body;
     let count = format!("mcp_alerts_firing{{severity=\"critical\"}} {}\n", firing.len());
     assert!(metrics.as_str().unwrap().contains(&count), "{metrics}");

@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 35] = [
+const CASES: [Case; 36] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -58,6 +58,12 @@ const CASES: [Case; 35] = [
         path: "/api/v1/stats",
         good: ("/api/v1/stats?by=tool", ""),
         bad: ("GET", "/api/v1/stats?measure=luck", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/alerts",
+        good: ("/api/v1/alerts", ""),
+        bad: ("POST", "/api/v1/alerts", "", 405),
     },
     Case {
         method: "GET",

@@ -115,6 +115,7 @@ fn every_operation_is_described_and_no_other() {
         ("POST", "/api/v1/tools/{name}/answer"),
         ("GET", "/api/v1/calls"),
         ("GET", "/api/v1/stats"),
+        ("GET", "/api/v1/alerts"),
         ("GET", "/api/v1/files"),
         ("PUT", "/api/v1/files/{name}"),
         ("GET", "/api/v1/files/{name}"),

@@ -64,7 +64,7 @@ impl Watch {
                 self.heard.push((due.channel.clone(), due.notice.event, due.notice.key.clone()));
                 Ok(())
             };
-            self.board.told(&due, &result);
+            self.board.told(&due, &result, self.now);
         }
     }
 
@@ -108,7 +108,48 @@ fn what_lasts_fires_once_and_is_over_once() {
         watch.round(Some(8.0));
     }
     assert_eq!(watch.heard_by("worst"), [Event::Firing, Event::Resolved]);
-    assert_eq!(watch.phases(), [], "what everybody knows is forgotten");
+    let over = watch.board.show(&watch.listeners);
+    assert_eq!((over.len(), over[0].phase, over[0].untold.len()), (1, Phase::Resolved, 0), "it is shown that it was");
+    assert!(over[0].until > Some(over[0].since) && over[0].until < Some(watch.now));
+    watch.restart();
+    watch.round(Some(11.0));
+    assert_eq!(watch.phases(), [Phase::Pending], "and no more, once it begins anew");
+}
+
+#[test]
+fn of_what_is_over_the_last_are_remembered() {
+    let mut watch = Watch::of(vec![rule("load", 0)]);
+    let reading = |n: usize, value| vec![Reading { subject: Some(format!("{n:02}")), value }];
+    for n in 0..REMEMBERED + 4 {
+        watch.round_of(Some(reading(n, 11.0)));
+        for _ in 0..8 {
+            watch.round_of(Some(reading(n, 1.0)));
+        }
+    }
+    let subjects: Vec<_> = watch.board.show(&watch.listeners).into_iter().filter_map(|alert| alert.subject).collect();
+    let expected: Vec<_> = (4..REMEMBERED + 4).rev().map(|n| format!("{n:02}")).collect();
+    assert_eq!(subjects, expected);
+}
+
+#[test]
+fn it_is_shown_how_each_channel_is() {
+    let mut watch = Watch::of(vec![rule("load", 0)]);
+    watch.down = vec!["worst"];
+    watch.round(Some(11.0));
+    let told = watch.now;
+    watch.round(Some(11.0));
+    let [all, worst] = &watch.board.channels(&watch.listeners)[..] else { panic!("there are two") };
+    assert_eq!((all.told, all.failures, all.error.as_deref()), (Some(told), 0, None));
+    assert_eq!((worst.told, worst.failures, worst.error.as_deref()), (None, 2, Some("it is down")));
+    watch.down.clear();
+    for _ in 0..4 {
+        watch.round(Some(11.0));
+    }
+    let worst = &watch.board.channels(&watch.listeners)[1];
+    assert!(worst.told > Some(told) && (worst.failures, &worst.error) == (0, &None), "{worst:?}");
+    watch.listeners.pop();
+    watch.round(Some(11.0));
+    assert_eq!(watch.board.channels(&watch.listeners).len(), 1);
 }
 
 #[test]
@@ -181,7 +222,7 @@ fn who_was_away_while_it_fired_is_told_that_it_is_over() {
         watch.round(Some(1.0));
     }
     assert_eq!(watch.heard_by("worst"), [Event::Resolved]);
-    assert_eq!(watch.phases(), []);
+    assert!(watch.board.alerts.is_empty(), "now everybody knows");
 }
 
 #[test]
@@ -256,7 +297,7 @@ fn what_is_refused_for_good_is_not_tried_again_until_it_is_told_again() {
     watch.board.tick(STEP, watch.now, &read);
     let due = watch.board.due(&watch.listeners, HOUR, "here");
     for due in &due {
-        watch.board.told(due, &Err(DeliveryError::refused("no such address")));
+        watch.board.told(due, &Err(DeliveryError::refused("no such address")), watch.now);
     }
     assert_eq!(watch.board.due(&watch.listeners, HOUR, "here"), []);
     watch.board.tick(HOUR, watch.now, &read);
@@ -271,7 +312,7 @@ fn a_channel_is_left_alone_for_as_long_as_it_asks() {
     watch.round(Some(11.0));
     let due = Due { channel: "all".to_owned(), notice: Notice::trial("here", watch.now) };
     let asked = DeliveryError::Later { message: "slowly".to_owned(), after: Some(Duration::from_secs(600)) };
-    watch.board.told(&due, &Err(asked));
+    watch.board.told(&due, &Err(asked), watch.now);
     watch.down.clear();
     for _ in 0..59 {
         watch.round(Some(11.0));
@@ -292,7 +333,7 @@ fn one_notice_that_always_fails_does_not_keep_the_others_back() {
         watch.board.tick(STEP, watch.now, &read);
         if let Some(due) = watch.board.due(&watch.listeners, HOUR, "here").first().cloned() {
             let is_bad = due.notice.rule == "bad";
-            watch.board.told(&due, &if is_bad { Err(DeliveryError::later("no")) } else { Ok(()) });
+            watch.board.told(&due, &if is_bad { Err(DeliveryError::later("no")) } else { Ok(()) }, watch.now);
         }
     }
     let untold: Vec<_> = watch.board.show(&watch.listeners).into_iter().map(|alert| alert.untold.len()).collect();
@@ -340,6 +381,11 @@ fn there_are_no_more_alerts_than_can_be_kept() {
     assert_eq!(watch.board.tick(STEP, watch.now, &read), MOST * 3);
     assert_eq!(watch.phases().len(), MOST);
     assert!(watch.board.show(&watch.listeners).iter().all(|alert| alert.untold.is_empty()));
+    for phase in [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 123_456.789] {
+        let readings = readings.iter().map(|reading| Reading { value: phase, ..reading.clone() }).collect();
+        watch.round_of(Some(readings));
+    }
+    assert_eq!(watch.phases().len(), MOST, "beside them are those that were over, under the same names");
     let kept = serde_json::to_vec(&watch.board).unwrap().len();
     assert!(kept < LARGEST, "{kept} bytes");
 }
