@@ -8,6 +8,7 @@ mod call;
 mod client;
 mod completion;
 mod config;
+mod connect;
 mod doctor;
 mod failure;
 mod forget;
@@ -75,6 +76,9 @@ enum Command {
         #[arg(required = true, value_name = "[URL] TOOL [ARGUMENT]...")]
         words: Vec<String>,
     },
+    /// Make the server known to a client on this machine, with a key of its own that expires
+    #[command(before_help = connect::EXAMPLES)]
+    Connect(connect::Connect),
     /// Show each setting, its value and where that came from
     #[command(before_help = config::EXAMPLES)]
     Config,
@@ -254,6 +258,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve::run(config?),
         Command::List { target } => list::run(&config?, target.as_deref(), &mut output),
         Command::Call { words } => call::run(&config?, words, &mut output),
+        Command::Connect(connect) => connect::run(&config?, &connect, &mut output),
         Command::Config => config::run(&config?, &mut output),
         Command::Alert { what } => alert::run(&config?, &what, &mut output),
         Command::Audit { what } => audit::run(&config?, &what, &mut output),

@@ -179,6 +179,7 @@ fn shells_complete_commands_and_options() {
     assert!(complete("mcp-http load --fa").contains(&"--fail-above".to_owned()));
     assert_eq!(complete("mcp-http completion fi"), ["fish"]);
     assert_eq!(complete("mcp-http keys ro"), ["rotate"]);
+    assert_eq!(complete("mcp-http connect v"), ["vscode"]);
     assert!(script("zsh").starts_with("#compdef mcp-http") && script("fish").contains("complete -c mcp-http"));
 }
 

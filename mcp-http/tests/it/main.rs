@@ -11,6 +11,7 @@ mod bodies;
 mod bundled;
 mod callers;
 mod commands;
+mod connect;
 mod cors;
 mod degraded;
 mod deploying;
