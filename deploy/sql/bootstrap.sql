@@ -13,7 +13,7 @@ SELECT 'CREATE ROLE mcp_server' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rol
 ALTER ROLE mcp_migrator LOGIN PASSWORD :'migrator_password';
 ALTER ROLE mcp_server LOGIN PASSWORD :'server_password';
 -- Who is no superuser may do for the owner of the database what its members may.
-SELECT 'GRANT mcp_migrator TO CURRENT_USER' WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \gexec
+SELECT 'GRANT mcp_migrator TO CURRENT_USER' WHERE NOT pg_has_role('mcp_migrator', 'USAGE') \gexec
 
 SELECT format('CREATE DATABASE %I OWNER mcp_migrator ENCODING ''UTF8'' TEMPLATE template0', :'database')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec

@@ -8,15 +8,25 @@ use mcp_store::test_servers::PostgresServer;
 use crate::outages::{SECRET_KEYS, call};
 use crate::served::{Served, binary, text};
 
-/// Runs a file of SQL as the superuser.
-fn psql(postgres: &PostgresServer, passwords: &[&str]) -> Output {
+/// Runs the file of SQL as a role.
+fn bootstrap(postgres: &PostgresServer, role: &str, variables: &[&str]) -> Output {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/sql/bootstrap.sql");
     let mut psql = Command::new("psql");
-    psql.args(["--no-psqlrc", "--quiet", "--file"]).arg(file).arg(postgres.url("postgres"));
-    for password in passwords {
-        psql.args(["--set", password]);
+    psql.args(["--no-psqlrc", "--quiet", "--file"]).arg(file).arg(url(postgres, role, "postgres"));
+    for variable in variables {
+        psql.args(["--set", variable]);
     }
     psql.output().unwrap()
+}
+
+fn url(postgres: &PostgresServer, role: &str, database: &str) -> String {
+    postgres.url(database).replace("mcp@", &format!("{role}@"))
+}
+
+/// Whether a role may do something.
+fn may(url: &str, sql: &str) -> bool {
+    let asked = Command::new("psql").args(["--no-psqlrc", "--command", sql]).arg(url).output();
+    asked.unwrap().status.success()
 }
 
 /// The role that serves reads and writes rows, and nothing else.
@@ -24,13 +34,16 @@ fn psql(postgres: &PostgresServer, passwords: &[&str]) -> Output {
 fn the_database_is_made_with_a_role_that_migrates_and_one_that_may_do_no_more_than_it_needs() {
     let postgres = PostgresServer::start();
     let passwords = ["migrator_password=it's one", "server_password=an\"other"];
-    for _ in 0..2 {
-        let made = psql(&postgres, &passwords);
-        assert!(made.status.success() && made.stderr.is_empty(), "{}", text(&made.stderr));
+    // The administrator of a managed database is no superuser.
+    assert!(may(&postgres.url("postgres"), "CREATE ROLE administrator LOGIN CREATEDB CREATEROLE"));
+    let others = [&passwords[..], &["database=other"]].concat();
+    for (role, variables) in [("administrator", &passwords[..]), ("administrator", &passwords), ("mcp", &others)] {
+        let made = bootstrap(&postgres, role, variables);
+        assert!(made.status.success() && made.stderr.is_empty(), "{role}: {}", text(&made.stderr));
     }
-    assert!(!psql(&postgres, &[]).status.success(), "there is no default password");
+    assert!(!bootstrap(&postgres, "mcp", &[]).status.success(), "there is no default password");
 
-    let url = |role: &str| postgres.url("mcp").replace("mcp@", &format!("{role}@"));
+    let url = |role: &str| url(&postgres, role, "mcp");
     let folder = tempfile::tempdir().unwrap();
     let run = |role: &str, words: &[&str]| {
         let settings = [("DATABASE_URL", &*url(role)), ("SECRET_KEYS", SECRET_KEYS)];
@@ -50,10 +63,7 @@ fn the_database_is_made_with_a_role_that_migrates_and_one_that_may_do_no_more_th
     assert_eq!(saved.status.code(), Some(0), "{}", text(&saved.stderr));
     let looked = run("mcp_server", &["doctor", "--json"]);
     assert_eq!(crate::encryption::found(&looked, "database user").0, "ok", "{}", text(&looked.stdout));
-    let as_server = |sql: &str| {
-        let asked = Command::new("psql").args(["--no-psqlrc", "--command", sql]).arg(url("mcp_server")).output();
-        asked.unwrap().status.success()
-    };
+    let as_server = |sql: &str| may(&url("mcp_server"), sql);
     assert!(as_server("SELECT count(*) FROM mcp_notes"));
     for forbidden in ["DROP TABLE mcp_notes", "CREATE TABLE own (n int)", "TRUNCATE mcp_notes", "CREATE DATABASE own"] {
         assert!(!as_server(forbidden), "{forbidden}");
