@@ -306,6 +306,6 @@ impl Collector for Watch {
                     .with("result", result)
             })
         });
-        firing.into_iter().chain(told).collect()
+        firing.into_iter().chain(told).chain(self.gauges.collect()).collect()
     }
 }

@@ -10,7 +10,7 @@ mod reload;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -65,7 +65,8 @@ pub struct Bundled {
 /// [`StartError`] when a key cannot be read or made, or the database cannot be opened. A Redis that does not answer is waited for
 /// while the server serves.
 pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
-    let Opened { stores, secret_keys } = open(&config).await?;
+    let Opened { mut stores, secret_keys } = open(&config).await?;
+    let models = agents::models(&config, &mut stores)?;
     let builder = Server::builder("mcp-http", env!("CARGO_PKG_VERSION"))
         .clock(Arc::new(TokioClock::new()))
         .spawner(Arc::new(TokioSpawner::on(Handle::current())))
@@ -81,7 +82,6 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
         .streams_per_caller(config.streams_per_caller)
         .tool(tool::time::now())
         .tools(mcp_store::tool::tools(&stores));
-    let models = agents::models(&config)?;
     let builder = agents::offer(builder, &config, &models)?;
     let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
     let builder = config.rate_limit_per_caller.into_iter().fold(builder, ServerBuilder::rate_limit_per_caller);
@@ -160,7 +160,8 @@ impl Bundled {
         let metrics = metrics.collector(Arc::new(workers.clone()));
         let collectors =
             collectors.into_iter().chain([server.load().clone() as Arc<dyn Collector>, Arc::new(workers.clone())]);
-        let gauges = Gauges { dependencies: health.dependencies(), collectors: collectors.collect() };
+        let gauges =
+            Gauges { dependencies: health.dependencies(), collectors: collectors.collect(), backups: Mutex::default() };
         let watch =
             Watch::new(config.alerts.clone(), channels, kept.clone(), clock.clone(), gauges, alert::server(&config));
         let watch = Arc::new(watch);

@@ -2,6 +2,7 @@
 
 mod dependency;
 pub(crate) mod machine;
+pub(crate) mod model;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,9 +2,11 @@
 
 #[cfg(feature = "s3")]
 mod bucket;
+mod check;
 mod folder;
 mod location;
 
+pub(crate) use check::BlobCheck;
 pub(crate) use folder::FolderBlobs;
 pub(crate) use location::{Location, Opened};
 

@@ -11,6 +11,7 @@ use mcp_core::presence::Presence;
 use mcp_core::store::Books;
 use mcp_core::store::audit::{Audit, ChainKey};
 use mcp_core::store::blobs::Blobs;
+use mcp_core::store::check::Check;
 use mcp_core::store::files::Caps;
 use mcp_core::store::history::History;
 use mcp_core::store::idempotency;
@@ -303,6 +304,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
         stores.records.push(Arc::new(FileRecords(files.clone())));
     }
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
+    stores.checks.extend(stores.blobs.clone().map(|blobs| Arc::new(blobs::BlobCheck(blobs)) as Arc<dyn Check>));
     stores.collectors.push(ledger);
     if let Some(url) = &config.redis_url {
         let url = (url.as_str(), config.redis_ca.as_deref());

@@ -278,7 +278,7 @@ def judge(folder, short=None):
     calm = [sample for sample in samples if sample[0] >= samples[0][0] + first and not within(sample[0], sample[0])]
     third = len(calm) // 3
     (before, pooled), (after, then) = ([min(figures) for figures in list(zip(*part))[2:]] for part in (calm[:third], calm[-third:]))
-    print(f"open files, but for connections: {before:.0f} at the least in the first third, {after:.0f} in the last; connections to the database and Redis: {pooled:.0f}, {then:.0f}")
+    print(f"open files, but for connections: {before:.0f} at the least in the first third, {after:.0f} in the last; connections to the database, Redis and the model: {pooled:.0f}, {then:.0f}")
     if after > before:
         wrong.append(f"open files grow: {before:.0f}, {after:.0f}")
     slope = growth([(at, resident) for at, resident, *_ in calm]) * 3600 / 2**20

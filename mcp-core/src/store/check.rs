@@ -1,5 +1,7 @@
 //! Whether what a server stands on is there.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Cause, StoreError};
@@ -23,6 +25,11 @@ pub trait Check: Send + Sync + 'static {
     /// Whether a server is worse off without it; otherwise it is only told how it is, such as of a disk that is nearly full.
     fn is_counted(&self) -> bool {
         true
+    }
+
+    /// How long it took, where the check asks nobody by itself and tells of what others met; otherwise it is measured.
+    fn took(&self) -> Option<Duration> {
+        None
     }
 
     /// Tries it.

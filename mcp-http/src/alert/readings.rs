@@ -1,13 +1,19 @@
 //! What rules read.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select, try_join};
 use mcp_core::Stores;
 use mcp_core::alert::board::{Reading, Readings};
 use mcp_core::alert::rule::Rule;
+use mcp_core::caller::Tenant;
 use mcp_core::clock::Clock;
 use mcp_core::measure::{Collector, Sample, SampleKind};
+use mcp_core::store::StoreError;
+use mcp_core::store::history::CallQuery;
+use mcp_core::store::ledger::Outcome;
 use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery};
 
 use crate::health::Dependencies;
@@ -15,10 +21,15 @@ use crate::health::Dependencies;
 /// The calls of the last minutes are what their rate and their times are of.
 const WINDOW: u32 = 5;
 
+/// The tenant as which acts on the command line are recorded.
+const HOUSE: &str = "default";
+
 /// What is counted in this process; what is counted of calls is in the store, for all replicas.
 pub(crate) struct Gauges {
     pub(crate) dependencies: Arc<Dependencies>,
     pub(crate) collectors: Vec<Arc<dyn Collector>>,
+    /// As they were read last, if ever.
+    pub(crate) backups: Mutex<Option<Backups>>,
 }
 
 impl Gauges {
@@ -31,11 +42,15 @@ impl Gauges {
     ) -> Vec<(&'r Rule, Readings)> {
         let is_of_calls = |rule: &Rule| matches!(&*rule.measure, "error_rate" | "p99_seconds");
         let calls = if rules.iter().any(is_of_calls) { calls(stores, clock).await } else { None };
+        let backups = Backups::read(stores, clock).await;
+        if backups.is_some() {
+            *self.backups.lock().unwrap_or_else(PoisonError::into_inner) = backups;
+        }
         let samples: Vec<Sample> = self.collectors.iter().flat_map(|collector| collector.collect()).collect();
-        rules.iter().map(|rule| (rule, self.of(&rule.measure, calls.as_ref(), &samples))).collect()
+        rules.iter().map(|rule| (rule, self.of(&rule.measure, calls.as_ref(), backups.as_ref(), &samples))).collect()
     }
 
-    fn of(&self, measure: &str, calls: Option<&Calls>, samples: &[Sample]) -> Readings {
+    fn of(&self, measure: &str, calls: Option<&Calls>, backups: Option<&Backups>, samples: &[Sample]) -> Readings {
         let one = |value: Option<f64>| value.map(|value| Reading { subject: None, value }).into_iter().collect();
         match measure {
             // Of no calls, none has failed.
@@ -53,6 +68,17 @@ impl Gauges {
                 };
                 Some(self.dependencies.are_down().map(reading).collect())
             }
+            "backup_failed" => {
+                backups.map(|backups| one(backups.has_failed.map(|has_failed| if has_failed { 1.0 } else { 0.0 })))
+            }
+            "backup_age_hours" => backups.map(|backups| one(backups.age.map(|age| age.as_secs_f64() / 3_600.0))),
+            "disk_used" | "memory_used" => {
+                let part = measure.strip_suffix("_used").unwrap_or(measure);
+                let of_part = |sample: &&Sample| {
+                    sample.name == "mcp_machine_used_ratio" && sample.labels.iter().any(|(_, value)| value == part)
+                };
+                Some(one(samples.iter().find(of_part).map(|sample| sample.value)))
+            }
             name => {
                 let of_name = samples.iter().filter(|sample| sample.name == name && sample.kind == SampleKind::Gauge);
                 let reading = of_name.map(|sample| {
@@ -65,17 +91,56 @@ impl Gauges {
     }
 }
 
+impl Collector for Gauges {
+    fn collect(&self) -> Vec<Sample> {
+        let backups = self.backups.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+        let failed = "Whether the last backup failed, as the replica that looks for alerts has read: 1 or 0.";
+        let age = "How old the last whole backup is, as the replica that looks for alerts has read; 0 where it knows of none.";
+        vec![
+            Sample::gauge("mcp_backup_failed", failed, f64::from(u8::from(backups.has_failed == Some(true)))),
+            Sample::gauge("mcp_backup_age_seconds", age, backups.age.unwrap_or_default().as_secs_f64()),
+        ]
+    }
+}
+
 /// Calls that were counted together; nothing, where there were none.
 type Calls = Option<Counted>;
+
+/// What is recorded of backups (`mcp-http backup`); where none was ever made, nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Backups {
+    has_failed: Option<bool>,
+    /// Of the last that is whole.
+    age: Option<Duration>,
+}
+
+impl Backups {
+    async fn read(stores: &Stores, clock: &dyn Clock) -> Option<Self> {
+        let tenant = Tenant::from(HOUSE);
+        let query =
+            |outcome| CallQuery { tool: Some("act:backup".to_owned()), outcome, limit: 1, ..CallQuery::default() };
+        let (any, whole) = (query(None), query(Some(Outcome::Ok)));
+        let both = try_join(stores.history.calls(&tenant, &any), stores.history.calls(&tenant, &whole));
+        let (any, whole) = in_time(clock, both).await?;
+        Some(Self {
+            has_failed: any.first().map(|last| last.outcome != Outcome::Ok),
+            age: whole.first().map(|last| last.at.until(clock.now())),
+        })
+    }
+}
+
+/// What a store says; one that hangs says nothing.
+async fn in_time<T>(clock: &dyn Clock, asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    match select(pin!(asked), clock.sleep(Duration::from_secs(5))).await {
+        Either::Left((said, _)) => said.ok(),
+        Either::Right(_) => None,
+    }
+}
 
 /// The calls of the last minutes, counted together.
 async fn calls(stores: &Stores, clock: &dyn Clock) -> Option<Calls> {
     let now = clock.now();
     let query =
         StatsQuery { from: now.before(MINUTE * WINDOW), to: now.after(MINUTE), minutes: WINDOW + 2, by: By::Nothing };
-    // A store that hangs is none.
-    match futures_util::future::select(stores.stats.calls(None, &query), clock.sleep(Duration::from_secs(5))).await {
-        futures_util::future::Either::Left((counted, _)) => counted.ok().map(|counted| counted.into_iter().next()),
-        futures_util::future::Either::Right(_) => None,
-    }
+    in_time(clock, stores.stats.calls(None, &query)).await.map(|counted| counted.into_iter().next())
 }

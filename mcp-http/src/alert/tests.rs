@@ -6,6 +6,7 @@ use mcp_core::alert::rule::Rule;
 use mcp_core::alert::{Event, Notice, Severity};
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::settings::Settings;
+use mcp_core::{Caller, Server};
 use serde_json::json;
 
 use super::*;
@@ -105,7 +106,7 @@ impl House {
         };
         let channels = [("ear".to_owned(), self.ear.clone() as Arc<dyn Channel>)].into();
         let dependencies = Arc::new(Dependencies::watch(Vec::new(), clock.clone()).await);
-        let gauges = Gauges { dependencies, collectors: vec![self.figure.clone()] };
+        let gauges = Gauges { dependencies, collectors: vec![self.figure.clone()], backups: Mutex::default() };
         (Watch::new(alerts, channels, stores, clock, gauges, "here".to_owned()), Memory::default())
     }
 
@@ -189,4 +190,33 @@ async fn without_the_store_a_replica_tells_by_itself_and_it_is_over_once() {
     house.rounds(&mut replicas, 30).await;
     assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
     assert_eq!(house.ear.heard.lock().unwrap()[0].1, "here/figure");
+}
+
+#[tokio::test]
+async fn backups_are_read_from_what_is_recorded_of_them_and_no_backup_is_none() {
+    let house = House::new();
+    let clock: Arc<dyn Clock> = Arc::new(house.clock.clone());
+    let stores = house.stores.clone();
+    let server = Server::builder("test", "1").clock(clock.clone()).stores(stores.clone()).build().unwrap();
+    let dependencies = Arc::new(Dependencies::watch(Vec::new(), clock.clone()).await);
+    let gauges = Gauges { dependencies, collectors: Vec::new(), backups: Mutex::default() };
+    let rules = ["backup_failed", "backup_age_hours"]
+        .map(|measure| Rule::above(measure, "wrong", measure, 0.0, Duration::ZERO, Severity::Critical));
+    let read = async || {
+        let read = gauges.read(&rules, &stores, &*clock).await;
+        let value = |n: usize| read[n].1.as_ref().unwrap().first().map(|reading| reading.value);
+        [value(0), value(1)]
+    };
+    let back_up = async |done: Result<(), StoreError>| {
+        drop(server.administer(&Caller::new("default", "local"), ("backup", json!({})), async { done }).await);
+    };
+    assert_eq!(read().await, [None, None]);
+    back_up(Err(StoreError::Unavailable { store: "backup", source: None })).await;
+    assert_eq!(read().await, [Some(1.0), None]);
+    assert_eq!(gauges.collect()[0].value, 1.0);
+    house.clock.advance(Duration::from_secs(60));
+    back_up(Ok(())).await;
+    house.clock.advance(Duration::from_secs(7_200));
+    let [failed, age] = read().await;
+    assert!(failed == Some(0.0) && (age.unwrap() - 2.0).abs() < 0.01, "{failed:?}, {age:?}");
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use mcp_connect::open_models;
-use mcp_core::ServerBuilder;
 use mcp_core::clock::Clock;
 use mcp_core::definition::{AgentDefinition, Models};
+use mcp_core::model::LanguageModel;
 use mcp_core::tokio_runtime::TokioClock;
+use mcp_core::{ServerBuilder, Stores};
 use secrecy::ExposeSecret;
 
 use crate::config::{Config, ConfigError};
+use crate::health::model::Watched;
 
 /// The agent that there is wherever there is a model.
 const ASSISTANT: &str = "assistant";
@@ -17,11 +19,18 @@ const ASSISTANT: &str = "assistant";
 /// The model that the assistant asks, if one has this name.
 const DEFAULT: &str = "default";
 
-/// The models, which nobody has asked yet.
-pub(super) fn models(config: &Config) -> Result<Models, ConfigError> {
+/// The models, which nobody has asked yet; `stores` shows how they are.
+pub(super) fn models(config: &Config, stores: &mut Stores) -> Result<Models, ConfigError> {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
     let key = |name: &str| config.model_keys.get(name).map(|key| key.expose_secret().to_owned());
-    open_models(&config.models, &clock, key).map_err(|error| config.error("MODELS", error.to_string()))
+    let opened = open_models(&config.models, &clock, key).map_err(|error| config.error("MODELS", error.to_string()))?;
+    let watched = opened.into_iter().map(|(name, model)| {
+        let watched = Watched::new(&name, model, clock.clone());
+        stores.checks.push(watched.seen());
+        stores.collectors.push(watched.seen());
+        (name, Arc::new(watched) as Arc<dyn LanguageModel>)
+    });
+    Ok(watched.collect())
 }
 
 /// Offers the agents, and keeps those that operators write down while the server serves.

@@ -29,14 +29,24 @@ pub(super) async fn opened(config: &Config) -> Result<(Server, Stores), Failure>
     Ok((bundled.into_server()?, stores))
 }
 
-/// Records what was done with all that is kept, where the stores can have a record of it: at this version, and with their keys.
-pub(super) async fn record(config: &Config, what: &'static str, details: Value) -> Result<(), Failure> {
+/// Records what was done with all that is kept, or why it could not be, where the stores can have a record of it: at this version, and with their keys.
+pub(super) async fn record(
+    config: &Config,
+    what: &'static str,
+    details: Value,
+    done: Result<(), Failure>,
+) -> Result<(), Failure> {
     if SecretKeys::existing(config).is_err() || !bundled::pending_migrations(config).await?.is_empty() {
         return Ok(());
     }
+    let is_done = done.is_ok();
     let recorded = async {
         let (server, _) = opened(config).await?;
-        server.administer(&by("default"), (what, details), async { Ok::<_, Failure>(()) }).await
+        server.administer(&by("default"), (what, details), async { done }).await
     };
-    recorded.await.map_err(|failure: Failure| failure.hint("it was done, and is not recorded"))
+    recorded.await.map_err(
+        |failure: Failure| {
+            if is_done { failure.hint("it was done, and is not recorded") } else { failure }
+        },
+    )
 }

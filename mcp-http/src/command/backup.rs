@@ -27,11 +27,24 @@ pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Out
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let failed = |error| failure(config, error);
     let store = store(config)?;
-    let made = runtime.block_on(backup::backup(&store, folder)).map_err(failed)?;
-    if verify {
-        runtime.block_on(backup::verify(&store, folder)).map_err(failed)?;
-    }
-    runtime.block_on(act::record(config, "backup", json!({"folder": folder, "verified": verify})))?;
+    let made = runtime.block_on(async {
+        let made = backup::backup(&store, folder).await?;
+        if verify {
+            backup::verify(&store, folder).await?;
+        }
+        Ok::<_, BackupError>(made)
+    });
+    let details = json!({"folder": folder, "verified": verify});
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            // Alerts tell of it. Where even that cannot be recorded, the failure itself is what counts.
+            let told = Failure::new(Kind::Failed, error.to_string());
+            let _ = runtime.block_on(act::record(config, "backup", details, Err(told)));
+            return Err(failed(error));
+        }
+    };
+    runtime.block_on(act::record(config, "backup", details, Ok(())))?;
     output.write(&json!({"folder": folder, "verified": verify, "manifest": made}), || {
         let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
         let tried = if verify { "\nA trial gave all of it back." } else { "" };
@@ -43,7 +56,7 @@ pub(super) fn restore(config: &Config, folder: &Path, output: &mut Output) -> Re
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let restored =
         runtime.block_on(backup::restore(&store(config)?, folder)).map_err(|error| failure(config, error))?;
-    runtime.block_on(act::record(config, "restore", json!({"folder": folder, "made": restored.made})))?;
+    runtime.block_on(act::record(config, "restore", json!({"folder": folder, "made": restored.made}), Ok(())))?;
     output.write(&json!({"folder": folder, "manifest": restored}), || {
         format!("Restored: {}, as of {}.", count(&restored), restored.made)
     })

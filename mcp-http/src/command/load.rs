@@ -139,7 +139,7 @@ pub(super) fn run(config: &Config, load: &Load, output: &mut Output) -> Result<(
             .worker_threads(1)
             .enable_all()
             .build()?
-            .block_on(act::record(config, "load", told));
+            .block_on(act::record(config, "load", told, Ok(())));
     }
     let broken: Vec<String> = load.fail_above.iter().filter_map(|bound| bound.broken_by(all)).collect();
     match (interrupted, broken.is_empty()) {

@@ -29,7 +29,7 @@ pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result
         runtime.block_on(mcp_store::migrate(&store)).map_err(bad)?
     };
     if !dry_run && !names.is_empty() {
-        runtime.block_on(act::record(config, "migrate", json!({"migrations": names})))?;
+        runtime.block_on(act::record(config, "migrate", json!({"migrations": names}), Ok(())))?;
     }
     output.write(&json!({"applied": !dry_run, "migrations": names}), || match (names.as_slice(), dry_run) {
         ([], _) => "The database is up to date.".to_owned(),

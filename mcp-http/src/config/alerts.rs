@@ -49,6 +49,10 @@ const MOST_CHANNELS: usize = 8;
 const MOST_RULES: usize = 50;
 const LONGEST: usize = 32;
 
+/// What rules read beside gauges.
+const MEASURES: [&str; 7] =
+    ["error_rate", "p99_seconds", "dependency_down", "disk_used", "memory_used", "backup_failed", "backup_age_hours"];
+
 /// What is wrong anywhere.
 fn defaults() -> Vec<Rule> {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
@@ -57,6 +61,35 @@ fn defaults() -> Vec<Rule> {
         Rule::above("p99", "calls are slow: seconds for 99 %", "p99_seconds", 0.1, minutes(5), Severity::Warning)
             .clear(0.08),
         Rule::above("dependency_down", "a dependency is down", "dependency_down", 0.0, minutes(1), Severity::Critical),
+        Rule::above(
+            "disk",
+            "the disk with the data is used: part of it",
+            "disk_used",
+            0.85,
+            minutes(5),
+            Severity::Warning,
+        )
+        .clear(0.8),
+        Rule::above("memory", "memory is used: part of it", "memory_used", 0.9, minutes(5), Severity::Warning)
+            .clear(0.85),
+        Rule::above("backup_failed", "the last backup failed", "backup_failed", 0.0, minutes(0), Severity::Critical),
+        // One is made each night.
+        Rule::above(
+            "backup_age",
+            "the last backup is old: hours",
+            "backup_age_hours",
+            26.0,
+            minutes(10),
+            Severity::Critical,
+        ),
+        Rule::above(
+            "budget_spent",
+            "what may be spent on a model is spent",
+            "mcp_model_budget_spent",
+            0.0,
+            minutes(0),
+            Severity::Warning,
+        ),
     ]
 }
 
@@ -126,9 +159,10 @@ impl WrittenRule {
         let minute = Duration::from_secs(60);
         let measure = self.measure.or_else(|| before.as_ref().map(|before| before.measure.clone()));
         let measure = measure.ok_or("expected a measure, since there is no such rule by itself")?;
-        if !matches!(&*measure, "error_rate" | "p99_seconds" | "dependency_down") && !measure.starts_with("mcp_") {
+        if !MEASURES.contains(&&*measure) && !measure.starts_with("mcp_") {
             return Err(format!(
-                "measure: expected error_rate, p99_seconds, dependency_down, or a gauge of /metrics that begins with mcp_, got {measure:?}"
+                "measure: expected {}, or a gauge of /metrics that begins with mcp_, got {measure:?}",
+                MEASURES.join(", ")
             ));
         }
         Ok(Rule {
@@ -160,7 +194,8 @@ mod tests {
         let alerts = alerts(Some(text)).unwrap();
         let rules: Vec<_> =
             alerts.rules.iter().map(|rule| (&*rule.name, rule.threshold, rule.clear, rule.hold.as_secs())).collect();
-        assert_eq!(rules, [("dependency_down", 0.0, 0.0, 60), ("p99", 0.25, 0.25, 300), ("queue", 100.0, 50.0, 300)]);
+        let changed: Vec<_> = rules.iter().filter(|rule| ["error_rate", "p99", "queue"].contains(&rule.0)).collect();
+        assert_eq!(changed, [&("p99", 0.25, 0.25, 300), &("queue", 100.0, 50.0, 300)]);
         assert_eq!((alerts.repeat.as_secs(), alerts.channels.len()), (1_800, 1));
         assert_eq!(alerts.listeners[0].severities, [Severity::Warning].into());
     }

@@ -156,7 +156,7 @@ impl Dependency {
             found.since = now;
         }
         found.state = state;
-        found.latency_ms = millis(took);
+        found.latency_ms = millis(self.check.took().unwrap_or(took));
         if let Err(error) = &result {
             found.last_error = Some(Failure { message: error.to_string(), at: now });
         }

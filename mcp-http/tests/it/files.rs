@@ -281,7 +281,13 @@ fn in_a_bucket_files_are_kept_and_while_it_is_away_none_is_said_to_be_gone() {
         assert_eq!((away.status, away.header("retry-after")), (503, Some("1")), "{}", away.body);
     }
     assert_eq!(server.get("/api/v1/files").body["files"][0]["name"], "one", "what is in the database is told");
+    let is = |state: &str, word: &str| {
+        let health = server.get("/health");
+        health.status == 200 && health.body["checks"]["blobs"]["state"] == state && health.body["status"] == word
+    };
+    until("health tells that it is away, and that calls go on", || is("down", "degraded"));
     proxy.set(Fault::Nothing);
+    until("health tells that it is there again", || is("up", "ok"));
     assert_eq!(server.get("/api/v1/files/one").body, "bytes");
     assert_eq!(server.get("/api/v1/files/two").status, 404);
     server.stop();
