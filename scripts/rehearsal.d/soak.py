@@ -182,8 +182,8 @@ def users(url, port, seconds):
     here, seconds = Users(url), int(seconds)
     deeds = [("agent", 0.5, here.agent), ("task", 1, here.task), ("note", 0.2, here.note), ("file", 1, here.file)]
     threads = [threading.Thread(target=here.again, args=deed, daemon=True) for deed in deeds]
-    # Two, since one of them may wait.
-    each, most = 2 * 0.9 * seconds / SESSIONS, SESSIONS // 2
+    # Two, since one of them may wait; before memory is looked at.
+    each, most = 2 * 0.9 * min(seconds, WARM) / SESSIONS, SESSIONS // 2
     threads += [threading.Thread(target=here.again, args=("session", each, here.session, most), daemon=True) for _ in range(2)]
     signal.signal(signal.SIGTERM, lambda *_: here.over.set())
     for thread in threads:
@@ -274,7 +274,8 @@ def judge(folder, short=None):
         wrong.append(f"the webhook did not hear of both: {others['told']}")
 
     samples = [tuple(map(float, line.split())) for line in read("samples").splitlines() if line.count(" ") == 3]
-    first = min(WARM, (samples[-1][0] - samples[0][0]) / 4)
+    known = samples[-1][0] - samples[0][0] >= WARM + LEAST
+    first = WARM if known else (samples[-1][0] - samples[0][0]) / 4
     calm = [sample for sample in samples if sample[0] >= samples[0][0] + first and not within(sample[0], sample[0])]
     third = len(calm) // 3
     (before, pooled), (after, then) = ([min(figures) for figures in list(zip(*part))[2:]] for part in (calm[:third], calm[-third:]))
@@ -282,7 +283,6 @@ def judge(folder, short=None):
     if after > before:
         wrong.append(f"open files grow: {before:.0f}, {after:.0f}")
     slope = growth([(at, resident) for at, resident, *_ in calm]) * 3600 / 2**20
-    known = first >= WARM and calm[-1][0] - calm[0][0] >= LEAST
     print(f"memory: {calm[0][1] / 2**20:.1f} to {calm[-1][1] / 2**20:.1f} MiB, {slope:+.2f} MiB an hour{'' if known else ' (not judged: that takes twenty minutes)'}")
     if known and slope >= 1:
         wrong.append(f"memory grows by {slope:.2f} MiB an hour")
