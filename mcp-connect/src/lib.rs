@@ -1,9 +1,11 @@
 //! What a server of [`mcp_core`] asks of others, over the network: language models of providers, the keys with which OAuth
-//! issuers sign, and channels through which people are told of alerts.
+//! issuers sign, channels through which people are told of alerts, and, with the feature `client`, other MCP servers.
 //!
 //! Nothing here is global: each connection names its cryptography and whom it trusts. No redirect is followed, and no proxy of the
 //! environment is used: who is asked is who was configured.
 
+#[cfg(feature = "client")]
+pub mod client;
 mod jwks;
 mod model;
 mod notify;

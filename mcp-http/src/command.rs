@@ -14,6 +14,7 @@ mod failure;
 mod forget;
 mod health;
 mod help;
+mod inspect;
 mod keys;
 mod list;
 mod load;
@@ -23,6 +24,7 @@ mod progress;
 mod runs;
 mod serve;
 mod signature;
+mod target;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -63,18 +65,24 @@ enum Command {
     /// Serve until stopped (also with no command)
     #[command(before_help = serve::EXAMPLES)]
     Serve,
-    /// List the tools of the local server, or of the one at a URL
+    /// List the tools of the local server, or of another one
     #[command(before_help = list::EXAMPLES)]
     List {
-        /// Where the server is: a URL; the local server if left out
+        /// Which server: a URL, 'stdio:command …', or a name that a client knows; the local server if left out
         target: Option<String>,
     },
     /// Call a tool
     #[command(before_help = call::EXAMPLES)]
     Call {
-        /// [URL] TOOL, then arguments: name=value by the schema, name:=JSON as it is, @file or - for all of them
-        #[arg(required = true, value_name = "[URL] TOOL [ARGUMENT]...")]
+        /// [TARGET] TOOL, then arguments: name=value by the schema, name:=JSON as it is, @file or - for all of them
+        #[arg(required = true, value_name = "[TARGET] TOOL [ARGUMENT]...")]
         words: Vec<String>,
+    },
+    /// Show what a server is, and its tools, resources and prompts
+    #[command(before_help = inspect::EXAMPLES)]
+    Inspect {
+        /// Which server: a URL, 'stdio:command …', or a name that a client knows; the local server if left out
+        target: Option<String>,
     },
     /// Make the server known to a client on this machine, with a key of its own that expires
     #[command(before_help = connect::EXAMPLES)]
@@ -257,6 +265,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config?),
         Command::List { target } => list::run(&config?, target.as_deref(), &mut output),
+        Command::Inspect { target } => inspect::run(&config?, target.as_deref(), &mut output),
         Command::Call { words } => call::run(&config?, words, &mut output),
         Command::Connect(connect) => connect::run(&config?, &connect, &mut output),
         Command::Config => config::run(&config?, &mut output),

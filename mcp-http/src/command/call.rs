@@ -2,19 +2,22 @@
 
 use std::io::Read;
 
+use mcp_core::nearest::named;
 use serde_json::{Map, Value};
 
-use super::client::{Client, Reply, escape};
+use super::client::{Reply, escape};
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use super::signature::argument;
+use super::target::{Mcp, Target, is_target, is_url};
 use crate::config::Config;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mcp-http call time.now zone=Europe/Lisbon
   mcp-http call notes.write name=list text='milk, bread'
-  echo '{\"query\": \"milk\"}' | mcp-http call http://127.0.0.1:8000 notes.search -";
+  echo '{\"query\": \"milk\"}' | mcp-http call http://127.0.0.1:8000 notes.search -
+  mcp-http call 'stdio:npx -y @modelcontextprotocol/server-everything' echo message=hello";
 
 /// The largest file of arguments that is read.
 const MAX_ARGUMENTS: u64 = 64 * 1024 * 1024;
@@ -24,21 +27,46 @@ pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> R
     let Some((tool, words)) = words.split_first() else {
         return Err(Failure::new(Kind::Usage, "the tool's name is missing").hint("`mcp-http list` shows them"));
     };
-    let client = Client::new(config, target);
+    let client = match Target::of(config, target)? {
+        Target::Rest(client) => client,
+        Target::Mcp(mcp) => return by_mcp(&mcp, tool, words, output),
+    };
     let described = known(tool, client.get(&format!("/api/v1/tools/{}", escape(tool)))?)?;
     let arguments = arguments(words, &described["inputSchema"])?;
     let reply = known(tool, client.post(&format!("/api/v1/tools/{}/call", escape(tool)), &arguments)?)?;
-    output.write(&reply, || text(&reply))?;
-    if reply["isError"] == true {
+    said(tool, &reply, output)
+}
+
+/// Writes what a tool said.
+fn said(tool: &str, result: &Value, output: &mut Output) -> Result<(), Failure> {
+    output.write(result, || text(result))?;
+    if result["isError"] == true {
         return Err(Failure::new(Kind::ToolFailed, format!("{tool} says that it failed")));
     }
     Ok(())
 }
 
-/// The URL with which the words begin, where they do; and the others.
+/// The same of a server that is none of ours.
+fn by_mcp(mcp: &Mcp, tool: &str, words: &[String], output: &mut Output) -> Result<(), Failure> {
+    let told = mcp.ask(async |client| {
+        let tools = client.tools().await?;
+        let Some(described) = tools.iter().find(|described| described["name"] == *tool) else {
+            let names = tools.iter().filter_map(|described| described["name"].as_str());
+            return Ok(Err(Failure::new(Kind::Failed, format!("there is no tool {}", named(tool, names)))));
+        };
+        match arguments(words, &described["inputSchema"]) {
+            Ok(Value::Object(arguments)) => client.call(tool, arguments).await.map(Ok),
+            Ok(_) => Ok(Err(Failure::new(Kind::Usage, "the arguments are no JSON object"))),
+            Err(failure) => Ok(Err(failure)),
+        }
+    })??;
+    said(tool, &told, output)
+}
+
+/// The server with whose URL, command or name the words begin, where they do; and the others.
 pub(super) fn target(words: &[String]) -> (Option<&str>, &[String]) {
     match words.split_first() {
-        Some((first, rest)) if first.starts_with("http://") || first.starts_with("https://") => (Some(first), rest),
+        Some((first, rest)) if is_target(first) && (is_url(first) || !rest.is_empty()) => (Some(first), rest),
         _ => (None, words),
     }
 }

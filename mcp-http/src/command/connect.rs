@@ -71,6 +71,8 @@ pub(super) enum Of {
 }
 
 impl Of {
+    pub(super) const ALL: [Self; 4] = [Self::ClaudeCode, Self::ClaudeDesktop, Self::Cursor, Self::VsCode];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude-code",

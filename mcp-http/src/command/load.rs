@@ -23,6 +23,7 @@ use super::client::{Client, escape};
 use super::failure::{Failure, Kind};
 use super::keys::time;
 use super::output::{Output, table};
+use super::target::is_url;
 use crate::config::Config;
 use crate::metrics::process::Process;
 use bounds::{Bound, Percent};
@@ -86,7 +87,10 @@ fn between(text: &str, most: Duration) -> Result<Duration, String> {
 }
 
 pub(super) fn run(config: &Config, load: &Load, output: &mut Output) -> Result<(), Failure> {
-    let (target, words) = call::target(&load.words);
+    let (target, words) = match load.words.split_first() {
+        Some((url, rest)) if is_url(url) => (Some(url.as_str()), rest),
+        _ => (None, load.words.as_slice()),
+    };
     let client = Client::new(config, target);
     // A name or an argument that is wrong is told before anything is sent by the thousand.
     let described = call::known(&load.tool, client.get(&format!("/api/v1/tools/{}", escape(&load.tool)))?)?;

@@ -52,6 +52,7 @@ mod slow;
 mod stats;
 mod stdio;
 mod stop;
+mod targets;
 mod tasks;
 mod telemetry;
 mod tls;
