@@ -8,10 +8,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
 
 use crate::context::Context;
 use crate::protocol::encoding::Outcome;
 use crate::server::RunningGuard;
+use crate::spans;
 use crate::tool::arguments::Arguments;
 use crate::tool::pipeline::{self, Finished};
 use crate::tool::registry::OfferedTool;
@@ -62,6 +64,24 @@ impl<T: Outcome> Call<T> {
     /// The context that it runs in.
     pub(crate) fn context(&self) -> &Context {
         &self.cx
+    }
+
+    /// The same, done in this span, which is told how it ends.
+    pub(crate) fn within(mut self, span: Span) -> Self {
+        if !span.is_disabled()
+            && let Stage::Here(run) = std::mem::replace(&mut self.stage, Stage::Over)
+        {
+            let told = span.clone();
+            let run = async move {
+                let ended = run.await;
+                if let Some(fault) = ended.fault() {
+                    spans::failed(&told, &fault);
+                }
+                ended
+            };
+            self.stage = Stage::Here(run.instrument(span).boxed());
+        }
+        self
     }
 
     /// Prepares what only reads.

@@ -14,12 +14,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use crate::ask::dialogue::{Dialogue, Partner};
 use crate::caller::Caller;
 use crate::changes::Change;
 use crate::clock::Clock;
 use crate::server::{CallError, Server};
+use crate::spans;
 use crate::store::ledger::CallId;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::ToolError;
@@ -299,7 +301,12 @@ impl Context {
         // The same in each run, as long as the tool calls the same.
         let prefix = format!("{}{tool}.{nth}/", self.key_prefix());
         let cx = Self { inner: Arc::new(inner), prefix: Some(prefix.into()) };
-        pipeline::run(offered, arguments, cx).await.map_err(|failure| match failure.error {
+        let span = spans::execute_tool(tool);
+        let ended = pipeline::run(offered, arguments, cx).instrument(span.clone()).await;
+        if let Some(fault) = pipeline::fault(&ended) {
+            spans::failed(&span, fault);
+        }
+        ended.map_err(|failure| match failure.error {
             // That this one was refused does not mean that the outer one has done nothing.
             ToolError::Limited(limited) => ToolError::Unavailable(limited),
             error => error,

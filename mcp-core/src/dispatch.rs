@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Span;
 
 use crate::ask::dialogue::Dialogue;
 use crate::ask::in_place::{Answers, InPlace};
@@ -20,6 +21,7 @@ use crate::protocol::errors::{RpcError, invalid};
 use crate::protocol::listen::Filter;
 use crate::protocol::{completion, discover, list, prompts, resources, tasks, tools};
 use crate::server::Server;
+use crate::spans;
 use crate::tool::pipeline::Finished;
 
 /// What is known when a method has been chosen and its parameters have been read. Ids are JSON text.
@@ -34,6 +36,17 @@ pub(crate) enum Reply {
     Listen(String, Caller, Filter),
     /// What else may take its time: it only reads.
     Read(String, Call<Encoded>, Option<Arc<Outbox>>),
+}
+
+impl Reply {
+    /// The same, where what is still to be done is done in this span.
+    fn within(self, span: Span) -> Self {
+        match self {
+            Self::Call(id, call, outbox) => Self::Call(id, call.within(span), outbox),
+            Self::Read(id, read, outbox) => Self::Read(id, read.within(span), outbox),
+            done => done,
+        }
+    }
 }
 
 /// A request on its way to its method.
@@ -124,6 +137,7 @@ pub(crate) type Refused = (Option<String>, RpcError);
 
 /// Does what a request asks for.
 pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
+    let span = spans::operation(request);
     let (server, encoding) = (exchange.server, exchange.encoding);
     let (id, params) = (request.id.as_json(), &request.params);
     let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);
@@ -157,7 +171,18 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
         }
         method => Err(unknown_method(method, encoding)),
     };
-    reply.map_err(|error| (Some(id.to_owned()), error))
+    match reply {
+        Ok(reply) => {
+            spans::found(&span, request);
+            Ok(reply.within(span))
+        }
+        Err(error) => {
+            if !span.is_disabled() {
+                spans::failed(&span, &spans::fault_of(&error));
+            }
+            Err((Some(id.to_owned()), error))
+        }
+    }
 }
 
 fn unknown_method(method: &str, encoding: Encoding) -> RpcError {

@@ -94,6 +94,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) log_level: Option<Raw<'a>>,
     pub(crate) progress_token: Option<Raw<'a>>,
     pub(crate) idempotency_key: Option<Raw<'a>>,
+    pub(crate) traceparent: Option<Raw<'a>>,
+    pub(crate) tracestate: Option<Raw<'a>>,
 }
 
 /// What is no object and must be one: its error code, and what to tell the client.
@@ -216,6 +218,8 @@ impl<'a> Meta<'a> {
                 "io.modelcontextprotocol/clientCapabilities" => meta.client_capabilities = Some(reader.value()?),
                 "io.modelcontextprotocol/logLevel" => meta.log_level = Some(reader.value()?),
                 IdempotencyKey::META => meta.idempotency_key = Some(reader.value()?),
+                "traceparent" => meta.traceparent = Some(reader.value()?),
+                "tracestate" => meta.tracestate = Some(reader.value()?),
                 "progressToken" => meta.progress_token = Some(reader.value()?),
                 _ => drop(reader.value()?),
             }

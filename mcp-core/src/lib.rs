@@ -82,6 +82,7 @@ pub mod measure;
 pub mod nearest;
 pub mod panicked;
 mod seal;
+pub mod spans;
 pub mod spawn;
 #[cfg(feature = "tokio")]
 pub mod tokio_runtime;

@@ -48,6 +48,7 @@ use crate::resource::OfferedResource;
 use crate::run::hints::Hints;
 use crate::run::{RunDesk, Work, Workers, WorkersConfig};
 use crate::seal::Seal;
+use crate::spans;
 use crate::spawn::Spawner;
 use crate::store::StoreError;
 use crate::store::cache::Cache;
@@ -292,7 +293,8 @@ impl Server {
         self.load().check_cost(&tool.cost).map_err(|busy| CallError::Busy(busy.message))?;
         let key = key.map(|key| Box::new(Key::new(&caller, name, key.as_str())));
         let cx = Context::new(self.clone(), caller, key, None, None);
-        Call::new(tool, arguments, cx, OnLeave::Cancel).await.map_err(CallError::from)
+        let span = spans::execute_tool(name);
+        Call::new(tool, arguments, cx, OnLeave::Cancel).within(span).await.map_err(CallError::from)
     }
 
     /// The recorded calls that `caller` may see: an administrator all of the tenant's, others their own.

@@ -156,6 +156,8 @@ impl Bundled {
         let collectors: Vec<_> = stores.collectors.into_iter().chain([machine as Arc<dyn Collector>]).collect();
         let metrics = collectors.iter().cloned().fold(Metrics::new(endpoint.clone()), Metrics::collector);
         let metrics = metrics.collector(health.dependencies());
+        let traces = crate::log::traces().map(|traces| traces as Arc<dyn Collector>);
+        let metrics = traces.into_iter().fold(metrics, Metrics::collector);
         let workers = server.start_workers(workers(&config));
         let metrics = metrics.collector(Arc::new(workers.clone()));
         let collectors =

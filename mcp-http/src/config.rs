@@ -81,6 +81,16 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The least level of the log, or a filter such as `info,mcp_core=debug`.
     pub log_level: String,
+    /// Where traces are sent.
+    pub otel_exporter_otlp_endpoint: Option<String>,
+    /// Headers that are sent along.
+    pub otel_exporter_otlp_headers: Vec<(String, SecretString)>,
+    /// What the server is called in traces.
+    pub otel_service_name: String,
+    /// What else is said of it there.
+    pub otel_resource_attributes: Vec<(String, String)>,
+    /// Which part of the traces that begin here is kept, from 0 to 1.
+    pub otel_traces_sampler_arg: f64,
     /// Where metrics and health are shown without a key.
     pub admin_bind: Option<SocketAddr>,
     /// Names under which the server is reached, beside this machine's own.
@@ -302,6 +312,11 @@ impl Config {
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
             log_level: layers.get("LOG_LEVEL", value::log_level)?,
+            otel_exporter_otlp_endpoint: layers.get("OTEL_EXPORTER_OTLP_ENDPOINT", value::web_address)?,
+            otel_exporter_otlp_headers: layers.get("OTEL_EXPORTER_OTLP_HEADERS", value::headers)?,
+            otel_service_name: layers.get("OTEL_SERVICE_NAME", value::text)?,
+            otel_resource_attributes: layers.get("OTEL_RESOURCE_ATTRIBUTES", value::pairs)?,
+            otel_traces_sampler_arg: layers.get("OTEL_TRACES_SAMPLER_ARG", value::part)?,
             admin_bind: layers.get("ADMIN_BIND", value::optional_address)?,
             allowed_hosts: layers.get("ALLOWED_HOSTS", value::list)?,
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,

@@ -45,6 +45,8 @@ mod health;
 pub mod log;
 #[cfg(feature = "bundled")]
 mod secret;
+#[cfg(feature = "bundled")]
+mod traces;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{Bundled, StartError, bundled};

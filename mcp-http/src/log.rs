@@ -4,25 +4,35 @@ mod json;
 mod queue;
 
 use std::io::{IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use tracing::Subscriber;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Identity, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Config, LogFormat};
 use json::JsonLines;
 use queue::Queue;
 
+use crate::traces::{self, Counts, Exporter};
+
 /// The log of a process. Dropping it waits a moment until the last lines are written.
 #[must_use = "the last lines are written when it is dropped"]
-pub struct Log(Option<Queue>);
+pub struct Log {
+    lines: Option<Queue>,
+    traces: Option<Exporter>,
+}
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if let Some(queue) = &self.0 {
-            queue.flush();
+        if let Some(traces) = &self.traces {
+            traces.flush();
+        }
+        if let Some(lines) = &self.lines {
+            lines.flush();
         }
     }
 }
@@ -42,24 +52,51 @@ pub fn init_on_stderr(config: &Config) -> Log {
 
 fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool) -> Log {
     // Without a thread there is no log; the server can do without it.
-    let Ok(queue) = Queue::start(out) else { return Log(None) };
-    let lines = queue.clone();
-    let writer = BoxMakeWriter::new(move || lines.clone());
+    let queue = Queue::start(out).ok();
     let (filter, handle) = reload::Layer::new(filter(config));
-    let registry = tracing_subscriber::registry().with(filter);
-    let installed = match config.log_format {
-        LogFormat::Text => {
-            let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
-            let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(writer);
-            registry.with(lines).try_init()
+    let (installed, traces) = match traces::start(config) {
+        Some((layer, exporter)) => {
+            let lines = lines(config, queue.clone(), is_terminal).with_filter(filter);
+            let registry = tracing_subscriber::registry().with(lines).with(layer.with_filter(traces::filter()));
+            (registry.try_init(), Some(exporter))
         }
-        LogFormat::Json => registry.with(JsonLines::new(writer)).try_init(),
+        None => {
+            let registry = tracing_subscriber::registry().with(filter);
+            (registry.with(lines(config, queue.clone(), is_terminal)).try_init(), None)
+        }
     };
     // An error means that the process has a log, which stays as it is.
     if installed.is_ok() {
         let _ = FILTER.set(handle);
+        if let Some(exporter) = &traces {
+            let _ = TRACES.set(exporter.counts());
+        }
     }
-    Log(Some(queue))
+    Log { lines: queue, traces }
+}
+
+/// What writes lines.
+fn lines<S>(config: &Config, queue: Option<Queue>, is_terminal: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    let Some(queue) = queue else { return Identity::new().boxed() };
+    let writer = BoxMakeWriter::new(move || queue.clone());
+    match config.log_format {
+        LogFormat::Text => {
+            let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
+            tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(writer).boxed()
+        }
+        LogFormat::Json => JsonLines::new(writer).boxed(),
+    }
+}
+
+/// What is counted of the traces of the process, where this log has begun them.
+static TRACES: OnceLock<Arc<Counts>> = OnceLock::new();
+
+/// What is counted of the traces of the process, where there are any.
+pub(crate) fn traces() -> Option<Arc<Counts>> {
+    TRACES.get().cloned()
 }
 
 /// Which lines are written, where the log of the process is this one.
@@ -79,6 +116,8 @@ fn filter(config: &Config) -> EnvFilter {
         // The level is meant for this server; of the libraries below it, one hears what is wrong.
         filter.push_str(",sea_orm=warn,sea_orm_migration=warn,sqlx=warn,actix_server=warn,hyper=warn,rustls=warn");
     }
+    // These are for traces alone.
+    filter.push_str(",otel=off");
     if config.debug_mode {
         filter.push_str(",mcp_core=debug,mcp_store=debug,mcp_http=debug");
     }

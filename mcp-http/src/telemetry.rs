@@ -1,6 +1,6 @@
 //! What is told of each request: an id in its response, a span around its lines in the log, a line at its end, and its counts.
 
-mod correlation;
+pub(crate) mod correlation;
 
 use std::any::Any;
 use std::future::{Ready, ready};
@@ -19,13 +19,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use mcp_core::panicked::words;
-use tracing::{Instrument, Span};
+use mcp_core::spans::TARGET;
+use tracing::{Instrument, Level, Span};
 
 use crate::metrics::Metrics;
 use crate::metrics::http::{HttpMeasures, Method, Route};
 use crate::occupied::{Occupied, UnderWay};
 use crate::rest::problem::Problem;
-use correlation::RequestIds;
+use correlation::{RequestIds, TraceParent, trace_header};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -123,28 +124,58 @@ struct Follow {
     status: Option<u16>,
     started: Instant,
     span: Span,
+    /// The same, where it is followed.
+    trace: Span,
     _under_way: Option<UnderWay>,
 }
 
 impl Follow {
     fn begin(shared: &Shared, request: &ServiceRequest, id: &HeaderValue) -> Self {
         let empty = tracing::field::Empty;
-        // A line at any level belongs to its request, so that the span must pass where only errors are logged.
-        let span = tracing::error_span!(
-            "request",
-            request_id = id.to_str().unwrap_or_default(),
-            trace_id = empty,
-            caller = empty,
-            tool = empty,
-            call = empty,
-        );
-        if let Some(trace) = correlation::trace_id(request.headers()) {
-            span.record("trace_id", trace);
-        }
         let route = shared.http.begin(request.match_pattern());
         let method = Method::of(request.method());
+        let header = |name| trace_header(request.headers(), name);
+        let parent = header("traceparent").and_then(TraceParent::parse);
+        let begun =
+            (parent.is_none() && tracing::span_enabled!(target: TARGET, Level::INFO)).then(|| shared.ids.trace());
+        let trace = tracing::info_span!(
+            target: TARGET,
+            "http",
+            "otel.kind" = "server",
+            "otel.name" = format!("{} {}", method.name(), route.pattern()),
+            "http.request.method" = method.name(),
+            "http.route" = route.pattern(),
+            "http.response.status_code" = empty,
+            "error.type" = empty,
+            "traceparent" = header("traceparent"),
+            "tracestate" = parent.and_then(|_| header("tracestate")),
+            "trace_id" = begun,
+        );
+        // A line at any level belongs to its request, so that the span must pass where only errors are logged.
+        let span = trace.in_scope(|| {
+            tracing::error_span!(
+                "request",
+                request_id = id.to_str().unwrap_or_default(),
+                trace_id = empty,
+                caller = empty,
+                tool = empty,
+                call = empty,
+            )
+        });
+        if let Some(id) = parent.map(|parent| format!("{:032x}", parent.trace)).or(begun) {
+            span.record("trace_id", id);
+        }
         let _under_way = request.conn_data::<Occupied>().map(Occupied::begin);
-        Self { http: shared.http.clone(), route, method, status: None, started: Instant::now(), span, _under_way }
+        Self {
+            http: shared.http.clone(),
+            route,
+            method,
+            status: None,
+            started: Instant::now(),
+            span,
+            trace,
+            _under_way,
+        }
     }
 
     /// What is answered to a request in whose handling something has panicked: the log has the rest under the request's id.
@@ -165,6 +196,16 @@ impl Drop for Follow {
     fn drop(&mut self) {
         if self.status.is_none() {
             self.route.answered(self.method, None);
+        }
+        if !self.trace.is_disabled() {
+            if let Some(status) = self.status {
+                self.trace.record("http.response.status_code", status);
+            }
+            match self.status {
+                Some(status) if status < 500 => {}
+                Some(status) => drop(self.trace.record("error.type", status.to_string())),
+                None => drop(self.trace.record("error.type", "client_left")),
+            }
         }
         let took = self.started.elapsed();
         self.http.end(&self.route, took);

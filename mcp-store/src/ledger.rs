@@ -16,14 +16,19 @@ use mcp_core::store::ledger::{Entry, Ledger};
 use mcp_core::store::runs::Turn;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use counts::Counts;
+
+use crate::spans;
 
 /// Where entries are written: one implementation a database.
 pub(crate) trait Sink: Send + 'static {
     /// How long to try again what was not written because the database was gone. It may have been written all the same: then it
     /// is there already.
     const PATIENCE: Duration;
+    /// What the database is called in traces.
+    const SYSTEM: &'static str;
 
     /// Writes all of `commits` in one transaction, but for those that were outrun, whose places it tells. What is there already is
     /// left as it is.
@@ -47,6 +52,7 @@ pub(crate) type Outrun = Vec<usize>;
 pub(crate) struct QueuedLedger {
     queue: mpsc::UnboundedSender<Commit>,
     state: Arc<State>,
+    system: &'static str,
 }
 
 /// What the ledger and its writer know.
@@ -83,11 +89,11 @@ const PROBE: Duration = Duration::from_millis(500);
 
 impl QueuedLedger {
     /// Starts the writer on the current tokio runtime.
-    pub(crate) fn start(sink: impl Sink) -> Self {
+    pub(crate) fn start<S: Sink>(sink: S) -> Self {
         let (queue, commits) = mpsc::unbounded_channel();
         let state = Arc::new(State::default());
         tokio::spawn(Writer { sink, state: state.clone() }.run(commits));
-        Self { queue, state }
+        Self { queue, state, system: S::SYSTEM }
     }
 }
 
@@ -111,7 +117,8 @@ impl Ledger for QueuedLedger {
         if self.queue.send(Commit { entries, done, _waiting: waiting }).is_err() {
             return refuse(unavailable());
         }
-        async move { written.await.unwrap_or_else(|_| Err(unavailable())) }.boxed()
+        let written = async move { written.await.unwrap_or_else(|_| Err(unavailable())) };
+        written.instrument(spans::commit(self.system)).boxed()
     }
 
     fn admit(&self) -> Result<(), StoreError> {

@@ -33,6 +33,7 @@ mod look;
 mod open;
 mod random;
 mod redis;
+mod spans;
 mod sql;
 #[cfg(any(test, feature = "test"))]
 pub mod test_servers;

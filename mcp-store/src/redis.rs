@@ -35,6 +35,7 @@ use mcp_core::store::sessions::SessionRoom;
 use mcp_core::store::{Cause, StoreError};
 use redis::{FromRedisValue, Pipeline, RedisError};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use address::Address;
 use breaker::Breaker;
@@ -49,6 +50,7 @@ use sessions::RedisSessions;
 
 use crate::cache::LocalCache;
 use crate::error::OpenError;
+use crate::spans;
 use crate::sql::content::Content;
 
 /// A Redis, through a pool of connections that several commands use at once. Cheap to clone.
@@ -166,7 +168,8 @@ impl Redis {
             self.0.counts.skipped();
             return Err(StoreError::Unavailable { store, source: None });
         }
-        let result = self.exchange(&commands, self.0.deadline).await;
+        let span = spans::redis(store, &commands);
+        let result = self.exchange(&commands, self.0.deadline).instrument(span).await;
         match &result {
             Ok(_) | Err(Fault::Refused(_)) => self.0.breaker.served(),
             Err(Fault::Missed(cause)) => self.0.breaker.missed(cause),

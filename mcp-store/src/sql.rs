@@ -44,6 +44,9 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use tokio::runtime::Handle;
+use tracing::Instrument;
+
+use crate::spans;
 
 use error::is_about_the_connection;
 use postgres::CONNECTIONS;
@@ -110,7 +113,8 @@ impl Database {
         work: impl for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
         let (writer, deadline) = (self.writer.clone(), self.deadline);
-        self.apart(async move {
+        let span = spans::transaction(self.backend());
+        let done = async move {
             let transaction = async {
                 let transaction = begin(&writer).await?;
                 let result = work(&transaction).await?;
@@ -118,8 +122,8 @@ impl Database {
                 Ok(result)
             };
             writer.pool.until(deadline, transaction).await
-        })
-        .await
+        };
+        self.apart(done.instrument(span)).await
     }
 
     /// Does `work` in a task of its own: the caller may go away at any moment, and what was begun is done.

@@ -7,6 +7,7 @@ use crate::jsonrpc;
 use crate::protocol::caching::Caching;
 use crate::protocol::errors::{self, RpcError};
 use crate::server::Server;
+use crate::spans;
 use crate::tool::error::ToolError;
 use crate::tool::pipeline::Failure;
 
@@ -133,6 +134,9 @@ pub(crate) trait Outcome: Send + 'static {
         None
     }
 
+    /// By what it has failed, if it has.
+    fn fault(&self) -> Option<String>;
+
     /// The whole message that answers it.
     fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded;
 }
@@ -143,6 +147,10 @@ pub(crate) type Encoded = Result<Vec<u8>, RpcError>;
 impl Outcome for Encoded {
     fn cancelled(_: &Context) -> Self {
         Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, "the server is shutting down; try again later"))
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.as_ref().err().map(spans::fault_of)
     }
 
     fn encode(self, _: &Server, _: Encoding, _: &str) -> Encoded {

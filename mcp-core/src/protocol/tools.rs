@@ -19,7 +19,7 @@ use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
 use crate::tool::key::{BadKey, IdempotencyKey};
 use crate::tool::output::ToolOutput;
-use crate::tool::pipeline::{Failure, Finished};
+use crate::tool::pipeline::{self, Failure, Finished};
 use crate::tool::registry::OfferedTool;
 
 /// Prepares a call, which goes on as a task where its tool and its client can.
@@ -123,6 +123,10 @@ impl Outcome for Finished {
             Err(Failure { error: ToolError::Limited(limited), .. }) => Some(limited.seconds()),
             _ => None,
         }
+    }
+
+    fn fault(&self) -> Option<String> {
+        pipeline::fault(self).map(str::to_owned)
     }
 
     /// Writes how a call ended.

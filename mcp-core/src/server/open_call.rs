@@ -19,6 +19,7 @@ use crate::dispatch::Exchange;
 use crate::jsonrpc::{self, Message};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::tools;
+use crate::spans;
 use crate::tool::arguments::Arguments;
 use crate::tool::key::IdempotencyKey;
 use crate::tool::output::ToolOutput;
@@ -175,6 +176,7 @@ impl Server {
             429 => CallError::TooMany(error.message),
             _ => refused(error.message.replace("params.", "")),
         })?;
+        let call = call.within(spans::execute_tool(tool.spec().name()));
         Ok(OpenCall { call, outbox, waiting: VecDeque::new() })
     }
 }

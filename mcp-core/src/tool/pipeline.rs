@@ -29,7 +29,7 @@ use super::schema;
 use super::spec::ToolSpec;
 use crate::context::Context;
 use crate::measure::CircuitState;
-use crate::store::ledger::CallId;
+use crate::store::ledger::{CallId, Outcome};
 use crate::store::limits::Rate;
 
 use breaker::Breaker;
@@ -107,6 +107,15 @@ impl Failure {
     /// A call that has failed by itself. The cause that the client does not see goes into the log.
     fn of(error: ToolError, tool: &OfferedTool, cx: &Context) -> Self {
         Self { id: cx.call_id(), error: logged(error, "tool", tool.spec().name(), cx), replayed: false }
+    }
+}
+
+/// By what a call has failed, if it has: `tool_error` where the tool itself says so, else the word for how it ended.
+pub(crate) fn fault(finished: &Finished) -> Option<&'static str> {
+    match record::outcome_of(finished.as_ref().map_err(|failure| &failure.error)) {
+        Outcome::Ok | Outcome::InputRequired | Outcome::Cancelled => None,
+        Outcome::Error => Some("tool_error"),
+        other => Some(other.as_str()),
     }
 }
 

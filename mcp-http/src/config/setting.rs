@@ -109,6 +109,17 @@ pub static SETTINGS: &[Setting] = &[
     setting("LOG_FORMAT", "text", "text or json"),
     setting("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,mcp_core=debug"),
     unset(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "where traces are sent by OTLP over HTTP, as JSON, such as http://127.0.0.1:4318; without it, nowhere: see docs/tracing.md",
+    ),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "headers that are sent along, such as api-key=SECRET, separated by commas"),
+    setting("OTEL_SERVICE_NAME", "mcp-http", "what the server is called in traces"),
+    unset(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "what else is said of it there, such as deployment.environment.name=production, separated by commas",
+    ),
+    setting("OTEL_TRACES_SAMPLER_ARG", "1", "which part of the traces that begin here is kept, from 0 to 1"),
+    unset(
         "ADMIN_BIND",
         "an address of its own, such as 127.0.0.1:9000, at which /metrics and all of /health are shown without a key; let nobody else reach it",
     ),

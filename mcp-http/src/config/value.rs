@@ -51,6 +51,45 @@ pub(super) fn optional_address(text: Option<&str>) -> Parsed<Option<SocketAddr>>
     text.filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
+pub(super) fn web_address(text: Option<&str>) -> Parsed<Option<String>> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) if !text.starts_with("http://") && !text.starts_with("https://") => {
+            Err("expected an address such as http://127.0.0.1:4318".to_owned())
+        }
+        text => Ok(text.map(str::to_owned)),
+    }
+}
+
+/// Names with their values, as OpenTelemetry writes them: `a=1,b=2`.
+pub(super) fn pairs(text: Option<&str>) -> Parsed<Vec<(String, String)>> {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("expected names with their values, such as a=1,b=2".to_owned()),
+    };
+    text.unwrap_or_default().split(',').filter(|pair| !pair.trim().is_empty()).map(pair).collect()
+}
+
+/// The same, of headers whose values are secrets.
+pub(super) fn headers(text: Option<&str>) -> Parsed<Vec<(String, SecretString)>> {
+    let is_one = |(name, value): &(String, String)| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    };
+    let headers = pairs(text)?;
+    match headers.iter().all(is_one) {
+        true => Ok(headers.into_iter().map(|(name, value)| (name, value.into())).collect()),
+        false => Err("expected headers such as api-key=SECRET".to_owned()),
+    }
+}
+
+/// A part of all.
+pub(super) fn part(text: Option<&str>) -> Parsed<f64> {
+    match number(text)? {
+        part if (0.0..=1.0).contains(&part) => Ok(part),
+        part => Err(format!("expected a number from 0 to 1, got {part}")),
+    }
+}
+
 pub(super) fn number<T: FromStr>(text: Option<&str>) -> Parsed<T> {
     let text = text.unwrap_or_default();
     text.parse().map_err(|_| format!("expected a whole number in range, got {text:?}"))

@@ -29,6 +29,12 @@ impl RequestIds {
         }
     }
 
+    /// The id of a trace that begins here.
+    pub(super) fn trace(&self) -> String {
+        let (high, low) = (RandomState::new().hash_one(self.process), RandomState::new().hash_one(self.process));
+        format!("{high:016x}{low:016x}")
+    }
+
     fn make(&self) -> HeaderValue {
         let id = format!("{:016x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
         // Hexadecimal digits and a dash are a sound value.
@@ -42,17 +48,38 @@ fn is_sound(id: &[u8]) -> bool {
     (1..=128).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(byte))
 }
 
-/// The trace to which a request belongs (W3C Trace Context, section 3.2).
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
-    let is_hex = |part: &str, len: usize| {
-        part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_id = |part: &str, len: usize| is_hex(part, len) && part.bytes().any(|byte| byte != b'0');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    // Only later versions may have more parts.
-    let version_is_known = is_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
-    (version_is_known && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2)).then_some(trace)
+/// To what a request belongs elsewhere (W3C Trace Context, section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TraceParent {
+    pub(crate) trace: u128,
+    #[cfg_attr(not(feature = "bundled"), expect(dead_code, reason = "only traces need it"))]
+    pub(crate) parent: u64,
+    /// Whether it is followed there.
+    #[cfg_attr(not(feature = "bundled"), expect(dead_code, reason = "only traces need it"))]
+    pub(crate) is_sampled: bool,
+}
+
+impl TraceParent {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let is_hex = |part: &str, len: usize| {
+            part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        // Only later versions may have more parts.
+        let version_is_known = is_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+        if !(version_is_known && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2)) {
+            return None;
+        }
+        let (trace, parent) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(parent, 16).ok()?);
+        let is_sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+        (trace != 0 && parent != 0).then_some(Self { trace, parent, is_sampled })
+    }
+}
+
+/// A header of the trace to which a request belongs, as its client has sent it.
+pub(super) fn trace_header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().filter(|text| text.len() <= 512)
 }
 
 #[cfg(test)]
@@ -89,7 +116,7 @@ mod tests {
     #[test]
     fn only_a_sound_traceparent_has_a_trace() {
         let trace = "0af7651916cd43dd8448eb211c80319c";
-        let of = |value: String| trace_id(&headers("traceparent", &[value.as_bytes()])).map(str::to_owned);
+        let of = |value: String| TraceParent::parse(&value).map(|parent| format!("{:032x}", parent.trace));
         for sound in [format!("00-{trace}-b7ad6b7169203331-01"), format!("01-{trace}-b7ad6b7169203331-01-more")] {
             assert_eq!(of(sound).as_deref(), Some(trace));
         }

@@ -56,4 +56,5 @@ mod targets;
 mod tasks;
 mod telemetry;
 mod tls;
+mod traces;
 mod wire;

@@ -75,11 +75,13 @@ fn the_list_in_the_docs_and_what_is_served_agree() {
     // Nobody is there, and what is counted of it is.
     let alerts = r#"{"channels": {"chat": {"kind": "slack", "url_env": "SLACK_URL"}}}"#;
     let models = r#"{"fast": {"provider": "openai_compatible", "model": "m", "base_url": "http://127.0.0.1:1"}}"#;
+    let nobody = "http://127.0.0.1:1";
     let server = Served::start(&[
         ("REDIS_URL", "redis://127.0.0.1:1"),
         ("ALERTS", alerts),
-        ("SLACK_URL", "http://127.0.0.1:1"),
+        ("SLACK_URL", nobody),
         ("MODELS", models),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", nobody),
     ]);
     server.post("/api/v1/tools/time.now/call", "{}");
     // Twice, so that the request for it is in it.

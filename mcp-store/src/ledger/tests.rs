@@ -25,6 +25,7 @@ struct Counted {
 
 impl Sink for Counted {
     const PATIENCE: Duration = Duration::ZERO;
+    const SYSTEM: &'static str = "test";
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         self.transactions.fetch_add(1, Ordering::Relaxed);

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tracing::Instrument;
 
 use super::error::is_about_the_connection;
 use super::pool::Pool;
 use super::postgres::CONNECTIONS;
+use crate::spans;
 
 /// Runs each statement, outside of a transaction, and again on the next connection if it met one that the server has closed: for
 /// reads, and for writes that do no harm when they are run twice.
@@ -23,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Gives up after as many as can have waited in the pool, all of which a server that was started again has closed.
 macro_rules! repeat {
-    ($self:ident, $run:expr) => {{
+    ($self:ident, $sql:expr, $run:expr) => {{
         let repeated = async {
             for _ in 0..CONNECTIONS {
                 match $run.await {
@@ -33,7 +35,7 @@ macro_rules! repeat {
             }
             $run.await
         };
-        $self.pool.until(DEADLINE, repeated).await
+        $self.pool.until(DEADLINE, repeated).instrument(spans::statement($self.backend, $sql)).await
     }};
 }
 
@@ -50,18 +52,18 @@ impl ConnectionTrait for Repeating {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        repeat!(self, self.pool.current().execute_raw(statement.clone()))
+        repeat!(self, &statement.sql, self.pool.current().execute_raw(statement.clone()))
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        repeat!(self, self.pool.current().execute_unprepared(sql))
+        repeat!(self, sql, self.pool.current().execute_unprepared(sql))
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        repeat!(self, self.pool.current().query_one_raw(statement.clone()))
+        repeat!(self, &statement.sql, self.pool.current().query_one_raw(statement.clone()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        repeat!(self, self.pool.current().query_all_raw(statement.clone()))
+        repeat!(self, &statement.sql, self.pool.current().query_all_raw(statement.clone()))
     }
 }

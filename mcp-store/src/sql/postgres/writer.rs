@@ -94,6 +94,7 @@ impl Line {
 impl Sink for PostgresWriter {
     /// A server that is started again is back by then.
     const PATIENCE: Duration = Duration::from_secs(5);
+    const SYSTEM: &'static str = "postgresql";
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         let Self { line, linker, content } = self;

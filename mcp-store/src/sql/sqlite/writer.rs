@@ -62,6 +62,7 @@ impl SqliteWriter {
 impl Sink for SqliteWriter {
     /// A file that cannot be written to now can hardly be written to in a second.
     const PATIENCE: Duration = Duration::ZERO;
+    const SYSTEM: &'static str = "sqlite";
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         let fences = Fences::of(commits)?;

@@ -16,6 +16,7 @@ struct Patient(SqliteWriter);
 
 impl Sink for Patient {
     const PATIENCE: Duration = Duration::from_secs(60);
+    const SYSTEM: &'static str = "test";
 
     async fn write(&mut self, commits: &[&[Entry]]) -> Result<Outrun, StoreError> {
         self.0.write(commits).await

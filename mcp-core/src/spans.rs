@@ -1,0 +1,80 @@
+//! The spans that tell a trace what happened, with the names of OpenTelemetry's conventions for MCP and generative AI. They hold no
+//! argument and no result, and cost nothing where nobody follows [`TARGET`].
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::jsonrpc::Request;
+use crate::jsonrpc::reader::Raw;
+use crate::protocol::errors::RpcError;
+
+/// The target of spans that are for traces alone, and not for the log. Their fields `otel.name` and `otel.kind` (`server`, `client`,
+/// else internal) say what a trace calls them, `error.type` that they have failed, and `traceparent` and `tracestate` (W3C Trace
+/// Context) to what they belong, if to something elsewhere; the others are their attributes.
+pub const TARGET: &str = "otel";
+
+/// In which a request of the protocol is done. Where it says in `_meta` to which trace it belongs, it belongs there.
+pub(crate) fn operation(request: &Request<'_>) -> Span {
+    let meta = || request.params.meta.as_ref();
+    tracing::info_span!(
+        target: TARGET,
+        "operation",
+        "otel.kind" = "server",
+        "otel.name" = method(request),
+        "mcp.method.name" = method(request),
+        "gen_ai.operation.name" = (request.method == "tools/call").then_some("execute_tool"),
+        "gen_ai.tool.name" = Empty,
+        "gen_ai.prompt.name" = Empty,
+        "error.type" = Empty,
+        "traceparent" = meta().and_then(|meta| short(meta.traceparent)),
+        "tracestate" = meta().and_then(|meta| short(meta.tracestate)),
+    )
+}
+
+/// In which a tool is called that nobody has asked for by the protocol.
+pub(crate) fn execute_tool(tool: &str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        "execute_tool",
+        "gen_ai.operation.name" = "execute_tool",
+        "gen_ai.tool.name" = tool,
+        "error.type" = Empty,
+    )
+}
+
+/// Says in the span of a request that what it names is there.
+pub(crate) fn found(operation: &Span, request: &Request<'_>) {
+    if operation.is_disabled() {
+        return;
+    }
+    let field = match &*request.method {
+        "tools/call" => "gen_ai.tool.name",
+        "prompts/get" => "gen_ai.prompt.name",
+        _ => return,
+    };
+    if let Some(name) = request.params.name.and_then(Raw::string) {
+        operation.record("otel.name", format!("{} {name}", request.method));
+        operation.record(field, &*name);
+    }
+}
+
+/// Says that what is done in a span has failed, and by what.
+pub(crate) fn failed(span: &Span, fault: &str) {
+    span.record("error.type", fault);
+}
+
+/// The word for an error of the protocol.
+pub(crate) fn fault_of(error: &RpcError) -> String {
+    error.code.to_string()
+}
+
+/// A method that a client may name as it likes, as far as it may be one.
+fn method<'a>(request: &'a Request<'_>) -> &'a str {
+    let is_one = |name: &str| name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'/');
+    if is_one(&request.method) { &request.method } else { "other" }
+}
+
+/// What is written there, if it is no longer than what is known of traces may be (W3C Trace Context, section 3.3.1.5).
+fn short(text: Option<Raw<'_>>) -> Option<String> {
+    text.and_then(Raw::string).filter(|text| text.len() <= 512).map(|text| text.into_owned())
+}
