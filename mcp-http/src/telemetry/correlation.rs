@@ -52,10 +52,8 @@ fn is_sound(id: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TraceParent {
     pub(crate) trace: u128,
-    #[cfg_attr(not(feature = "bundled"), expect(dead_code, reason = "only traces need it"))]
     pub(crate) parent: u64,
     /// Whether it is followed there.
-    #[cfg_attr(not(feature = "bundled"), expect(dead_code, reason = "only traces need it"))]
     pub(crate) is_sampled: bool,
 }
 
