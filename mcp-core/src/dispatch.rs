@@ -135,9 +135,25 @@ pub(crate) const LEVELS: &str = "one of debug, info, notice, warning, error, cri
 /// An error, and the id of the request that it answers.
 pub(crate) type Refused = (Option<String>, RpcError);
 
-/// Does what a request asks for.
+/// Does what a request asks for, in a span of its own where somebody follows it.
 pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
     let span = spans::operation(request);
+    if span.is_disabled() {
+        return answer(request, exchange);
+    }
+    match answer(request, exchange) {
+        Ok(reply) => {
+            spans::found(&span, request);
+            Ok(reply.within(span))
+        }
+        Err(refused) => {
+            spans::failed(&span, &spans::fault_of(&refused.1));
+            Err(refused)
+        }
+    }
+}
+
+fn answer(request: &Request<'_>, exchange: Exchange<'_>) -> Result<Reply, Refused> {
     let (server, encoding) = (exchange.server, exchange.encoding);
     let (id, params) = (request.id.as_json(), &request.params);
     let read = |(read, outbox)| Reply::Read(id.to_owned(), read, outbox);
@@ -171,20 +187,7 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
         }
         method => Err(unknown_method(method, encoding)),
     };
-    match reply {
-        // Nobody follows it, and it stays where it is.
-        Ok(reply) if span.is_disabled() => Ok(reply),
-        Ok(reply) => {
-            spans::found(&span, request);
-            Ok(reply.within(span))
-        }
-        Err(error) => {
-            if !span.is_disabled() {
-                spans::failed(&span, &spans::fault_of(&error));
-            }
-            Err((Some(id.to_owned()), error))
-        }
-    }
+    reply.map_err(|error| (Some(id.to_owned()), error))
 }
 
 fn unknown_method(method: &str, encoding: Encoding) -> RpcError {

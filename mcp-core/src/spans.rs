@@ -1,8 +1,8 @@
 //! The spans that tell a trace what happened, with the names of OpenTelemetry's conventions for MCP and generative AI. They hold no
 //! argument and no result, and cost nothing where nobody follows [`TARGET`].
 
-use tracing::Span;
 use tracing::field::Empty;
+use tracing::{Level, Span};
 
 use crate::jsonrpc::Request;
 use crate::jsonrpc::reader::Raw;
@@ -13,40 +13,47 @@ use crate::protocol::errors::RpcError;
 /// Context) to what they belong, if to something elsewhere; the others are their attributes.
 pub const TARGET: &str = "otel";
 
+/// The span that `make` makes, where somebody follows [`TARGET`]; else none, and nothing is done for it.
+pub fn followed(make: impl FnOnce() -> Span) -> Span {
+    // By itself, `tracing` asks for what would be in a span as long as a line of `log` might be made of it.
+    if tracing::span_enabled!(target: TARGET, Level::INFO) { make() } else { Span::none() }
+}
+
 /// In which a request of the protocol is done. Where it says in `_meta` to which trace it belongs, it belongs there.
 pub(crate) fn operation(request: &Request<'_>) -> Span {
-    let meta = || request.params.meta.as_ref();
-    tracing::info_span!(
-        target: TARGET,
-        "operation",
-        "otel.kind" = "server",
-        "otel.name" = method(request),
-        "mcp.method.name" = method(request),
-        "gen_ai.operation.name" = (request.method == "tools/call").then_some("execute_tool"),
-        "gen_ai.tool.name" = Empty,
-        "gen_ai.prompt.name" = Empty,
-        "error.type" = Empty,
-        "traceparent" = meta().and_then(|meta| short(meta.traceparent)),
-        "tracestate" = meta().and_then(|meta| short(meta.tracestate)),
-    )
+    followed(|| {
+        let meta = request.params.meta.as_ref();
+        tracing::info_span!(
+            target: TARGET,
+            "operation",
+            "otel.kind" = "server",
+            "otel.name" = method(request),
+            "mcp.method.name" = method(request),
+            "gen_ai.operation.name" = (request.method == "tools/call").then_some("execute_tool"),
+            "gen_ai.tool.name" = Empty,
+            "gen_ai.prompt.name" = Empty,
+            "error.type" = Empty,
+            "traceparent" = meta.and_then(|meta| short(meta.traceparent)),
+            "tracestate" = meta.and_then(|meta| short(meta.tracestate)),
+        )
+    })
 }
 
 /// In which a tool is called that nobody has asked for by the protocol.
 pub(crate) fn execute_tool(tool: &str) -> Span {
-    tracing::info_span!(
-        target: TARGET,
-        "execute_tool",
-        "gen_ai.operation.name" = "execute_tool",
-        "gen_ai.tool.name" = tool,
-        "error.type" = Empty,
-    )
+    followed(|| {
+        tracing::info_span!(
+            target: TARGET,
+            "execute_tool",
+            "gen_ai.operation.name" = "execute_tool",
+            "gen_ai.tool.name" = tool,
+            "error.type" = Empty,
+        )
+    })
 }
 
 /// Says in the span of a request that what it names is there.
 pub(crate) fn found(operation: &Span, request: &Request<'_>) {
-    if operation.is_disabled() {
-        return;
-    }
     let field = match &*request.method {
         "tools/call" => "gen_ai.tool.name",
         "prompts/get" => "gen_ai.prompt.name",

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use mcp_core::panicked::words;
-use mcp_core::spans::TARGET;
-use tracing::{Instrument, Level, Span};
+use mcp_core::spans::{TARGET, followed};
+use tracing::{Instrument, Span};
 
 use crate::metrics::Metrics;
 use crate::metrics::http::{HttpMeasures, Method, Route};
@@ -136,21 +136,23 @@ impl Follow {
         let method = Method::of(request.method());
         let header = |name| trace_header(request.headers(), name);
         let parent = header("traceparent").and_then(TraceParent::parse);
-        let begun =
-            (parent.is_none() && tracing::span_enabled!(target: TARGET, Level::INFO)).then(|| shared.ids.trace());
-        let trace = tracing::info_span!(
-            target: TARGET,
-            "http",
-            "otel.kind" = "server",
-            "otel.name" = format!("{} {}", method.name(), route.pattern()),
-            "http.request.method" = method.name(),
-            "http.route" = route.pattern(),
-            "http.response.status_code" = empty,
-            "error.type" = empty,
-            "traceparent" = header("traceparent"),
-            "tracestate" = parent.and_then(|_| header("tracestate")),
-            "trace_id" = begun,
-        );
+        let mut begun = None;
+        let trace = followed(|| {
+            begun = parent.is_none().then(|| shared.ids.trace());
+            tracing::info_span!(
+                target: TARGET,
+                "http",
+                "otel.kind" = "server",
+                "otel.name" = format!("{} {}", method.name(), route.pattern()),
+                "http.request.method" = method.name(),
+                "http.route" = route.pattern(),
+                "http.response.status_code" = empty,
+                "error.type" = empty,
+                "traceparent" = header("traceparent"),
+                "tracestate" = parent.and_then(|_| header("tracestate")),
+                "trace_id" = begun,
+            )
+        });
         // A line at any level belongs to its request, so that the span must pass where only errors are logged.
         let span = trace.in_scope(|| {
             tracing::error_span!(

@@ -1,56 +1,64 @@
 //! The spans in which a database or Redis is asked, with the names of OpenTelemetry's conventions. No value and no text of a statement
 //! is in them.
 
-use mcp_core::spans::TARGET;
+use mcp_core::spans::{TARGET, followed};
 use sea_orm::DbBackend;
 use tracing::Span;
 
 /// In which a statement runs.
 pub(crate) fn statement(backend: DbBackend, sql: &str) -> Span {
-    tracing::info_span!(
-        target: TARGET,
-        "sql",
-        "otel.kind" = "client",
-        "otel.name" = summary(sql),
-        "db.system.name" = system(backend),
-        "db.operation.name" = word(sql),
-        "db.collection.name" = table(sql),
-    )
+    followed(|| {
+        tracing::info_span!(
+            target: TARGET,
+            "sql",
+            "otel.kind" = "client",
+            "otel.name" = summary(sql),
+            "db.system.name" = system(backend),
+            "db.operation.name" = word(sql),
+            "db.collection.name" = table(sql),
+        )
+    })
 }
 
 /// In which a transaction runs, with all of its statements.
 pub(crate) fn transaction(backend: DbBackend) -> Span {
-    tracing::info_span!(
-        target: TARGET,
-        "TRANSACTION",
-        "otel.kind" = "client",
-        "db.system.name" = system(backend),
-        "db.operation.name" = "TRANSACTION",
-    )
+    followed(|| {
+        tracing::info_span!(
+            target: TARGET,
+            "TRANSACTION",
+            "otel.kind" = "client",
+            "db.system.name" = system(backend),
+            "db.operation.name" = "TRANSACTION",
+        )
+    })
 }
 
 /// In which a commit waits for the transaction that it shares with others.
 pub(crate) fn commit(system: &'static str) -> Span {
-    tracing::info_span!(
-        target: TARGET,
-        "COMMIT",
-        "otel.kind" = "client",
-        "db.system.name" = system,
-        "db.operation.name" = "COMMIT",
-    )
+    followed(|| {
+        tracing::info_span!(
+            target: TARGET,
+            "COMMIT",
+            "otel.kind" = "client",
+            "db.system.name" = system,
+            "db.operation.name" = "COMMIT",
+        )
+    })
 }
 
 /// In which Redis does commands.
 pub(crate) fn redis(store: &'static str, commands: impl Fn() -> redis::Pipeline) -> Span {
-    tracing::info_span!(
-        target: TARGET,
-        "redis",
-        "otel.kind" = "client",
-        "otel.name" = command(&commands()),
-        "db.system.name" = "redis",
-        "db.operation.name" = command(&commands()),
-        "mcp.store" = store,
-    )
+    followed(|| {
+        tracing::info_span!(
+            target: TARGET,
+            "redis",
+            "otel.kind" = "client",
+            "otel.name" = command(&commands()),
+            "db.system.name" = "redis",
+            "db.operation.name" = command(&commands()),
+            "mcp.store" = store,
+        )
+    })
 }
 
 /// The name of a kind of database.
