@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rmcp::model::{CallToolRequestParams, ClientConfig, Implementation, PaginatedRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use rmcp::{ClientServiceExt, RoleClient, ServiceError};
 use serde_json::{Map, Value, json};
 use tokio::process::{Child, Command};
@@ -92,10 +92,7 @@ impl McpClient {
                 let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str()).custom_headers(headers);
                 config = config.max_sse_event_size(LARGEST);
                 let transport = StreamableHttpClientTransport::with_client(http, config);
-                let service = timeout(patience, this().serve_with_lifecycle(transport, lifecycle()));
-                let service = service.await.map_err(|_| ClientError::Late(patience))?;
-                let service = service.map_err(|error| ClientError::Unreachable(chain(&error)))?;
-                Ok(Self { service, patience, _child: None })
+                Self::over(transport, None, patience).await
             }
             Address::Command { words, environment } => {
                 let (program, arguments) =
@@ -108,12 +105,23 @@ impl McpClient {
                     .map_err(|error| ClientError::Unreachable(format!("{program} cannot be started: {error}")))?;
                 let streams = child.stdout.take().zip(child.stdin.take());
                 let streams = streams.ok_or_else(|| ClientError::Unreachable("it has no streams".to_owned()))?;
-                let service = timeout(patience, this().serve_with_lifecycle(streams, lifecycle()));
-                let service = service.await.map_err(|_| ClientError::Late(patience))?;
-                let service = service.map_err(|error| ClientError::Unreachable(chain(&error)))?;
-                Ok(Self { service, patience, _child: Some(child) })
+                Self::over(streams, Some(child), patience).await
             }
         }
+    }
+
+    async fn over<E, A>(
+        transport: impl IntoTransport<RoleClient, E, A>,
+        child: Option<Child>,
+        patience: Duration,
+    ) -> Result<Self, ClientError>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let service = timeout(patience, this().serve_with_lifecycle(transport, lifecycle()));
+        let service = service.await.map_err(|_| ClientError::Late(patience))?;
+        let service = service.map_err(|error| ClientError::Unreachable(chain(&error)))?;
+        Ok(Self { service, patience, _child: child })
     }
 
     /// What the server says of itself: `server`, `protocolVersion`, `capabilities`, `instructions`.

@@ -17,6 +17,7 @@ use crate::memory::lock;
 use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
+use crate::store::history::CallQuery;
 use crate::store::ledger::Outcome;
 use crate::tool::output::ToolOutput;
 use crate::tool::pipeline::Recording;
@@ -31,6 +32,13 @@ pub(crate) struct Act {
 
 /// What the names of acts begin with, and those of tools cannot.
 const PREFIX: &str = "act:";
+
+impl CallQuery {
+    /// The records of what was done that is no call of a tool, such as `create_user`.
+    pub fn of_act(what: &str) -> Self {
+        Self { tool: Some(format!("{PREFIX}{what}")), ..Self::default() }
+    }
+}
 
 /// Who is recorded where nobody knows who it was: no user can have the name.
 pub(crate) const NOBODY: &str = "/unknown";

@@ -7,8 +7,8 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tracing::Span;
 use tracing::level_filters::LevelFilter;
-use tracing::{Instrument, Span};
 
 use crate::context::Context;
 use crate::protocol::encoding::Outcome;
@@ -71,15 +71,7 @@ impl<T: Outcome> Call<T> {
         if !span.is_disabled()
             && let Stage::Here(run) = std::mem::replace(&mut self.stage, Stage::Over)
         {
-            let told = span.clone();
-            let run = async move {
-                let ended = run.await;
-                if let Some(fault) = ended.fault() {
-                    spans::failed(&told, &fault);
-                }
-                ended
-            };
-            self.stage = Stage::Here(run.instrument(span).boxed());
+            self.stage = Stage::Here(spans::within(span, run).boxed());
         }
         self
     }

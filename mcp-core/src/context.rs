@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument;
 
 use crate::ask::dialogue::{Dialogue, Partner};
 use crate::caller::Caller;
@@ -301,11 +300,7 @@ impl Context {
         // The same in each run, as long as the tool calls the same.
         let prefix = format!("{}{tool}.{nth}/", self.key_prefix());
         let cx = Self { inner: Arc::new(inner), prefix: Some(prefix.into()) };
-        let span = spans::execute_tool(tool);
-        let ended = pipeline::run(offered, arguments, cx).instrument(span.clone()).await;
-        if let Some(fault) = pipeline::fault(&ended) {
-            spans::failed(&span, fault);
-        }
+        let ended = spans::within(spans::execute_tool(tool), pipeline::run(offered, arguments, cx)).await;
         ended.map_err(|failure| match failure.error {
             // That this one was refused does not mean that the outer one has done nothing.
             ToolError::Limited(limited) => ToolError::Unavailable(limited),

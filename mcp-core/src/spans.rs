@@ -2,10 +2,11 @@
 //! argument and no result, and cost nothing where nobody follows [`TARGET`].
 
 use tracing::field::Empty;
-use tracing::{Level, Span};
+use tracing::{Instrument, Level, Span};
 
 use crate::jsonrpc::Request;
 use crate::jsonrpc::reader::Raw;
+use crate::protocol::encoding::Outcome;
 use crate::protocol::errors::RpcError;
 
 /// The target of spans that are for traces alone, and not for the log. Their fields `otel.name` and `otel.kind` (`server`, `client`,
@@ -63,6 +64,18 @@ pub(crate) fn found(operation: &Span, request: &Request<'_>) {
         operation.record("otel.name", format!("{} {name}", request.method));
         operation.record(field, &*name);
     }
+}
+
+/// Does something in a span, which is told by what it fails if it does.
+pub(crate) async fn within<T: Outcome>(span: Span, run: impl Future<Output = T>) -> T {
+    if span.is_disabled() {
+        return run.await;
+    }
+    let ended = run.instrument(span.clone()).await;
+    if let Some(fault) = ended.fault() {
+        failed(&span, &fault);
+    }
+    ended
 }
 
 /// Says that what is done in a span has failed, and by what.

@@ -10,7 +10,7 @@ mod reload;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -162,8 +162,7 @@ impl Bundled {
         let metrics = metrics.collector(Arc::new(workers.clone()));
         let collectors =
             collectors.into_iter().chain([server.load().clone() as Arc<dyn Collector>, Arc::new(workers.clone())]);
-        let gauges =
-            Gauges { dependencies: health.dependencies(), collectors: collectors.collect(), backups: Mutex::default() };
+        let gauges = Gauges::new(health.dependencies(), collectors.collect());
         let watch =
             Watch::new(config.alerts.clone(), channels, kept.clone(), clock.clone(), gauges, alert::server(&config));
         let watch = Arc::new(watch);
@@ -290,6 +289,9 @@ impl Bundled {
     }
 }
 
+/// The tenant as which whoever is on this machine acts.
+pub(crate) const HOUSE: &str = "default";
+
 /// Refuses to serve where others would reach the server, and nobody could come in.
 async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigError> {
     if config.is_loopback() || config.api_key.is_some() || !config.oauth_issuers.is_empty() {
@@ -297,7 +299,7 @@ async fn check_ways_in(config: &Config, server: &Server) -> Result<(), ConfigErr
     }
     let failed =
         |error| config.error("DATABASE_URL", format!("it cannot be read whether there is an API key: {error}"));
-    if server.stored_keys().are_there(&Tenant::from("default")).await.map_err(failed)? {
+    if server.stored_keys().are_there(&Tenant::from(HOUSE)).await.map_err(failed)? {
         return Ok(());
     }
     Err(config.error(

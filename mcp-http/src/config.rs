@@ -22,7 +22,7 @@ use mcp_core::retention::Limit;
 use mcp_core::store::limits::Rate;
 use secrecy::SecretString;
 
-pub(crate) use alerts::Alerts;
+pub(crate) use alerts::{Alerts, BACKUP_AGE};
 use origin::Layers;
 pub use origin::Origin;
 pub use setting::{SETTINGS, Setting};

@@ -139,7 +139,7 @@ struct Answer {
 struct Detail {
     version: String,
     /// What it leans on, as the last check found it.
-    checks: BTreeMap<&'static str, Report>,
+    checks: BTreeMap<String, Report>,
 }
 
 async fn live() -> HttpResponse {
@@ -157,7 +157,10 @@ async fn ready(health: web::Data<Health>) -> HttpResponse {
 /// Asks nobody: what it says is what the last checks found, so that it answers at once whatever hangs.
 async fn show(request: HttpRequest, health: web::Data<Health>) -> HttpResponse {
     let condition = health.dependencies.condition();
-    let detail = || Detail { version: health.version.clone(), checks: health.dependencies.reports().collect() };
+    let detail = || Detail {
+        version: health.version.clone(),
+        checks: health.dependencies.reports().map(|(name, report)| (name.to_owned(), report)).collect(),
+    };
     let answer = Answer {
         status: condition.word(),
         ready: health.is_ready(),

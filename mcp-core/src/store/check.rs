@@ -15,7 +15,7 @@ use super::{Cause, StoreError};
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
     /// What is checked, in one word, such as `database`. No other check of the server has the same.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Whether calls fail without it; otherwise they only go slower.
     fn is_needed(&self) -> bool {

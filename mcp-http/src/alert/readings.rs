@@ -16,23 +16,25 @@ use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::Outcome;
 use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery};
 
+use crate::bundled::HOUSE;
 use crate::health::Dependencies;
 
 /// The calls of the last minutes are what their rate and their times are of.
 const WINDOW: u32 = 5;
 
-/// The tenant as which acts on the command line are recorded.
-const HOUSE: &str = "default";
-
 /// What is counted in this process; what is counted of calls is in the store, for all replicas.
 pub(crate) struct Gauges {
-    pub(crate) dependencies: Arc<Dependencies>,
-    pub(crate) collectors: Vec<Arc<dyn Collector>>,
+    dependencies: Arc<Dependencies>,
+    collectors: Vec<Arc<dyn Collector>>,
     /// As they were read last, if ever.
-    pub(crate) backups: Mutex<Option<Backups>>,
+    backups: Mutex<Option<Backups>>,
 }
 
 impl Gauges {
+    pub(crate) fn new(dependencies: Arc<Dependencies>, collectors: Vec<Arc<dyn Collector>>) -> Self {
+        Self { dependencies, collectors, backups: Mutex::default() }
+    }
+
     /// What is read for each rule at this moment.
     pub(super) async fn read<'r>(
         &self,
@@ -68,9 +70,7 @@ impl Gauges {
                 };
                 Some(self.dependencies.are_down().map(reading).collect())
             }
-            "backup_failed" => {
-                backups.map(|backups| one(backups.has_failed.map(|has_failed| if has_failed { 1.0 } else { 0.0 })))
-            }
+            "backup_failed" => backups.map(|backups| one(backups.has_failed.map(f64::from))),
             "backup_age_hours" => backups.map(|backups| one(backups.age.map(|age| age.as_secs_f64() / 3_600.0))),
             "disk_used" | "memory_used" => {
                 let part = measure.strip_suffix("_used").unwrap_or(measure);
@@ -97,7 +97,7 @@ impl Collector for Gauges {
         let failed = "Whether the last backup failed, as the replica that looks for alerts has read: 1 or 0.";
         let age = "How old the last whole backup is, as the replica that looks for alerts has read; 0 where it knows of none.";
         vec![
-            Sample::gauge("mcp_backup_failed", failed, f64::from(u8::from(backups.has_failed == Some(true)))),
+            Sample::gauge("mcp_backup_failed", failed, f64::from(backups.has_failed == Some(true))),
             Sample::gauge("mcp_backup_age_seconds", age, backups.age.unwrap_or_default().as_secs_f64()),
         ]
     }
@@ -108,7 +108,7 @@ type Calls = Option<Counted>;
 
 /// What is recorded of backups (`mcp-http backup`); where none was ever made, nothing.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Backups {
+struct Backups {
     has_failed: Option<bool>,
     /// Of the last that is whole.
     age: Option<Duration>,
@@ -117,8 +117,7 @@ pub(crate) struct Backups {
 impl Backups {
     async fn read(stores: &Stores, clock: &dyn Clock) -> Option<Self> {
         let tenant = Tenant::from(HOUSE);
-        let query =
-            |outcome| CallQuery { tool: Some("act:backup".to_owned()), outcome, limit: 1, ..CallQuery::default() };
+        let query = |outcome| CallQuery { outcome, limit: 1, ..CallQuery::of_act("backup") };
         let (any, whole) = (query(None), query(Some(Outcome::Ok)));
         let both = try_join(stores.history.calls(&tenant, &any), stores.history.calls(&tenant, &whole));
         let (any, whole) = in_time(clock, both).await?;

@@ -106,7 +106,7 @@ impl House {
         };
         let channels = [("ear".to_owned(), self.ear.clone() as Arc<dyn Channel>)].into();
         let dependencies = Arc::new(Dependencies::watch(Vec::new(), clock.clone()).await);
-        let gauges = Gauges { dependencies, collectors: vec![self.figure.clone()], backups: Mutex::default() };
+        let gauges = Gauges::new(dependencies, vec![self.figure.clone()]);
         (Watch::new(alerts, channels, stores, clock, gauges, "here".to_owned()), Memory::default())
     }
 
@@ -199,7 +199,7 @@ async fn backups_are_read_from_what_is_recorded_of_them_and_no_backup_is_none() 
     let stores = house.stores.clone();
     let server = Server::builder("test", "1").clock(clock.clone()).stores(stores.clone()).build().unwrap();
     let dependencies = Arc::new(Dependencies::watch(Vec::new(), clock.clone()).await);
-    let gauges = Gauges { dependencies, collectors: Vec::new(), backups: Mutex::default() };
+    let gauges = Gauges::new(dependencies, Vec::new());
     let rules = ["backup_failed", "backup_age_hours"]
         .map(|measure| Rule::above(measure, "wrong", measure, 0.0, Duration::ZERO, Severity::Critical));
     let read = async || {

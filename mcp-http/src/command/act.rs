@@ -42,7 +42,7 @@ pub(super) async fn record(
     let is_done = done.is_ok();
     let recorded = async {
         let (server, _) = opened(config).await?;
-        server.administer(&by("default"), (what, details), async { done }).await
+        server.administer(&by(bundled::HOUSE), (what, details), async { done }).await
     };
     recorded.await.map_err(
         |failure: Failure| {

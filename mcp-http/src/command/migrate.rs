@@ -53,7 +53,7 @@ pub(super) fn reencrypt(config: &Config, dry_run: bool, output: &mut Output) -> 
         }
         let (server, _) = act::opened(config).await?;
         let details = json!({"encrypted": config.encrypt_content});
-        server.administer(&act::by("default"), ("reencrypt", details), renew).await
+        server.administer(&act::by(bundled::HOUSE), ("reencrypt", details), renew).await
     })?;
     let total: u64 = renewed.iter().map(|table| table.rows).sum();
     output.write(&json!({"applied": !dry_run, "encrypted": config.encrypt_content, "tables": renewed}), || {

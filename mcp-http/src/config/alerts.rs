@@ -49,6 +49,9 @@ const MOST_CHANNELS: usize = 8;
 const MOST_RULES: usize = 50;
 const LONGEST: usize = 32;
 
+/// How old the newest backup may be: one is made each night.
+pub(crate) const BACKUP_AGE: Duration = Duration::from_secs(26 * 3_600);
+
 /// What rules read beside gauges.
 const MEASURES: [&str; 7] =
     ["error_rate", "p99_seconds", "dependency_down", "disk_used", "memory_used", "backup_failed", "backup_age_hours"];
@@ -73,12 +76,11 @@ fn defaults() -> Vec<Rule> {
         Rule::above("memory", "memory is used: part of it", "memory_used", 0.9, minutes(5), Severity::Warning)
             .clear(0.85),
         Rule::above("backup_failed", "the last backup failed", "backup_failed", 0.0, minutes(0), Severity::Critical),
-        // One is made each night.
         Rule::above(
             "backup_age",
             "the last backup is old: hours",
             "backup_age_hours",
-            26.0,
+            BACKUP_AGE.as_secs_f64() / 3_600.0,
             minutes(10),
             Severity::Critical,
         ),

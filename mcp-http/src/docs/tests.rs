@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use actix_web::{App, HttpRequest, web};
@@ -33,7 +33,7 @@ async fn whatever_is_registered_comes_from_a_table() {
     let endpoint = Endpoint::new(Server::builder("test", "1").build().unwrap());
     let health = Health::watch(Vec::new(), Arc::new(TokioClock::new()), "1").await;
     let metrics = Metrics::new(endpoint.clone());
-    let gauges = Gauges { dependencies: health.dependencies(), collectors: Vec::new(), backups: Mutex::default() };
+    let gauges = Gauges::new(health.dependencies(), Vec::new());
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
     let stores = Stores::in_memory(clock.clone());
     let watch = Watch::new(Alerts::default(), Channels::new(), stores, clock, gauges, "test".to_owned());

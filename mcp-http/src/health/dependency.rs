@@ -108,11 +108,11 @@ impl Dependencies {
     }
 
     /// Of each whether it is down.
-    pub(crate) fn are_down(&self) -> impl Iterator<Item = (&'static str, bool)> {
+    pub(crate) fn are_down(&self) -> impl Iterator<Item = (&str, bool)> {
         self.reports().map(|(name, report)| (name, report.state == State::Down))
     }
 
-    pub(super) fn reports(&self) -> impl Iterator<Item = (&'static str, Report)> {
+    pub(super) fn reports(&self) -> impl Iterator<Item = (&str, Report)> {
         self.all.iter().map(|dependency| (dependency.check.name(), dependency.report()))
     }
 }

@@ -36,7 +36,7 @@ struct Cpu {
 
 /// One of the parts of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Cpu,
     Memory,
     Disk,
@@ -65,7 +65,7 @@ impl Part {
     }
 
     /// Which part of it may be used, and what to do about more.
-    fn most(self) -> (f64, &'static str) {
+    pub(crate) fn most(self) -> (f64, &'static str) {
         match self {
             Self::Cpu => {
                 (ALL_OF_CPU, "of the processors were busy for a minute: give it more of them, or another replica")
@@ -357,7 +357,7 @@ mod tests {
         let clock = SimulatedClock::new();
         let machine = Machine::new(Some(PathBuf::from(".")), Arc::new(clock.clone()));
         assert_eq!(
-            machine.checks().map(|check| check.name()).collect::<Vec<_>>(),
+            machine.checks().map(|check| check.name().to_owned()).collect::<Vec<_>>(),
             ["cpu", "memory", "disk", "open_files"]
         );
         machine.look_at_cpu();

@@ -24,7 +24,7 @@ pub(crate) struct Watched {
 /// What came of the last request to a model.
 pub(crate) struct Seen {
     /// `model:` and the name by which it is configured.
-    name: &'static str,
+    name: String,
     clock: Arc<dyn Clock>,
     last: Mutex<Option<Last>>,
 }
@@ -38,8 +38,7 @@ struct Last {
 
 impl Watched {
     pub(crate) fn new(name: &str, model: Arc<dyn LanguageModel>, clock: Arc<dyn Clock>) -> Self {
-        // The name of a check lives as long as the process; there is one for each model that is configured.
-        let name = String::leak(format!("model:{name}"));
+        let name = format!("model:{name}");
         Self { model, seen: Arc::new(Seen { name, clock, last: Mutex::default() }) }
     }
 
@@ -108,8 +107,8 @@ impl Seen {
 
 #[async_trait]
 impl Check for Seen {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn is_needed(&self) -> bool {
@@ -135,8 +134,8 @@ impl Collector for Seen {
         let is_spent = matches!(self.failure(), Some(ModelError::OverBudget { .. }));
         let help =
             "Whether what may be spent on a language model is spent, as the last request to it was told: 1 or 0.";
-        let name = self.name.strip_prefix("model:").unwrap_or(self.name);
-        vec![Sample::gauge("mcp_model_budget_spent", help, if is_spent { 1.0 } else { 0.0 }).with("model", name)]
+        let name = self.name.strip_prefix("model:").unwrap_or(&self.name);
+        vec![Sample::gauge("mcp_model_budget_spent", help, f64::from(is_spent)).with("model", name)]
     }
 }
 

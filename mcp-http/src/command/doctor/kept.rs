@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mcp_core::caller::Tenant;
 use mcp_core::clock::{Clock, Timestamp};
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::{CallRecord, Outcome};
@@ -10,10 +11,9 @@ use mcp_store::DatabaseUser;
 use serde_json::Value;
 
 use super::{Finding, Looked};
-use crate::command::{act, audit};
-
-/// How old the newest backup may be: one is made each night.
-const BACKUP: Duration = Duration::from_secs(26 * 3_600);
+use crate::bundled::HOUSE;
+use crate::command::audit;
+use crate::config::BACKUP_AGE;
 
 /// How far the clocks of the server and of the database may be apart.
 const APART: Duration = Duration::from_secs(2);
@@ -80,9 +80,8 @@ async fn last(looked: &Looked, what: &str) -> Result<Option<CallRecord>, Finding
         return Ok(None);
     }
     let recorded = mcp_store::recorded(&looked.store).await.map_err(|_| unread())?;
-    let query =
-        CallQuery { tool: Some(format!("act:{what}")), outcome: Some(Outcome::Ok), limit: 1, ..CallQuery::default() };
-    let calls = recorded.history.calls(act::by("default").tenant(), &query).await.map_err(|_| unread())?;
+    let query = CallQuery { outcome: Some(Outcome::Ok), limit: 1, ..CallQuery::of_act(what) };
+    let calls = recorded.history.calls(&Tenant::from(HOUSE), &query).await.map_err(|_| unread())?;
     Ok(calls.into_iter().next())
 }
 
@@ -105,7 +104,7 @@ fn of_backup(age: Option<Duration>) -> Result<String, String> {
         );
     };
     let said = format!("the newest backup is {} hours old", age.as_secs() / 3_600);
-    if age > BACKUP { Err(format!("{said}: see why the timer makes none")) } else { Ok(said) }
+    if age > BACKUP_AGE { Err(format!("{said}: see why the timer makes none")) } else { Ok(said) }
 }
 
 pub(super) async fn load_test(looked: &Looked) -> Finding {
@@ -173,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_backup_that_is_missing_or_too_old_is_found() {
-        assert_eq!(of_backup(Some(BACKUP)), Ok("the newest backup is 26 hours old".to_owned()));
-        assert!(of_backup(Some(BACKUP + Duration::from_secs(1))).unwrap_err().contains("timer"));
+        assert_eq!(of_backup(Some(BACKUP_AGE)), Ok("the newest backup is 26 hours old".to_owned()));
+        assert!(of_backup(Some(BACKUP_AGE + Duration::from_secs(1))).unwrap_err().contains("timer"));
         assert!(of_backup(None).unwrap_err().contains("mcp-http backup"));
     }
 

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::config::Config;
-use crate::health::machine;
+use crate::health::machine::{self, Part};
 use crate::metrics::process::{Process, number_after};
 
-/// How much of the disk is used at the most.
-const FULL: f64 = 0.95;
 /// From when on it is worth a word.
 const NEARLY_FULL: f64 = 0.85;
 /// How many files a server has open beside its connections.
@@ -29,8 +27,9 @@ pub(super) fn disk(config: &Config) -> Finding {
 
 fn of_disk(used: f64) -> Finding {
     let said = format!("{:.0} % of the disk with the data is used", used * 100.0);
-    if used >= FULL {
-        Finding::Failed(format!("{said}: make room there, or keep less (KEEP_CALLS)"))
+    let (most, mend) = Part::Disk.most();
+    if used >= most {
+        Finding::Failed(format!("{:.0} % {mend}", used * 100.0))
     } else if used >= NEARLY_FULL {
         Finding::Warning(said)
     } else {

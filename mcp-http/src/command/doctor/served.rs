@@ -22,9 +22,14 @@ async fn ask<T: Send + 'static>(looked: &Looked, question: impl FnOnce(Client) -
 }
 
 pub(super) async fn health(looked: &Looked) -> Finding {
+    of_page(looked, of_health).await
+}
+
+/// What it is worth that `/health` says this.
+async fn of_page(looked: &Looked, judge: fn(&Value) -> Finding) -> Finding {
     let reply: Option<Result<_, Failure>> = ask(looked, |client| client.look("/health")).await;
     match reply {
-        Some(Ok(reply)) => of_health(&reply.body),
+        Some(Ok(reply)) => judge(&reply.body),
         _ => Finding::CannotApply(NONE_SERVES.to_owned()),
     }
 }
@@ -46,11 +51,7 @@ fn of_health(health: &Value) -> Finding {
 
 /// How full the server says that its machine is.
 pub(super) async fn resources(looked: &Looked) -> Finding {
-    let reply: Option<Result<_, Failure>> = ask(looked, |client| client.look("/health")).await;
-    match reply {
-        Some(Ok(reply)) => of_resources(&reply.body["checks"]),
-        _ => Finding::CannotApply(NONE_SERVES.to_owned()),
-    }
+    of_page(looked, |health| of_resources(&health["checks"])).await
 }
 
 fn of_resources(checks: &Value) -> Finding {
