@@ -21,7 +21,7 @@ async fn echo(echo: Echo) -> Result<String, ToolError> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load()?;
-    let _log = mcp_http::log::init(&config);
+    let _log = mcp_http::log::init(&config)?;
     let echo = tool_fn("echo", "Says what it is told.", echo).read_only();
     mcp_http::bundled(config).await?.tool(echo).run().await?;
     Ok(())

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = Config::load()?;
-    let _log = mcp_http::log::init(&config);
+    let _log = mcp_http::log::init(&config)?;
     let mut bundled = mcp_http::bundled(config).await?;
     for n in 0..TOOLS {
         bundled = bundled.tool(tool_fn(format!("echo-{n:02}"), "Says what it is told.", echo).read_only());

@@ -44,7 +44,7 @@ pub fn serve() -> Result<(), Box<dyn Error>> {
         std::process::exit(0);
     });
     let config = Config::load()?;
-    let _log = mcp_http::log::init(&config);
+    let _log = mcp_http::log::init(&config)?;
     let witness: SocketAddr = std::env::var(WITNESS)?.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -369,8 +369,11 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
     let tools = server.tools().list();
     let names: Vec<_> = tools.iter().map(|tool| tool.spec().name()).collect();
-    if config.log_format == LogFormat::Json {
+    // Who reads a file does not see what is said to people.
+    if config.log_format == LogFormat::Json || config.log_file.is_some() {
         tracing::info!(address, scheme, tools = names.len(), "serving");
+    }
+    if config.log_format == LogFormat::Json {
         return;
     }
     let mut out = std::io::stdout().lock();

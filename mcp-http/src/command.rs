@@ -235,7 +235,7 @@ pub fn run_stdio(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = StdioCli::parse_from(arguments);
     let serve = || {
         let config = configured(cli.config.as_deref())?;
-        let _log = crate::log::init_on_stderr(&config);
+        let _log = crate::log::init_on_stderr(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let served = runtime.block_on(async { crate::bundled(config).await?.run_stdio().await });
         // A thread that reads stdin may be left; nobody waits for it.

@@ -81,6 +81,12 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The least level of the log, or a filter such as `info,mcp_core=debug`.
     pub log_level: String,
+    /// A file that the log goes to as well.
+    pub log_file: Option<PathBuf>,
+    /// How large it becomes, in bytes, before it is put aside.
+    pub log_file_size: u64,
+    /// How many such files there are, with the one that is written.
+    pub log_files: u32,
     /// Where traces are sent.
     pub otel_exporter_otlp_endpoint: Option<String>,
     /// Headers that are sent along.
@@ -312,6 +318,9 @@ impl Config {
             debug_mode: layers.get("DEBUG_MODE", value::switch)?,
             log_format: layers.get("LOG_FORMAT", value::log_format)?,
             log_level: layers.get("LOG_LEVEL", value::log_level)?,
+            log_file: layers.get("LOG_FILE", value::path)?,
+            log_file_size: layers.get("LOG_FILE_SIZE", value::file_size)?,
+            log_files: layers.get("LOG_FILES", value::files)?,
             otel_exporter_otlp_endpoint: layers.get("OTEL_EXPORTER_OTLP_ENDPOINT", value::web_address)?,
             otel_exporter_otlp_headers: layers.get("OTEL_EXPORTER_OTLP_HEADERS", value::headers)?,
             otel_service_name: layers.get("OTEL_SERVICE_NAME", value::text)?,

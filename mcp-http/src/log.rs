@@ -1,9 +1,10 @@
-//! The log of the bundled server, on stdout; on stderr where stdout is a client's.
+//! The log of the bundled server, on stdout; on stderr where stdout is a client's; and in a file, where `LOG_FILE` names one.
 
+mod file;
 mod json;
 mod queue;
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
 use tracing::Subscriber;
@@ -13,7 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, ConfigError, LogFormat};
+use file::RollingFile;
 use json::JsonLines;
 use queue::Queue;
 
@@ -22,7 +24,7 @@ use crate::traces::{self, Counts, Exporter};
 /// The log of a process. Dropping it waits a moment until the last lines are written.
 #[must_use = "the last lines are written when it is dropped"]
 pub struct Log {
-    lines: Option<Queue>,
+    lines: Lines,
     traces: Option<Exporter>,
 }
 
@@ -31,8 +33,8 @@ impl Drop for Log {
         if let Some(traces) = &self.traces {
             traces.flush();
         }
-        if let Some(lines) = &self.lines {
-            lines.flush();
+        for queue in self.lines.0.iter() {
+            queue.flush();
         }
     }
 }
@@ -41,28 +43,61 @@ impl Drop for Log {
 /// logged. A process that has a log already keeps it.
 ///
 /// Whoever logs waits for nobody: of a reader that is too slow the lines are dropped that find no room, and it is told how many.
-pub fn init(config: &Config) -> Log {
-    install(config, std::io::stdout(), std::io::stdout().is_terminal())
+///
+/// # Errors
+/// [`ConfigError`] where `LOG_FILE` cannot be written.
+pub fn init(config: &Config) -> Result<Log, ConfigError> {
+    install(config, Queue::start("stdout", io::stdout()), io::stdout().is_terminal())
 }
 
 /// The same on stderr, for a process whose stdout is a client's.
-pub fn init_on_stderr(config: &Config) -> Log {
-    install(config, std::io::stderr(), std::io::stderr().is_terminal())
+///
+/// # Errors
+/// As [`init`].
+pub fn init_on_stderr(config: &Config) -> Result<Log, ConfigError> {
+    install(config, Queue::start("stderr", io::stderr()), io::stderr().is_terminal())
 }
 
-fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool) -> Log {
+/// Where lines go; each reader has a queue of its own, and is too slow for itself alone.
+#[derive(Clone)]
+struct Lines(Arc<[Queue]>);
+
+impl Write for Lines {
+    /// Takes a whole line: whoever formats one writes it at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        for queue in self.0.iter() {
+            queue.push(line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn install(config: &Config, out: io::Result<Queue>, is_terminal: bool) -> Result<Log, ConfigError> {
     // Without a thread there is no log; the server can do without it.
-    let queue = Queue::start(out).ok();
+    let mut all: Vec<_> = out.into_iter().collect();
+    if let Some(path) = &config.log_file {
+        let file = RollingFile::open(path, config.log_file_size, config.log_files).map_err(|error| {
+            let path = path.display();
+            let problem = format!("{path} cannot be written: {error}; name a file in a folder that is there, and in which the server may write");
+            config.error("LOG_FILE", problem)
+        })?;
+        all.extend(Queue::start("file", file));
+    }
+    let queues = Lines(all.into());
     let (filter, handle) = reload::Layer::new(filter(config));
     let (installed, traces) = match traces::start(config) {
         Some((layer, exporter)) => {
-            let lines = lines(config, queue.clone(), is_terminal).with_filter(filter);
+            let lines = lines(config, queues.clone(), is_terminal).with_filter(filter);
             let registry = tracing_subscriber::registry().with(lines).with(layer.with_filter(traces::filter()));
             (registry.try_init(), Some(exporter))
         }
         None => {
             let registry = tracing_subscriber::registry().with(filter);
-            (registry.with(lines(config, queue.clone(), is_terminal)).try_init(), None)
+            (registry.with(lines(config, queues.clone(), is_terminal)).try_init(), None)
         }
     };
     // An error means that the process has a log, which stays as it is.
@@ -72,19 +107,22 @@ fn install(config: &Config, out: impl Write + Send + 'static, is_terminal: bool)
             let _ = TRACES.set(exporter.counts());
         }
     }
-    Log { lines: queue, traces }
+    Ok(Log { lines: queues, traces })
 }
 
 /// What writes lines.
-fn lines<S>(config: &Config, queue: Option<Queue>, is_terminal: bool) -> Box<dyn Layer<S> + Send + Sync>
+fn lines<S>(config: &Config, queues: Lines, is_terminal: bool) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
 {
-    let Some(queue) = queue else { return Identity::new().boxed() };
-    let writer = BoxMakeWriter::new(move || queue.clone());
+    if queues.0.is_empty() {
+        return Identity::new().boxed();
+    }
+    let writer = BoxMakeWriter::new(move || queues.clone());
     match config.log_format {
         LogFormat::Text => {
-            let colours = is_terminal && std::env::var_os("NO_COLOR").is_none();
+            // A file has the same lines, and wants none.
+            let colours = is_terminal && config.log_file.is_none() && std::env::var_os("NO_COLOR").is_none();
             tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false).with_writer(writer).boxed()
         }
         LogFormat::Json => JsonLines::new(writer).boxed(),

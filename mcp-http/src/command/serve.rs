@@ -10,7 +10,7 @@ Examples:
   mcp-http serve --config production.json";
 
 pub(super) fn run(config: Config) -> Result<(), Failure> {
-    let _log = crate::log::init(&config);
+    let _log = crate::log::init(&config)?;
     // One more than calls may hold: somebody must be there for everything else.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;

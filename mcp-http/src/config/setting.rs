@@ -109,6 +109,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("LOG_FORMAT", "text", "text or json"),
     setting("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as info,mcp_core=debug"),
     unset(
+        "LOG_FILE",
+        "a file that the log goes to as well, in a folder that is there; when it is full it is put aside as FILE.1, FILE.2 and so on: see docs/logging.md",
+    ),
+    setting("LOG_FILE_SIZE", "64MiB", "how large it becomes"),
+    setting("LOG_FILES", "5", "how many there are at the most, with the one that is written"),
+    unset(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "where traces are sent by OTLP over HTTP, as JSON, such as http://127.0.0.1:4318; without it, nowhere: see docs/tracing.md",
     ),

@@ -58,6 +58,8 @@ fn a_bad_value_names_the_key_its_origin_and_the_mend() {
     refused(Some(r#"{"PORT": {}}"#), &[], &["PORT", "app.json", "a number"]);
     refused(None, &[("DEBUG_MODE", "maybe")], &["DEBUG_MODE", "true or false"]);
     refused(None, &[("LOG_LEVEL", "loud")], &["LOG_LEVEL", "debug"]);
+    refused(None, &[("LOG_FILE_SIZE", "1KiB")], &["LOG_FILE_SIZE", "64KiB"]);
+    refused(None, &[("LOG_FILES", "1")], &["LOG_FILES", "2"]);
     refused(None, &[("CALL_TIMEOUT", "0")], &["CALL_TIMEOUT", "10s"]);
     refused(None, &[("MAX_BODY", "4 parsecs")], &["MAX_BODY", "4MiB"]);
     refused(None, &[("PROTOCOL_SESSIONS", "0")], &["PROTOCOL_SESSIONS", "at least 1"]);

@@ -304,6 +304,22 @@ pub(super) fn bytes<T: TryFrom<u64>>(text: Option<&str>) -> Parsed<T> {
     count.checked_mul(factor).filter(|bytes| *bytes > 0).and_then(|bytes| T::try_from(bytes).ok()).ok_or_else(bad)
 }
 
+/// So large that files are not put aside all the time.
+pub(super) fn file_size(text: Option<&str>) -> Parsed<u64> {
+    match bytes(text)? {
+        size if size < 64 << 10 => Err(format!("expected at least 64KiB, got {size} bytes")),
+        size => Ok(size),
+    }
+}
+
+/// One that is written, and at least one that is full.
+pub(super) fn files(text: Option<&str>) -> Parsed<u32> {
+    match number(text)? {
+        files if (2..=1_000).contains(&files) => Ok(files),
+        files => Err(format!("expected a number from 2 to 1000, got {files}")),
+    }
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     (&text[..end], text[end..].trim())

@@ -27,6 +27,7 @@ fn what_a_server_that_others_reach_lacks_is_named_with_its_mend() {
         (&[("REDIS_URL", "redis://203.0.113.5:6379")], "internal ports", "rediss://"),
         (&[], "limits", "RATE_LIMIT_PER_CALLER"),
         (&[("LOG_LEVEL", "warn,mcp_core=info")], "logging", "info"),
+        (&[("LOG_FILE", "nowhere/server.log")], "logging", "a folder that is there"),
         (&[], "alerts", "ALERTS"),
         (&[("ALERTS", channels)], "alerts", "SLACK"),
         (&[], "backup", "mcp-http backup"),
@@ -45,6 +46,7 @@ fn what_a_server_that_others_reach_lacks_is_named_with_its_mend() {
         ("ALERTS", channels),
         ("SLACK", "https://hooks.example.com/T0/B0/x"),
         ("MAX_CONNECTIONS", "100"),
+        ("LOG_FILE", "server.log"),
     ];
     let ran = doctor(&well);
     for check in ["tls", "internal ports", "limits", "logging", "alerts", "open files"] {

@@ -25,7 +25,7 @@ fn a_server_with_a_broken_tool() {
         Err(std::io::Error::other("disk 7 is full"))?
     }
     let config = Config::load().unwrap();
-    let _log = mcp_http::log::init(&config);
+    let _log = mcp_http::log::init(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let broken = tool_fn("broken", "Breaks.", broken);
     runtime.block_on(async { mcp_http::bundled(config).await.unwrap().tool(broken).run().await }).unwrap();

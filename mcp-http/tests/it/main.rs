@@ -29,6 +29,7 @@ mod limits;
 mod load;
 mod load_command;
 mod log;
+mod log_file;
 mod metrics;
 mod oauth;
 mod openapi;

@@ -1,6 +1,9 @@
 //! What is around the server: who reaches it, what reaches what it leans on, and who hears of it.
 
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use mcp_core::clock::Clock;
@@ -120,6 +123,14 @@ pub(super) fn limits(config: &Config) -> Finding {
 }
 
 pub(super) fn logging(config: &Config) -> Finding {
+    if let Some(path) = &config.log_file
+        && let Err(error) = log_file(path)
+    {
+        return Finding::Failed(format!(
+            "LOG_FILE={} cannot be written: {error}; name a file in a folder that is there, and in which the server may write",
+            path.display()
+        ));
+    }
     // What is said of all that no other part names.
     let level = config.log_level.split(',').map(str::trim).rfind(|part| !part.contains('='));
     match level {
@@ -130,7 +141,27 @@ pub(super) fn logging(config: &Config) -> Finding {
         Some("debug" | "trace") if is_reachable(config) => Finding::Warning(
             "the log has more in it than a server that others use should write for long: set LOG_LEVEL=info".to_owned(),
         ),
-        _ => Finding::Ok("each request has its line on stdout".to_owned()),
+        _ => match &config.log_file {
+            None => Finding::Ok("each request has its line on stdout".to_owned()),
+            Some(path) => {
+                let path = path.display();
+                let all = config.log_file_size.saturating_mul(config.log_files.into()).div_ceil(1 << 20);
+                Finding::Ok(format!(
+                    "each request has its line on stdout, and in {path}, which takes at most {all} MiB"
+                ))
+            }
+        },
+    }
+}
+
+/// Whether the file can be written as the server will do it; it is not made.
+fn log_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::read_dir(folder.unwrap_or(Path::new("."))).map(drop)
+        }
+        opened => opened.map(drop),
     }
 }
 
