@@ -168,13 +168,14 @@ impl Connection {
         let server = &self.0.server;
         let exchange = |encoding| Exchange { server, caller, encoding, head: None, body, speech: None };
         let (reply, encoding) = if Era::of_request(&request) == Era::Modern {
-            let reply = match rules::check_meta(&request) {
+            let reply = dispatch::measured(&request, server, || match rules::check_meta(&request) {
                 Ok(_) => dispatch::dispatch(&request, exchange(Encoding::Modern)),
                 Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
-            };
+            });
             (reply, Encoding::Modern)
         } else {
-            let reply = lock(&self.0.peer).reply(&request, exchange(Encoding::Legacy), &self.0.answers);
+            let reply = || lock(&self.0.peer).reply(&request, exchange(Encoding::Legacy), &self.0.answers);
+            let reply = dispatch::measured(&request, server, reply);
             (reply, Encoding::Legacy)
         };
         (reply.unwrap_or_else(|(id, error)| Reply::Refused(id, error)), encoding)

@@ -21,6 +21,7 @@ use crate::protocol::errors::{RpcError, invalid};
 use crate::protocol::listen::Filter;
 use crate::protocol::{completion, discover, list, prompts, resources, tasks, tools};
 use crate::server::Server;
+use crate::server::operations::Operation;
 use crate::spans;
 use crate::tool::pipeline::Finished;
 
@@ -147,8 +148,33 @@ pub(crate) fn dispatch(request: &Request<'_>, exchange: Exchange<'_>) -> Result<
             Ok(reply.within(span))
         }
         Err(refused) => {
-            spans::failed(&span, &spans::fault_of(&refused.1));
+            spans::failed(&span, spans::fault_of(&refused.1));
             Err(refused)
+        }
+    }
+}
+
+/// Counts a request that `answer` answers, where the server measures: what is still to be done when it has been begun counts itself.
+#[inline]
+pub(crate) fn measured(
+    request: &Request<'_>,
+    server: &Server,
+    answer: impl FnOnce() -> Result<Reply, Refused>,
+) -> Result<Reply, Refused> {
+    let Some(operation) = Operation::begin(server, &request.method) else { return answer() };
+    let reply = answer();
+    match reply {
+        Ok(Reply::Call(id, call, outbox)) => Ok(Reply::Call(id, call.measured(operation), outbox)),
+        Ok(Reply::Read(id, read, outbox)) => Ok(Reply::Read(id, read.measured(operation), outbox)),
+        // A subscription lasts for as long as its client likes.
+        Ok(Reply::Listen(..)) => reply,
+        Ok(Reply::Message(_)) => {
+            operation.end(server, None, None);
+            reply
+        }
+        Ok(Reply::Refused(_, ref error)) | Err((_, ref error)) => {
+            operation.end(server, None, Some(spans::fault_of(error)));
+            reply
         }
     }
 }

@@ -293,14 +293,16 @@ impl Endpoint {
             Ok(message) => match (Era::of(version, &message), message) {
                 (Era::Modern, Message::Notification(_)) => return Answer::accepted(),
                 (Era::Modern, Message::Request(request)) => {
-                    let reply = match rules::check(head, version, &request) {
-                        Ok(()) => dispatch::dispatch(&request, exchange(caller, Encoding::Modern)),
-                        Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
-                    };
+                    let reply =
+                        dispatch::measured(&request, &self.server, || match rules::check(head, version, &request) {
+                            Ok(()) => dispatch::dispatch(&request, exchange(caller, Encoding::Modern)),
+                            Err(error) => Err((Some(request.id.as_json().to_owned()), error)),
+                        });
                     (reply, Encoding::Modern)
                 }
                 (Era::Legacy, Message::Request(request)) if !names_session() && request.method != "initialize" => {
-                    (legacy::alone(&request, version, exchange(caller, Encoding::Legacy)), Encoding::Legacy)
+                    let reply = || legacy::alone(&request, version, exchange(caller, Encoding::Legacy));
+                    (dispatch::measured(&request, &self.server, reply), Encoding::Legacy)
                 }
                 (Era::Legacy, message) => return Box::pin(within(caller).message(message, &body)).await,
             },

@@ -33,6 +33,20 @@ pub struct ToolMeasures {
     pub cache: Option<CacheMeasures>,
 }
 
+/// How long requests of the protocol took of one kind, as [`Server::operations`](crate::server::Server::operations) gives it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OperationMeasures {
+    /// The method; `_OTHER`, where there is no such.
+    pub method: &'static str,
+    /// The tool, where it is a call of one that there is.
+    pub tool: Option<String>,
+    /// By what it has failed, if it has, in the word that the `error.type` of its span has; `cancelled`, where its client left before.
+    pub fault: Option<&'static str>,
+    /// From when the method was read until the answer was there.
+    pub durations: Distribution,
+}
+
 /// Whether a tool with a circuit breaker is called; every other is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@ mod follow;
 mod ids;
 pub mod load;
 pub mod open_call;
+pub(crate) mod operations;
 mod sight;
 pub mod stats;
 pub mod switches;
@@ -76,6 +77,7 @@ pub(crate) use counts::RunningGuard;
 use files::OwnFiles;
 use ids::CallIds;
 use load::{Load, LoadCaps};
+use operations::Operations;
 use switches::Switches;
 use tally::{Entered, Full, Tally};
 
@@ -131,6 +133,7 @@ struct Inner {
     /// Whether some tool on offer is known to make tasks of its calls.
     knows_tasks: AtomicBool,
     measured: bool,
+    operations: Operations,
 }
 
 /// Whose a stream is.

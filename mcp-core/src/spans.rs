@@ -4,10 +4,10 @@
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
-use crate::jsonrpc::Request;
 use crate::jsonrpc::reader::Raw;
+use crate::jsonrpc::{self, Request};
 use crate::protocol::encoding::Outcome;
-use crate::protocol::errors::RpcError;
+use crate::protocol::errors::{self, RpcError};
 
 /// The target of spans that are for traces alone, and not for the log. Their fields `otel.name` and `otel.kind` (`server`, `client`,
 /// else internal) say what a trace calls them, `error.type` that they have failed, and `traceparent` and `tracestate` (W3C Trace
@@ -73,7 +73,7 @@ pub(crate) async fn within<T: Outcome>(span: Span, run: impl Future<Output = T>)
     }
     let ended = run.instrument(span.clone()).await;
     if let Some(fault) = ended.fault() {
-        failed(&span, &fault);
+        failed(&span, fault);
     }
     ended
 }
@@ -84,8 +84,19 @@ pub(crate) fn failed(span: &Span, fault: &str) {
 }
 
 /// The word for an error of the protocol.
-pub(crate) fn fault_of(error: &RpcError) -> String {
-    error.code.to_string()
+pub(crate) fn fault_of(error: &RpcError) -> &'static str {
+    match error.code {
+        jsonrpc::PARSE_ERROR => "-32700",
+        jsonrpc::INVALID_REQUEST => "-32600",
+        jsonrpc::METHOD_NOT_FOUND => "-32601",
+        jsonrpc::INVALID_PARAMS => "-32602",
+        jsonrpc::INTERNAL_ERROR => "-32603",
+        errors::HEADER_MISMATCH => "-32020",
+        errors::MISSING_CAPABILITY => "-32021",
+        errors::UNSUPPORTED_VERSION => "-32022",
+        errors::RESOURCE_NOT_FOUND => "-32002",
+        _ => "_OTHER",
+    }
 }
 
 /// A method that a client may name as it likes, as far as it may be one.

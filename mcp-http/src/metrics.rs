@@ -81,6 +81,7 @@ impl Metrics {
     fn text(&self) -> String {
         let mut text = Exposition::default();
         self.tools(&mut text);
+        self.operations(&mut text);
         self.requests(&mut text);
         collected(&mut text, &**self.endpoint.server().load());
         for collector in &self.collectors {
@@ -171,6 +172,23 @@ impl Metrics {
                     text.sample("mcp_tool_cache_total", &[("tool", &tool.tool), ("result", from)], count);
                 }
             }
+        }
+    }
+
+    fn operations(&self, text: &mut Exposition) {
+        text.family(
+            "mcp_server_operation_duration_seconds",
+            "histogram",
+            "How long requests of MCP took, until their answer was there: by method, by the tool that there is, and by what they failed (`cancelled`: the client left), as the spans of traces have it. What comes by REST is not in it, nor is how long a subscription lasts.",
+        );
+        for of in &self.endpoint.server().operations() {
+            // What is empty is not there: so says the format.
+            let labels = [
+                ("mcp_method_name", of.method),
+                ("gen_ai_tool_name", of.tool.as_deref().unwrap_or_default()),
+                ("error_type", of.fault.unwrap_or_default()),
+            ];
+            text.histogram("mcp_server_operation_duration_seconds", &labels, &of.durations);
         }
     }
 

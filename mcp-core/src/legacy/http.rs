@@ -15,7 +15,7 @@ use super::session::{self, Session};
 use super::{alone, check_version, initialize};
 use crate::caller::Caller;
 use crate::changes::{Change, Heard};
-use crate::dispatch::{Exchange, Reply};
+use crate::dispatch::{self, Exchange, Reply};
 use crate::endpoint::Endpoint;
 use crate::endpoint::answer::{Answer, Body};
 use crate::endpoint::head::{Head, Header};
@@ -25,6 +25,8 @@ use crate::jsonrpc::{self, Fault, Message, Notification, Request};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::errors::RpcError;
 use crate::protocol::listen::hear;
+use crate::server::operations::Operation;
+use crate::spans;
 
 /// How many messages a batch has at the most.
 const MOST_IN_A_BATCH: usize = 100;
@@ -72,8 +74,12 @@ impl Legacy<'_> {
         let id = request.id.as_json().to_owned();
         let refused = |error| (Some(id.clone()), error);
         if request.method == "initialize" {
-            let peer = Peer::new(&request.params);
-            let handle = Session::begin(server, caller, &peer).await.map_err(refused)?;
+            let (operation, peer) = (Operation::begin(server, &request.method), Peer::new(&request.params));
+            let begun = Session::begin(server, caller, &peer).await;
+            if let Some(operation) = operation {
+                operation.end(server, None, begun.as_ref().err().map(spans::fault_of));
+            }
+            let handle = begun.map_err(refused)?;
             let mut answer = Answer::json(200, initialize(server, &id, &request.params));
             answer.headers.push((session::HEADER, handle));
             return Ok(answer);
@@ -88,13 +94,15 @@ impl Legacy<'_> {
             speech: None,
         };
         let Some(session) = Session::find(server, caller, self.head).await.map_err(refused)? else {
-            let reply = alone(&request, self.head.header(rules::VERSION), exchange())?;
+            let reply = || alone(&request, self.head.header(rules::VERSION), exchange());
+            let reply = dispatch::measured(&request, server, reply)?;
             return Ok(endpoint.respond(reply, Encoding::Legacy, None).await);
         };
         // What this call waits for may arrive at a replica that the client speaks to next.
         server.mail().listen(server).await;
         let mut peer = session.peer.clone();
-        let reply = peer.reply(&request, exchange(), &server.mail().answers)?;
+        let reply = || peer.reply(&request, exchange(), &server.mail().answers);
+        let reply = dispatch::measured(&request, server, reply)?;
         let within = match &reply {
             Reply::Call(id, call, _) => Some(InSession::new(server, &session, id, call.context())),
             Reply::Read(id, read, _) => Some(InSession::new(server, &session, id, read.context())),

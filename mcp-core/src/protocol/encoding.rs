@@ -135,7 +135,7 @@ pub(crate) trait Outcome: Send + 'static {
     }
 
     /// By what it has failed, if it has.
-    fn fault(&self) -> Option<String>;
+    fn fault(&self) -> Option<&'static str>;
 
     /// The whole message that answers it.
     fn encode(self, server: &Server, encoding: Encoding, id: &str) -> Encoded;
@@ -149,7 +149,7 @@ impl Outcome for Encoded {
         Err(RpcError::new(503, jsonrpc::INTERNAL_ERROR, "the server is shutting down; try again later"))
     }
 
-    fn fault(&self) -> Option<String> {
+    fn fault(&self) -> Option<&'static str> {
         self.as_ref().err().map(spans::fault_of)
     }
 

@@ -125,8 +125,8 @@ impl Outcome for Finished {
         }
     }
 
-    fn fault(&self) -> Option<String> {
-        pipeline::fault(self).map(str::to_owned)
+    fn fault(&self) -> Option<&'static str> {
+        pipeline::fault(self)
     }
 
     /// Writes how a call ended.

@@ -498,6 +498,7 @@ impl ServerBuilder {
             stored_keys,
             caller_books,
             measured: self.measured,
+            operations: Default::default(),
         })))
     }
 }

@@ -14,6 +14,7 @@ use super::spec::{CachePolicy, ToolSpec, WireTool};
 use crate::catalog::{self, Offered};
 use crate::measure::ToolMeasures;
 use crate::policy::Requirement;
+use crate::server::operations::Times;
 use crate::view;
 
 /// A tool with all that is worked out once, when it is offered.
@@ -27,6 +28,8 @@ pub struct OfferedTool {
     wire_legacy: Bytes,
     stages: Option<Box<Stages>>,
     pub(crate) meter: Meter,
+    /// How long requests of the protocol took that called it.
+    pub(crate) operations: Times,
     /// What its calls cost, where the server measures.
     pub(crate) cost: Cost,
 }
@@ -90,6 +93,7 @@ impl OfferedTool {
             wire_legacy,
             stages,
             meter: Meter::default(),
+            operations: Times::default(),
             cost: Cost::default(),
             tool,
         })

@@ -114,7 +114,69 @@ async fn a_server_that_was_not_asked_to_counts_nothing() {
     let house = House::new(|builder| builder.tool(tool));
     strings.finish("done");
     house.call("puppet", json!({})).await;
-    assert!(house.server.measures().is_empty());
+    strings.finish("done");
+    house.send(&Request::call("puppet", json!({}))).await;
+    assert!(house.server.measures().is_empty() && operations(&house).is_empty());
+}
+
+/// The requests that were counted: method, tool, by what it failed, how many.
+fn operations(house: &House) -> Vec<(&'static str, String, &'static str, u64)> {
+    let operations = house.server.operations().into_iter();
+    operations
+        .map(|of| (of.method, of.tool.unwrap_or_default(), of.fault.unwrap_or_default(), of.durations.count()))
+        .collect()
+}
+
+#[tokio::test]
+async fn each_request_of_the_protocol_is_counted_with_what_it_called_and_by_what_it_failed() {
+    let (tool, strings) = puppet("puppet");
+    let house = House::new(|builder| builder.tool(tool).measured());
+    let told = |method, tool: &str, fault, count| (method, tool.to_owned(), fault, count);
+    for _ in 0..2 {
+        strings.finish("done");
+        house.send(&Request::call("puppet", json!({}))).await;
+    }
+    assert_eq!(operations(&house), [told("tools/call", "puppet", "", 2)]);
+    strings.order(|_| Some(Err(ToolError::failed("closed"))));
+    house.send(&Request::legacy("tools/call", json!({"name": "puppet"}))).await;
+    house.send(&Request::call("nobody", json!({}))).await;
+    house.send(&Request::modern("tools/list", json!({}))).await;
+    house.send(&Request::modern("tools/list", json!({})).without("mcp-method")).await;
+    house.send(&Request::modern("hunter2", json!({}))).await;
+    house.send(&Request::legacy("ping", json!({}))).await;
+    house.send(&Request::legacy("initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}}))).await;
+    let expected = [
+        told("tools/call", "", "-32602", 1),
+        told("tools/list", "", "", 1),
+        told("tools/list", "", "-32020", 1),
+        told("initialize", "", "", 1),
+        told("ping", "", "", 1),
+        told("_OTHER", "", "-32601", 1),
+        told("tools/call", "puppet", "", 2),
+        told("tools/call", "puppet", "tool_error", 1),
+    ];
+    assert_eq!(operations(&house), expected);
+    strings.finish("done");
+    house.server.call_tool(local(), "puppet", Arguments::none()).await.expect("it is done");
+    assert_eq!(operations(&house), expected, "that was no request of the protocol");
+}
+
+#[tokio::test]
+async fn a_request_takes_until_its_answer_is_there_or_its_client_has_left() {
+    let (tool, strings) = puppet("puppet");
+    let house = House::new(|builder| builder.tool(tool.read_only()).measured());
+    {
+        let request = Request::call("puppet", json!({}));
+        let mut left = std::pin::pin!(house.send(&request));
+        assert!(look(left.as_mut()).await.is_pending());
+        house.clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(operations(&house), [("tools/call", "puppet".to_owned(), "cancelled", 1)]);
+    assert_eq!(house.server.operations()[0].durations.sum(), Duration::from_secs(2));
+    settle().await;
+    strings.finish("done");
+    house.send(&Request::call("puppet", json!({}))).await;
+    assert_eq!(operations(&house).len(), 2, "it is counted once");
 }
 
 /// Also where the call goes on at the spawner, and after its client has left.

@@ -7,6 +7,7 @@ use actix_web::test::{TestRequest, call_and_read_body, call_service, init_servic
 use actix_web::{App, HttpMessage, web};
 use mcp_core::{Caller, Endpoint, Server, ToolError, tool_fn};
 use mcp_http::{Metrics, rest, telemetry};
+use serde_json::json;
 
 use crate::served::Served;
 
@@ -84,6 +85,7 @@ fn the_list_in_the_docs_and_what_is_served_agree() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", nobody),
     ]);
     server.post("/api/v1/tools/time.now/call", "{}");
+    server.call_by_mcp("time.now", &json!({}));
     // Twice, so that the request for it is in it.
     read(&server);
     let row = |(name, family): (&String, &Family)| {
@@ -143,6 +145,22 @@ fn a_call_is_counted_when_its_answer_is_there() {
         assert!(bytes > 1e6 && bytes % 4096.0 == 0.0, "{bytes}");
         assert!(used < 600.0 && of("process_start_time_seconds") > 1.7e9, "{used}");
     }
+}
+
+#[test]
+fn a_request_of_mcp_is_counted_by_method_tool_and_fault() {
+    let server = Served::start(&[]);
+    server.post("/api/v1/tools/time.now/call", "{}");
+    server.call_by_mcp("time.now", &json!({}));
+    server.call_by_mcp("time.now", &json!({"zone": "Atlantis"}));
+    server.call_by_mcp("hunter2", &json!({}));
+    let now = read(&server);
+    let count = |tool: &str, error: &str| {
+        let labels = format!("mcp_method_name=\"tools/call\",gen_ai_tool_name=\"{tool}\",error_type=\"{error}\"");
+        value(&now, &format!("mcp_server_operation_duration_seconds_count{{{labels}}}"))
+    };
+    assert_eq!([count("time.now", ""), count("time.now", "tool_error"), count("", "-32602")], [Some(1.0); 3]);
+    assert_eq!(count("hunter2", "-32602"), None);
 }
 
 #[test]
