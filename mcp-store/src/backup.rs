@@ -25,6 +25,7 @@ pub use manifest::{FileSum, Manifest, Source};
 
 use crate::StoreConfig;
 use crate::open::{Location, audit_of, migrate};
+use crate::progress::Unit;
 use crate::sql::keys::{Purpose, sealer_ids};
 use blobs::{Kept, nowhere};
 use copied::Copied;
@@ -40,19 +41,28 @@ use folder::{Draft, Whole};
 pub async fn backup(config: &StoreConfig, folder: &Path) -> Result<Manifest, BackupError> {
     let draft = Draft::begin(folder)?;
     let source = source(&config.location);
+    let progress = &config.progress;
+    progress.starts("waiting for who removes files", Unit::Bytes, None);
     let blobs = Kept::begin(config).await?;
     let made = config.clock.now();
     let copy = draft.path(source.file());
     let contents = match &config.location {
-        Location::Sqlite(file) => sqlite::copy(file, &copy).await?,
-        Location::Postgres(database) => postgres::copy(database, &copy).await?,
+        Location::Sqlite(file) => {
+            // Without what is free in it the copy is a little smaller.
+            progress.starts("copying the database", Unit::Bytes, file.path().metadata().map(|file| file.len()).ok());
+            progress.growing(&copy, sqlite::copy(file, &copy)).await?
+        }
+        Location::Postgres(database) => {
+            progress.starts("copying the database", Unit::Bytes, None);
+            progress.growing(&copy, postgres::copy(database, &copy)).await?
+        }
     };
     match blobs {
-        Some(blobs) => blobs.copy(draft.partial()).await?,
+        Some(blobs) => blobs.copy(draft.partial(), progress).await?,
         None if contents.tables.get("mcp_contents").is_some_and(|rows| *rows > 0) => return Err(nowhere().into()),
         None => {}
     }
-    draft.finish(move |files| Manifest::new(made, source, contents, files)).await
+    draft.finish(progress.clone(), move |files| Manifest::new(made, source, contents, files)).await
 }
 
 /// Makes the database behind `config`, in which there is nothing of ours yet, what it was in the backup. All of the backup is checked
@@ -68,7 +78,7 @@ pub async fn restore(config: &StoreConfig, folder: &Path) -> Result<Manifest, Ba
     }
     blobs::check_empty(config, &whole.manifest.files).await?;
     blobs::restore(config, folder, &whole.manifest.files).await?;
-    put(&config.location, &whole.database(), &whole.manifest.contents).await?;
+    put(config, &whole.database(), &whole.manifest.contents).await?;
     // Whoever did the house's work when the copy was made, such as that backup itself, does it no more.
     let database = config.connect().await?;
     let freed = database.writer().execute_unprepared("UPDATE mcp_leases SET until = 0").await;
@@ -102,23 +112,32 @@ pub async fn verify(config: &StoreConfig, folder: &Path) -> Result<Manifest, Bac
 
 /// The backup in a folder, if it is whole and can be used by whoever has this configuration.
 async fn open(config: &StoreConfig, folder: &Path) -> Result<Whole, BackupError> {
-    let whole = Whole::open(folder).await?;
+    let whole = Whole::open(folder, config.progress.clone()).await?;
     whole.manifest.check_source(source(&config.location))?;
     whole.manifest.check_keys(&sealer_ids(&config.secret_keys))?;
     Ok(whole)
 }
 
 /// Puts a copy into an empty place.
-async fn put(place: &Location, copy: &Path, contents: &Contents) -> Result<(), BackupError> {
-    match place {
-        Location::Sqlite(file) => sqlite::restore(file, copy).await,
-        Location::Postgres(database) => postgres::restore(database, copy, contents).await,
+async fn put(place: &StoreConfig, copy: &Path, contents: &Contents) -> Result<(), BackupError> {
+    const NAME: &str = "restoring the database";
+    match &place.location {
+        Location::Sqlite(file) => {
+            place.progress.starts(NAME, Unit::Bytes, copy.metadata().map(|copy| copy.len()).ok());
+            place.progress.growing(&sqlite::partial(file), sqlite::restore(file, copy)).await
+        }
+        Location::Postgres(database) => {
+            // It says nothing of how far it is.
+            place.progress.starts(NAME, Unit::Bytes, None);
+            postgres::restore(database, copy, contents).await
+        }
     }
 }
 
 /// Puts a copy into an empty place, and compares what is there with what there was. The audit chains are proven there.
 async fn try_out(scratch: StoreConfig, copy: PathBuf, manifest: Manifest) -> Result<(), BackupError> {
-    put(&scratch.location, &copy, &manifest.contents).await?;
+    put(&scratch, &copy, &manifest.contents).await?;
+    scratch.progress.starts("comparing what came back", Unit::Bytes, None);
     let found = match &scratch.location {
         Location::Sqlite(file) => sqlite::contents(file).await?,
         Location::Postgres(database) => postgres::contents(database).await?,

@@ -25,6 +25,7 @@ use crate::blobs;
 use crate::cache::LocalCache;
 use crate::error::{OpenError, reason};
 use crate::ledger::QueuedLedger;
+use crate::progress::Progress;
 use crate::redis;
 use crate::sql::Database;
 use crate::sql::audit::SqlAudit;
@@ -95,6 +96,8 @@ pub struct StoreConfig {
     pub protocol_sessions: SessionRoom,
     /// How large files may be (64 MiB, and 1 GiB for all of an owner's).
     pub file_caps: Caps,
+    /// Where it is said how far [`backup`](crate::backup), [`migrate`] and [`renew_content`] are.
+    pub progress: Progress,
 }
 
 /// Where a database is.
@@ -168,6 +171,7 @@ impl StoreConfig {
             aws: Vec::new(),
             protocol_sessions: SessionRoom::PROTOCOL,
             file_caps: Caps::default(),
+            progress: Progress::default(),
         }
     }
 }
@@ -430,7 +434,8 @@ pub async fn renew_content(config: &StoreConfig, only_counts: bool) -> Result<Ve
         None => None,
     };
     let leases = Arc::new(SqlLeases::new(database.clone(), config.clock.clone()));
-    let renewal = Renewal { database, content, blobs, leases, clock: config.clock.clone(), only_counts };
+    let (clock, progress) = (config.clock.clone(), config.progress.clone());
+    let renewal = Renewal { database, content, blobs, leases, clock, only_counts, progress };
     renewal.run().await.map_err(|error| OpenError::Content { source: reason(&error).into() })
 }
 
@@ -440,8 +445,8 @@ pub async fn renew_content(config: &StoreConfig, only_counts: bool) -> Result<Ve
 /// As [`open`].
 pub async fn migrate(config: &StoreConfig) -> Result<Vec<String>, OpenError> {
     match &config.location {
-        Location::Postgres(postgres) => postgres.migrate().await,
-        Location::Sqlite(file) => file.migrate().await,
+        Location::Postgres(postgres) => postgres.migrate(&config.progress).await,
+        Location::Sqlite(file) => file.migrate(&config.progress).await,
     }
 }
 

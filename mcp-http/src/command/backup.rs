@@ -9,6 +9,7 @@ use serde_json::json;
 use super::act;
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use super::progress::Progress;
 use crate::bundled::located;
 use crate::config::Config;
 use crate::secret::SecretKeys;
@@ -28,11 +29,14 @@ pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Out
     let failed = |error| failure(config, error);
     let store = store(config)?;
     let made = runtime.block_on(async {
-        let made = backup::backup(&store, folder).await?;
-        if verify {
-            backup::verify(&store, folder).await?;
-        }
-        Ok::<_, BackupError>(made)
+        let work = async {
+            let made = backup::backup(&store, folder).await?;
+            if verify {
+                backup::verify(&store, folder).await?;
+            }
+            Ok::<_, BackupError>(made)
+        };
+        Progress::new("backup", output).follow(&store.progress, work).await
     });
     let details = json!({"folder": folder, "verified": verify});
     let made = match made {
@@ -54,8 +58,11 @@ pub(super) fn run(config: &Config, folder: &Path, verify: bool, output: &mut Out
 
 pub(super) fn restore(config: &Config, folder: &Path, output: &mut Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let restored =
-        runtime.block_on(backup::restore(&store(config)?, folder)).map_err(|error| failure(config, error))?;
+    let store = store(config)?;
+    let restored = runtime.block_on(async {
+        Progress::new("restore", output).follow(&store.progress, backup::restore(&store, folder)).await
+    });
+    let restored = restored.map_err(|error| failure(config, error))?;
     runtime.block_on(act::record(config, "restore", json!({"folder": folder, "made": restored.made}), Ok(())))?;
     output.write(&json!({"folder": folder, "manifest": restored}), || {
         format!("Restored: {}, as of {}.", count(&restored), restored.made)

@@ -23,6 +23,7 @@ use super::client::{Client, escape};
 use super::failure::{Failure, Kind};
 use super::keys::time;
 use super::output::{Output, table};
+use super::progress::Progress;
 use super::target::is_url;
 use crate::config::Config;
 use crate::metrics::process::Process;
@@ -107,7 +108,7 @@ pub(super) fn run(config: &Config, load: &Load, output: &mut Output) -> Result<(
     let (tally, sent_for, interrupted) = runtime.block_on(async {
         let asker = Asker::new(base, key, &load.tool, &arguments, load.timeout, most)?;
         let plan = Plan { asker, metrics, rate: load.rate, extent: load.extent, most, patience: load.timeout };
-        Ok::<_, Failure>(plan.carry_out().await)
+        Ok::<_, Failure>(plan.carry_out(Progress::new("load", output)).await)
     })?;
     runtime.shutdown_background();
 

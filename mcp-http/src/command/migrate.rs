@@ -9,6 +9,7 @@ use serde_json::json;
 use super::act;
 use super::failure::Failure;
 use super::output::{Output, table};
+use super::progress::Progress;
 use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
@@ -26,7 +27,10 @@ pub(super) fn run(config: &Config, dry_run: bool, output: &mut Output) -> Result
     let names = if dry_run {
         runtime.block_on(mcp_store::pending_migrations(&store)).map_err(bad)?
     } else {
-        runtime.block_on(mcp_store::migrate(&store)).map_err(bad)?
+        let migrated = runtime.block_on(async {
+            Progress::new("migrate", output).follow(&store.progress, mcp_store::migrate(&store)).await
+        });
+        migrated.map_err(bad)?
     };
     if !dry_run && !names.is_empty() {
         runtime.block_on(act::record(config, "migrate", json!({"migrations": names}), Ok(())))?;
@@ -44,7 +48,8 @@ pub(super) fn reencrypt(config: &Config, dry_run: bool, output: &mut Output) -> 
         let mut store = bundled::located(config)?;
         store.secret_keys = SecretKeys::existing(config)?.subkeys("mcp-store").collect();
         let renew = async {
-            let renewed = mcp_store::renew_content(&store, dry_run).await;
+            let renew = mcp_store::renew_content(&store, dry_run);
+            let renewed = Progress::new("migrate", output).follow(&store.progress, renew).await;
             renewed.map_err(|error| Failure::from(bundled::unopened(config, &error)))
         };
         if dry_run {

@@ -25,6 +25,11 @@ impl Output {
         Ok(Self { json, out })
     }
 
+    /// Whether results are JSON, for a program and not for people.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Writes a result: as JSON on one line, or as people read it.
     pub(super) fn write(&mut self, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut text = if self.json { value.to_string() } else { text() };

@@ -37,6 +37,8 @@ mod outages;
 mod policy;
 #[cfg(target_os = "linux")]
 mod power_cut;
+#[cfg(unix)]
+mod progress;
 mod readme;
 mod reload;
 mod replicas;

@@ -17,6 +17,7 @@ use super::error::BackupError;
 use super::manifest::FileSum;
 use crate::StoreConfig;
 use crate::error::{OpenError, reason};
+use crate::progress::{Progress, Unit};
 use crate::sql::leases::SqlLeases;
 
 /// The folder in a backup in which they are, each under its name.
@@ -53,14 +54,15 @@ impl Kept {
     }
 
     /// Copies all blobs into the backup: those to which the copy of the database refers were there before it.
-    pub(super) async fn copy(self, folder: &Path) -> Result<(), BackupError> {
-        let copied = self.copy_all(&folder.join(FOLDER)).await;
+    pub(super) async fn copy(self, folder: &Path, progress: &Progress) -> Result<(), BackupError> {
+        progress.starts("copying files", Unit::Bytes, None);
+        let copied = self.copy_all(&folder.join(FOLDER), progress).await;
         // It ends by itself, where it cannot be given back.
         let _ = self.leases.release(self.lease).await;
         copied
     }
 
-    async fn copy_all(&self, folder: &Path) -> Result<(), BackupError> {
+    async fn copy_all(&self, folder: &Path, progress: &Progress) -> Result<(), BackupError> {
         let failed_at = |error| BackupError::file("write", folder, error);
         tokio::fs::create_dir(folder).await.map_err(failed_at)?;
         let mut renewed = tokio::time::Instant::now();
@@ -77,6 +79,7 @@ impl Kept {
             let mut file = tokio::fs::File::create_new(folder.join(&blob.name)).await.map_err(failed_at)?;
             while let Some(piece) = bytes.try_next().await.map_err(failed("read"))? {
                 file.write_all(&piece).await.map_err(failed_at)?;
+                progress.add(piece.len() as u64);
             }
             file.flush().await.map_err(failed_at)?;
         }
@@ -104,7 +107,9 @@ pub(super) async fn check_empty(config: &StoreConfig, files: &[FileSum]) -> Resu
 pub(super) async fn restore(config: &StoreConfig, folder: &Path, files: &[FileSum]) -> Result<(), BackupError> {
     let Some(place) = config.place_of_files()? else { return Ok(()) };
     let blobs = place.open(&config.aws).await?.blobs;
-    for name in of(files).into_keys() {
+    let files = of(files);
+    config.progress.starts("restoring files", Unit::Bytes, Some(files.values().sum()));
+    for (name, size) in files {
         let path = folder.join(FOLDER).join(name);
         let file = tokio::fs::File::open(&path).await.map_err(|error| BackupError::file("read", &path, error))?;
         let pieces = stream::try_unfold(file, async |mut file| {
@@ -115,6 +120,7 @@ pub(super) async fn restore(config: &StoreConfig, folder: &Path, files: &[FileSu
             Ok((read > 0).then(|| (piece.into(), file)))
         });
         blobs.put(name, pieces.boxed()).await.map_err(failed("write"))?;
+        config.progress.add(size);
     }
     Ok(())
 }

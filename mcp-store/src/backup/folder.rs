@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
 use super::manifest::{self, FileSum, Manifest};
+use crate::progress::{Progress, Unit};
 use mcp_core::store::hex::hex;
 
 /// A backup that is being written.
@@ -74,11 +75,13 @@ impl Draft {
     /// Brings all files to the disk, writes the manifest about them, and gives the folder its name.
     pub(super) async fn finish(
         mut self,
+        progress: Progress,
         manifest: impl FnOnce(Vec<FileSum>) -> Manifest + Send + 'static,
     ) -> Result<Manifest, BackupError> {
         blocking(move || {
             let mut files = Vec::new();
-            sum_all(&self.partial, &self.partial, &mut files)?;
+            progress.starts("bringing it to the disk", Unit::Bytes, Some(size_of(&self.partial)?));
+            sum_all(&self.partial, &self.partial, &mut files, &progress)?;
             let manifest = manifest(files);
             let mut text = serde_json::to_vec_pretty(&manifest)
                 .map_err(|error| BackupError::file("write", &self.partial, error.into()))?;
@@ -109,7 +112,7 @@ impl Drop for Draft {
 
 impl Whole {
     /// Reads the manifest, and compares every file with it.
-    pub(super) async fn open(folder: &Path) -> Result<Self, BackupError> {
+    pub(super) async fn open(folder: &Path, progress: Progress) -> Result<Self, BackupError> {
         let folder = folder.to_owned();
         blocking(move || {
             let text = read(&folder, manifest::FILE)?;
@@ -118,9 +121,11 @@ impl Whole {
                 return Err(BackupError::damaged(&file, "is not as it was written"));
             }
             let manifest = Manifest::decode(&folder, &text)?;
+            let all = manifest.files.iter().map(|file| file.bytes).sum();
+            progress.starts("looking through the backup", Unit::Bytes, Some(all));
             for expected in &manifest.files {
                 let path = folder.join(&expected.path);
-                match sum(&path) {
+                match sum(&path, &progress) {
                     Ok((bytes, sha256)) if bytes == expected.bytes && sha256 == expected.sha256 => {}
                     Ok((bytes, _)) if bytes != expected.bytes => {
                         let problem = format!("has {bytes} bytes, where there were {}", expected.bytes);
@@ -177,10 +182,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
 }
 
 /// Brings all files below `folder` to the disk, and takes their sums.
-fn sum_all(root: &Path, folder: &Path, files: &mut Vec<FileSum>) -> Result<(), BackupError> {
+fn sum_all(root: &Path, folder: &Path, files: &mut Vec<FileSum>, progress: &Progress) -> Result<(), BackupError> {
     for path in entries(folder)? {
         if path.is_dir() {
-            sum_all(root, &path, files)?;
+            sum_all(root, &path, files, progress)?;
             sync(&path)?;
             continue;
         }
@@ -188,7 +193,7 @@ fn sum_all(root: &Path, folder: &Path, files: &mut Vec<FileSum>) -> Result<(), B
             continue;
         }
         sync(&path)?;
-        let (bytes, sha256) = sum(&path).map_err(|error| BackupError::file("read", &path, error))?;
+        let (bytes, sha256) = sum(&path, progress).map_err(|error| BackupError::file("read", &path, error))?;
         let path = path.strip_prefix(root).unwrap_or(&path);
         let path = path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
         files.push(FileSum { path, bytes, sha256 });
@@ -196,8 +201,17 @@ fn sum_all(root: &Path, folder: &Path, files: &mut Vec<FileSum>) -> Result<(), B
     Ok(())
 }
 
+/// How many bytes the files below `folder` have.
+fn size_of(folder: &Path) -> Result<u64, BackupError> {
+    let sizes = entries(folder)?.into_iter().map(|path| match path.is_dir() {
+        true => size_of(&path),
+        false => path.metadata().map(|file| file.len()).map_err(|error| BackupError::file("read", &path, error)),
+    });
+    sizes.sum()
+}
+
 /// How many bytes a file has, and their sum.
-fn sum(path: &Path) -> std::io::Result<(u64, String)> {
+fn sum(path: &Path, progress: &Progress) -> std::io::Result<(u64, String)> {
     let (mut file, mut hash, mut buffer, mut bytes) = (File::open(path)?, Sha256::new(), vec![0; 64 * 1024], 0);
     loop {
         match file.read(&mut buffer)? {
@@ -205,6 +219,7 @@ fn sum(path: &Path) -> std::io::Result<(u64, String)> {
             read => {
                 hash.update(&buffer[..read]);
                 bytes += read as u64;
+                progress.add(read as u64);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! SQLite: a copy that it makes itself, and a file that is put in its place as a whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -59,11 +59,9 @@ pub(super) fn check_empty(file: &SqliteFile) -> Result<(), BackupError> {
 /// Puts a copy in the place of the database: all of it, or nothing. The folder and the file are their owner's alone.
 pub(super) async fn restore(file: &SqliteFile, from: &Path) -> Result<(), BackupError> {
     check_empty(file)?;
-    let (from, place) = (from.to_owned(), file.path().to_owned());
+    let (from, place, partial) = (from.to_owned(), file.path().to_owned(), partial(file));
     blocking(move || {
-        let mut partial = place.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = Path::new(&partial);
+        let partial = &*partial;
         let mut new = OpenOptions::new();
         new.write(true).create(true).truncate(true);
         #[cfg(unix)]
@@ -80,6 +78,13 @@ pub(super) async fn restore(file: &SqliteFile, from: &Path) -> Result<(), Backup
         sync(around)
     })
     .await
+}
+
+/// Where what is put in the place of the database is, until all of it is there.
+pub(super) fn partial(file: &SqliteFile) -> PathBuf {
+    let mut partial = file.path().as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
 }
 
 /// A file in a folder of its own beside `folder`. It is removed when the work is done, however that ends; where this process is ended

@@ -30,6 +30,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
 use crate::error::OpenError;
+use crate::progress::{Progress, Unit};
 
 struct Migrator;
 
@@ -111,12 +112,16 @@ pub(crate) fn all() -> Vec<String> {
 }
 
 /// Runs the steps that are missing.
-pub(super) async fn run(transaction: &DatabaseTransaction) -> Result<Plan, DbErr> {
+pub(super) async fn run(transaction: &DatabaseTransaction, progress: &Progress) -> Result<Plan, DbErr> {
     let plan = plan(&SchemaManager::new(transaction)).await?;
     if let Plan::Run(missing) = &plan
         && !missing.is_empty()
     {
-        Migrator::up(transaction, None).await?;
+        progress.starts("changing the tables", Unit::Migrations, Some(missing.len() as u64));
+        for _ in missing {
+            Migrator::up(transaction, Some(1)).await?;
+            progress.add(1);
+        }
     }
     Ok(plan)
 }

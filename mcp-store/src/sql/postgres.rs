@@ -23,6 +23,7 @@ use super::pool::Pool;
 use super::repeating::Repeating;
 use crate::distrust::Distrust;
 use crate::error::OpenError;
+use crate::progress::Progress;
 
 /// A database on a PostgreSQL server.
 #[derive(Clone)]
@@ -63,7 +64,7 @@ impl PostgresDatabase {
 
     /// Brings the tables to this version, in one transaction, and under a lock, so that of several processes that start at once
     /// the others wait. Tells which migrations that took.
-    pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
+    pub(crate) async fn migrate(&self, progress: &Progress) -> Result<Vec<String>, OpenError> {
         self.wait().await?;
         // A pool of its own, closed again: migrations begin transactions as they like, and take as long as they take.
         let connection = Self::pool(1, self.options.clone());
@@ -71,11 +72,12 @@ impl PostgresDatabase {
         let migrated = match plan {
             Ok(Plan::Run(missing)) if !missing.is_empty() => {
                 let database = Database::new(connection.clone(), connection.clone()).patient();
+                let progress = progress.clone();
                 let migrated = database.transaction(|transaction| {
                     async move {
                         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
                         transaction.execute_unprepared(&lock).await?;
-                        migration::run(transaction).await
+                        migration::run(transaction, &progress).await
                     }
                     .boxed()
                 });

@@ -20,6 +20,7 @@ use super::migration::{self, Plan};
 use super::pool::Pool;
 use super::repeating::Repeating;
 use crate::error::OpenError;
+use crate::progress::Progress;
 
 /// A file that is, or will be, a database.
 #[derive(Clone)]
@@ -76,12 +77,15 @@ impl SqliteFile {
 
     /// Brings the tables to this version, in one transaction, so that of two processes that start at once one waits. Tells which
     /// migrations that took.
-    pub(crate) async fn migrate(&self) -> Result<Vec<String>, OpenError> {
+    pub(crate) async fn migrate(&self, progress: &Progress) -> Result<Vec<String>, OpenError> {
         self.make()?;
         // A connection of its own, closed again: migrations begin transactions as they like.
         let writer = self.writer().await?;
         let database = Database::new(writer.clone(), writer.clone()).patient();
-        let migrated = database.transaction(|transaction| migration::run(transaction).boxed()).await;
+        let progress = progress.clone();
+        let migrated = database
+            .transaction(|transaction| async move { migration::run(transaction, &progress).await }.boxed())
+            .await;
         // What was migrated is committed; that the connection does not close well changes nothing.
         let _ = writer.pool.current().close().await;
         self.names(migrated)

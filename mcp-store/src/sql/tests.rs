@@ -31,7 +31,7 @@ use crate::ledger::Sink;
 pub(crate) async fn database() -> (TempDir, Database) {
     let folder = TempDir::new().unwrap();
     let file = SqliteFile::parse(&format!("sqlite:{}/mcp.db", folder.path().display())).unwrap();
-    file.migrate().await.unwrap();
+    file.migrate(&crate::Progress::default()).await.unwrap();
     let database = file.connect().await.unwrap();
     (folder, database)
 }

@@ -1,5 +1,6 @@
 //! A copy of everything, and the way back.
 
+mod followed;
 mod large;
 mod refused;
 mod whole;

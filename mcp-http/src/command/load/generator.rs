@@ -45,7 +45,7 @@ impl Plan {
         clippy::cast_sign_loss,
         reason = "numbers are far below 2^52"
     )]
-    pub(super) async fn carry_out(self) -> (Tally, Duration, bool) {
+    pub(super) async fn carry_out(self, mut progress: Progress) -> (Tally, Duration, bool) {
         let shared = Arc::new(Shared {
             asker: self.asker,
             begun: Instant::now(),
@@ -56,7 +56,6 @@ impl Plan {
         });
         let watching = tokio::spawn(shared.clone().watch(self.metrics, self.patience));
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-        let mut progress = Progress::new("load");
         let (mut handed, all) = (0, (self.rate * self.extent.as_secs_f64()).round() as u64);
         let mut was_interrupted = false;
         while handed < all {

@@ -14,6 +14,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 use super::{Content, STORE};
+use crate::progress::{Progress, Unit};
 use crate::sql::Database;
 use crate::sql::error::store_error;
 use crate::sql::large::LargeBytes;
@@ -40,15 +41,21 @@ pub(crate) struct Renewal {
     pub(crate) clock: Arc<dyn Clock>,
     /// Whether it is only counted.
     pub(crate) only_counts: bool,
+    pub(crate) progress: Progress,
 }
 
+/// The contents of files; those of records are counted with their rows.
+const FILES: &str = "mcp_contents WHERE record IS NULL";
 /// How many rows are looked at at once. Each may be large.
 const PAGE: usize = 32;
 
 impl Renewal {
     /// Renews all, and tells how many rows of each table that concerned.
     pub(crate) async fn run(&self) -> Result<Vec<Renewed>, StoreError> {
+        self.progress.starts("waiting for who removes files", Unit::Rows, None);
         let held = self.hold().await?;
+        let all = self.count().await.map_err(store_error(STORE))?;
+        self.progress.starts("looking through what is kept", Unit::Rows, Some(all));
         let done = self.all(held.as_ref()).await;
         if let Some(held) = held {
             // It ends by itself, where it cannot be given back.
@@ -81,6 +88,7 @@ impl Renewal {
                     }
                 }
                 self.write(statements).await?;
+                self.progress.add(page.len() as u64);
                 if page.len() < PAGE {
                     break;
                 }
@@ -90,6 +98,17 @@ impl Renewal {
         }
         done.push(Renewed { table: "mcp_contents", rows: self.renew_files(held).await? });
         Ok(done)
+    }
+
+    /// How many rows there are to be looked at.
+    async fn count(&self) -> Result<u64, DbErr> {
+        let mut all = 0;
+        for table in TABLES.iter().map(|table| table.name).chain([FILES]) {
+            let count = Statement::from_string(self.database.backend(), format!("SELECT COUNT(*) FROM {table}"));
+            let row = self.database.writer().query_one_raw(count).await?;
+            all += row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.cast_unsigned();
+        }
+        Ok(all)
     }
 
     /// What makes the columns of a row what they are to be.

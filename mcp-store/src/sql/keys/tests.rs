@@ -80,7 +80,7 @@ async fn a_key_that_was_changed_is_not_used() {
 async fn five_replicas_that_start_at_once_have_the_same_keys() {
     let folder = TempDir::new().unwrap();
     let file = SqliteFile::parse(&format!("sqlite:{}/mcp.db", folder.path().display())).unwrap();
-    file.migrate().await.unwrap();
+    file.migrate(&crate::Progress::default()).await.unwrap();
     let mut sqlite = Vec::new();
     for _ in 0..5 {
         sqlite.push(file.connect().await.unwrap());

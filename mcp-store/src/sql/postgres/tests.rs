@@ -33,7 +33,7 @@ pub(in crate::sql) async fn server_and_database(connections: u32) -> (PostgresDa
 /// The database at `url`, with its tables.
 pub(in crate::sql) async fn at(url: &str, connections: u32) -> (PostgresDatabase, Database) {
     let postgres = PostgresDatabase::parse(url).unwrap();
-    postgres.migrate().await.unwrap();
+    postgres.migrate(&crate::Progress::default()).await.unwrap();
     let pool = PostgresDatabase::pool(connections, postgres.bounded());
     (postgres, Database::new(pool.clone(), pool))
 }

@@ -134,6 +134,7 @@ impl Renewal {
                     }
                 }
             }
+            self.progress.add(page.len() as u64);
             if page.len() < PAGE {
                 break;
             }
