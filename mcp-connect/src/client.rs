@@ -1,11 +1,15 @@
-//! A client of other MCP servers, of either era: over HTTP, or of a process that it starts.
+//! A client of other MCP servers, of either era: over HTTP, with TLS or without, or of a process that it starts.
+
+mod http;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rmcp::model::{CallToolRequestParams, ClientConfig, Implementation, PaginatedRequestParams, ProtocolVersion};
-use rmcp::service::{ClientLifecycleMode, RunningService};
+use rmcp::service::{ClientInitializeError, ClientLifecycleMode, RunningService};
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use rmcp::{ClientServiceExt, RoleClient, ServiceError};
@@ -13,11 +17,14 @@ use serde_json::{Map, Value, json};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use self::http::Http;
+use crate::wire::{Connector, any_address, connector};
+
 /// Where a server is.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// At a URL that begins with `http://`, with these headers.
+    /// At a URL that begins with `http://` or `https://`, with these headers.
     Url {
         /// Of its MCP endpoint.
         url: String,
@@ -57,9 +64,6 @@ pub enum ClientError {
 /// How many tools, resources or prompts of a server are read.
 pub const MOST: usize = 10_000;
 
-/// The largest answer over HTTP.
-const LARGEST: usize = 64 * 1024 * 1024;
-
 /// One server, connected. Dropping it ends the connection, and the process.
 pub struct McpClient {
     service: RunningService<RoleClient, ClientConfig>,
@@ -75,24 +79,9 @@ impl McpClient {
     /// [`ClientError`], in one line.
     pub async fn connect(address: &Address, patience: Duration) -> Result<Self, ClientError> {
         match address {
-            Address::Url { url, .. } if !url.starts_with("http://") => Err(ClientError::Address(
-                "MCP is spoken over http:// alone here: put a proxy such as mcp-remote in between, by stdio:"
-                    .to_owned(),
-            )),
             Address::Url { url, headers } => {
-                let http = http().map_err(|error| ClientError::Address(error.to_string()))?;
-                let bad = |name: &str| ClientError::Address(format!("the header {name} cannot be sent"));
-                let headers: HashMap<_, _> = headers
-                    .iter()
-                    .map(|(name, value)| {
-                        let header = (name.parse().ok(), value.parse().ok());
-                        if let (Some(name), Some(value)) = header { Ok((name, value)) } else { Err(bad(name)) }
-                    })
-                    .collect::<Result<_, _>>()?;
-                let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str()).custom_headers(headers);
-                config = config.max_sse_event_size(LARGEST);
-                let transport = StreamableHttpClientTransport::with_client(http, config);
-                Self::over(transport, None, patience).await
+                let connector = connector().map_err(|error| ClientError::Address(error.to_string()))?;
+                Self::at(url, headers, connector, patience).await
             }
             Address::Command { words, environment } => {
                 let (program, arguments) =
@@ -110,6 +99,26 @@ impl McpClient {
         }
     }
 
+    async fn at(
+        url: &str,
+        headers: &[(String, String)],
+        connector: Connector,
+        patience: Duration,
+    ) -> Result<Self, ClientError> {
+        any_address(url).map_err(|problem| ClientError::Address(problem.to_owned()))?;
+        let bad = |name: &str| ClientError::Address(format!("the header {name} cannot be sent"));
+        let headers: HashMap<_, _> = headers
+            .iter()
+            .map(|(name, value)| {
+                let header = (name.parse().ok(), value.parse().ok());
+                if let (Some(name), Some(value)) = header { Ok((name, value)) } else { Err(bad(name)) }
+            })
+            .collect::<Result<_, _>>()?;
+        let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers);
+        let transport = StreamableHttpClientTransport::with_client(Http::new(connector), config);
+        Self::over(transport, None, patience).await
+    }
+
     async fn over<E, A>(
         transport: impl IntoTransport<RoleClient, E, A>,
         child: Option<Child>,
@@ -120,7 +129,13 @@ impl McpClient {
     {
         let service = timeout(patience, this().serve_with_lifecycle(transport, lifecycle()));
         let service = service.await.map_err(|_| ClientError::Late(patience))?;
-        let service = service.map_err(|error| ClientError::Unreachable(chain(&error)))?;
+        let service = service.map_err(|error| match &error {
+            // What is around it names types.
+            ClientInitializeError::TransportError { error, .. } => {
+                ClientError::Unreachable(chain(error.error.as_ref()))
+            }
+            error => ClientError::Unreachable(chain(error)),
+        })?;
         Ok(Self { service, patience, _child: child })
     }
 
@@ -257,11 +272,4 @@ fn lifecycle() -> ClientLifecycleMode {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: Some(ProtocolVersion::V_2025_11_25),
     }
-}
-
-/// No proxy, no redirect, and no TLS: with a feature of reqwest for that, every other client of it in the process would need a
-/// cryptography of the whole process.
-fn http() -> Result<reqwest::Client, reqwest::Error> {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    client.connect_timeout(Duration::from_secs(5)).pool_max_idle_per_host(0).build()
 }

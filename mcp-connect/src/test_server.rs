@@ -63,7 +63,8 @@ impl Server {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<(String, String)> {
+/// The head and the body of a request.
+pub(crate) fn read(stream: impl Read) -> Option<(String, String)> {
     let (mut reader, mut head, mut length) = (BufReader::new(stream), String::new(), 0);
     loop {
         let mut line = String::new();

@@ -67,7 +67,11 @@ pub type Connector = HttpsConnector<HttpConnector>;
 /// # Errors
 /// The cryptography lacks what TLS needs.
 pub fn connector() -> Result<Connector, TlsError> {
-    let trusted: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    trusting(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+}
+
+/// The same, with these authorities.
+pub(crate) fn trusting(trusted: RootCertStore) -> Result<Connector, TlsError> {
     // Named here, since a library takes and sets none for the whole process.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
