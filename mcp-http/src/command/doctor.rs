@@ -65,6 +65,8 @@ struct Looked {
     config: Config,
     /// With the secret keys that are there.
     store: StoreConfig,
+    /// What the server says of itself, asked for once.
+    pages: served::Pages,
 }
 
 /// What was found.
@@ -133,7 +135,7 @@ pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Resul
 async fn look(config: Result<Config, Failure>) -> Vec<(&'static str, Finding)> {
     let looked = config.and_then(|config| {
         let store = bundled::located(&config)?;
-        Ok(Looked { config, store })
+        Ok(Looked { config, store, pages: served::Pages::default() })
     });
     let mut looked = match looked {
         Ok(looked) => looked,

@@ -104,6 +104,16 @@ fn a_database_is_looked_at_for_its_user_its_time_and_what_was_recorded() {
     assert!(status == "failed" && detail.contains("audit verify"), "{status}: {detail}");
 }
 
+#[test]
+fn a_page_of_the_server_is_asked_for_once_whatever_looks_at_it() {
+    let server = Served::start(&[]);
+    server.command(&["doctor", "--json"]);
+    for route in ["/metrics", "/health"] {
+        let series = format!("mcp_http_requests_total{{route=\"{route}\",method=\"GET\",status=\"2xx\"}}");
+        assert_eq!(server.metric(&series), Some(1), "{route}");
+    }
+}
+
 /// The same as a user who reads and writes rows is looked at in `deploying.rs`.
 #[test]
 fn a_limit_of_the_process_is_found() {

@@ -2,10 +2,10 @@
 
 use mcp_core::store::ledger::Outcome;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{Finding, Looked};
 use crate::command::client::Client;
-use crate::command::failure::Failure;
 
 /// Which part of the calls may fail.
 const ERRORS: f64 = 0.001;
@@ -14,6 +14,13 @@ const ERRORS: f64 = 0.001;
 const SLOW: f64 = 0.1;
 
 const NONE_SERVES: &str = "the server of this configuration does not answer: start it, and look again";
+
+/// What the server says of itself, which more than one check looks at; nothing, where it does not answer.
+#[derive(Default)]
+pub(super) struct Pages {
+    health: OnceCell<Option<Value>>,
+    metrics: OnceCell<Option<String>>,
+}
 
 /// Asks the server, on a thread that may wait.
 async fn ask<T: Send + 'static>(looked: &Looked, question: impl FnOnce(Client) -> T + Send + 'static) -> Option<T> {
@@ -27,10 +34,10 @@ pub(super) async fn health(looked: &Looked) -> Finding {
 
 /// What it is worth that `/health` says this.
 async fn of_page(looked: &Looked, judge: fn(&Value) -> Finding) -> Finding {
-    let reply: Option<Result<_, Failure>> = ask(looked, |client| client.look("/health")).await;
-    match reply {
-        Some(Ok(reply)) => judge(&reply.body),
-        _ => Finding::CannotApply(NONE_SERVES.to_owned()),
+    let asked = async || ask(looked, |client| client.look("/health").ok()).await.flatten().map(|reply| reply.body);
+    match looked.pages.health.get_or_init(asked).await {
+        Some(page) => judge(page),
+        None => Finding::CannotApply(NONE_SERVES.to_owned()),
     }
 }
 
@@ -83,8 +90,9 @@ pub(super) async fn times(looked: &Looked) -> Finding {
 }
 
 async fn of_metrics(looked: &Looked, judge: fn(&str) -> Finding) -> Finding {
-    match ask(looked, |client| client.text("/metrics")).await.flatten() {
-        Some(metrics) => judge(&metrics),
+    let asked = async || ask(looked, |client| client.text("/metrics")).await.flatten();
+    match looked.pages.metrics.get_or_init(asked).await {
+        Some(metrics) => judge(metrics),
         None => Finding::CannotApply(format!("{NONE_SERVES}; /metrics takes the role monitor, which API_KEY has")),
     }
 }
