@@ -45,6 +45,8 @@ pub struct Config {
     pub files_url: Option<String>,
     /// The first administrator's key.
     pub api_key: Option<SecretString>,
+    /// What commands send to a URL that is not this server's.
+    pub target_key: Option<SecretString>,
     /// Keys that seal what leaves the server and comes back, the newest first.
     pub secret_keys: Vec<SecretString>,
     /// Whether what callers keep is sealed before it is written.
@@ -295,6 +297,7 @@ impl Config {
             redis_ca: layers.get("REDIS_CA", value::path)?,
             files_url: layers.get("FILES_URL", value::optional_text)?,
             api_key: layers.get("API_KEY", value::api_key)?,
+            target_key: layers.get("TARGET_KEY", value::target_key)?,
             secret_keys: layers.get("SECRET_KEYS", value::secret_keys)?,
             encrypt_content: layers.get("ENCRYPT_CONTENT", value::switch)?,
             index_plaintext: layers.get("INDEX_PLAINTEXT", value::switch)?,

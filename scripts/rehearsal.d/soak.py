@@ -26,6 +26,8 @@ ALLOWED = {"http 503", "rpc -32603"}
 SESSIONS = 10_000
 # Memory is judged from here on, in seconds, and where so much is left behind it.
 WARM, LEAST = 600, 600
+# So long after an outage it may still be at work on what was left then, in seconds.
+SETTLED = 60
 MODERN = "2026-07-28"
 
 
@@ -282,8 +284,17 @@ def judge(folder, short=None):
     print(f"open files, but for connections: {before:.0f} at the least in the first third, {after:.0f} in the last; connections to the database, Redis and the model: {pooled:.0f}, {then:.0f}")
     if after > before:
         wrong.append(f"open files grow: {before:.0f}, {after:.0f}")
-    slope = growth([(at, resident) for at, resident, *_ in calm]) * 3600 / 2**20
-    print(f"memory: {calm[0][1] / 2**20:.1f} to {calm[-1][1] / 2**20:.1f} MiB, {slope:+.2f} MiB an hour{'' if known else ' (not judged: that takes twenty minutes)'}")
+    # What an outage leaves behind is a step, and no growth: each stretch between outages has a height of its own, and all have one slope.
+    ends = [accepted + SETTLED for _, _, accepted in outages]
+    stretches = collections.defaultdict(list)
+    for at, resident, *_ in calm:
+        if not any(killed <= at <= accepted + SETTLED for _, killed, accepted in outages):
+            stretches[sum(at > end for end in ends)].append((at - samples[0][0], resident / 2**20))
+    for points in stretches.values():
+        held = sorted(resident for _, resident in points)
+        print(f"memory from minute {points[0][0] / 60:.0f} to {points[-1][0] / 60:.0f}: {held[0]:.1f} to {held[-1]:.1f} MiB, {growth([points]):+.2f} an hour")
+    slope = growth(stretches.values())
+    print(f"memory: {slope:+.2f} MiB an hour{'' if known else ' (not judged: that takes twenty minutes)'}")
     if known and slope >= 1:
         wrong.append(f"memory grows by {slope:.2f} MiB an hour")
     for what in wrong:
@@ -291,10 +302,14 @@ def judge(folder, short=None):
     sys.exit(1 if wrong else 0)
 
 
-def growth(points):
-    """The slope of the line through points, by least squares."""
-    middle, height = (sum(values) / len(points) for values in zip(*points))
-    return sum((x - middle) * (y - height) for x, y in points) / sum((x - middle) ** 2 for x, _ in points)
+def growth(stretches):
+    """The slope, an hour, that lines through stretches of (seconds, height) have in common, by least squares."""
+    over = under = 0
+    for points in stretches:
+        middle, height = (sum(values) / len(points) for values in zip(*points))
+        over += sum((x - middle) * (y - height) for x, y in points)
+        under += sum((x - middle) ** 2 for x, _ in points)
+    return 3600 * over / under if under else 0
 
 
 try:

@@ -17,11 +17,13 @@ struct Counted {
     left: AtomicU64,
     asked: Mutex<Vec<Keep>>,
     fails: bool,
+    /// How long a batch takes.
+    slow: Option<(SimulatedClock, Duration)>,
 }
 
 impl Counted {
     fn new(kind: &'static str, left: u64) -> Arc<Self> {
-        Arc::new(Self { kind, left: left.into(), asked: Mutex::default(), fails: false })
+        Arc::new(Self { kind, left: left.into(), asked: Mutex::default(), fails: false, slow: None })
     }
 
     fn left(&self) -> u64 {
@@ -29,6 +31,9 @@ impl Counted {
     }
 
     fn remove(&self, batch: u16) -> u64 {
+        if let Some((clock, taken)) = &self.slow {
+            clock.advance(*taken);
+        }
         let removed = self.left().min(batch.into());
         self.left.fetch_sub(removed, Ordering::Relaxed);
         removed
@@ -117,6 +122,24 @@ async fn each_kind_is_kept_as_the_policy_says_and_a_failure_of_one_is_not_that_o
     clock.advance(EACH);
     assert!(task.now_or_never().is_none());
     assert_eq!(asked(&broken).len(), 2, "it is tried again");
+}
+
+#[tokio::test]
+async fn a_slow_database_is_left_to_others_for_longer() {
+    let clock = SimulatedClock::new();
+    let taken = Duration::from_millis(40);
+    let slow = Some((clock.clone(), taken));
+    let slow = Arc::new(Counted { slow, ..Arc::into_inner(Counted::new("calls", 1_000)).unwrap() });
+    let mut task = tidy(stores(&clock, std::slice::from_ref(&slow)), &clock, &Policy::default());
+    let mut left = |waited| {
+        clock.advance(waited);
+        assert!((&mut task).now_or_never().is_none());
+        slow.left()
+    };
+    assert_eq!(left(Duration::ZERO), 1_000);
+    assert_eq!(left(EACH), 500);
+    assert_eq!(left(taken * REST - Duration::from_millis(1)), 500);
+    assert_eq!(left(Duration::from_millis(1)), 0);
 }
 
 #[tokio::test]

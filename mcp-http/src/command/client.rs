@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use ureq::RequestBuilder;
+use ureq::http::Uri;
 
 use super::failure::{Failure, Kind};
 use crate::config::Config;
@@ -14,6 +15,8 @@ use crate::config::Config;
 pub(super) struct Client {
     agent: ureq::Agent,
     base: String,
+    /// Whether that is the server of this configuration.
+    is_own: bool,
     key: Option<String>,
 }
 
@@ -35,8 +38,8 @@ impl Client {
             .build()
             .new_agent();
         let base = base(config, target);
-        let key = config.api_key.as_ref().map(|key| key.expose_secret().to_owned());
-        Self { agent, base, key }
+        let key = key(config, &base).map(|key| key.expose_secret().to_owned());
+        Self { agent, is_own: is_own(config, &base), base, key }
     }
 
     /// Where it asks, and with which key.
@@ -98,7 +101,10 @@ impl Client {
         let reply = self.parse(answer)?;
         let detail = || reply.body["detail"].as_str().unwrap_or("no reason given").to_owned();
         match reply.status {
-            401 | 403 => Err(Failure::new(Kind::Refused, detail()).hint("set API_KEY to a key that lets you in")),
+            401 | 403 => {
+                let setting = if self.is_own { "API_KEY" } else { "TARGET_KEY" };
+                Err(Failure::new(Kind::Refused, detail()).hint(format!("set {setting} to a key that lets you in")))
+            }
             500.. => Err(Failure::new(Kind::Failed, detail())),
             _ => Ok(reply),
         }
@@ -134,6 +140,30 @@ pub(super) fn base(config: &Config, target: Option<&str>) -> String {
     }
 }
 
+/// The key for what is at a URL. This server's own is for nobody else, who could do with it here what an administrator can.
+pub(super) fn key<'a>(config: &'a Config, url: &str) -> Option<&'a SecretString> {
+    if is_own(config, url) { config.api_key.as_ref() } else { config.target_key.as_ref() }
+}
+
+/// Whether a URL is one of those under which the server of this configuration is known.
+fn is_own(config: &Config, url: &str) -> bool {
+    let admin = config.admin_bind.map(|address| format!("http://{address}"));
+    let known = [Some(base(config, None)), config.public_url.clone(), admin];
+    origin(url).is_some_and(|url| known.iter().flatten().any(|own| origin(own).is_some_and(|own| own == url)))
+}
+
+/// The scheme, the host and the port of a URL.
+fn origin(url: &str) -> Option<(String, String, u16)> {
+    let url: Uri = url.parse().ok()?;
+    let scheme = url.scheme_str()?.to_owned();
+    let host = match url.host()?.to_ascii_lowercase() {
+        local if local == "localhost" => "127.0.0.1".to_owned(),
+        host => host,
+    };
+    let port = url.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    Some((scheme, host, port))
+}
+
 /// A text as part of a path.
 pub(super) fn escape(segment: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
@@ -141,4 +171,43 @@ pub(super) fn escape(segment: &str) -> String {
         .bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_this_server_is_sent_to_no_other() {
+        let settings = [
+            ("API_KEY", "0123456789abcdef"),
+            ("TARGET_KEY", "other"),
+            ("HOST", "0.0.0.0"),
+            ("PORT", "8001"),
+            ("PUBLIC_URL", "https://MCP.example.com/mcp"),
+            ("ADMIN_BIND", "10.0.0.1:9"),
+        ];
+        let config = Config::load_from(None, settings.map(|(key, text)| (key.to_owned(), text.to_owned()))).unwrap();
+        let sent = |url: &str| key(&config, url).map(ExposeSecret::expose_secret);
+        for own in [
+            "http://127.0.0.1:8001",
+            "http://localhost:8001/mcp",
+            "https://mcp.example.com",
+            "https://mcp.example.com:443/mcp",
+            "http://10.0.0.1:9",
+        ] {
+            assert_eq!(sent(own), Some("0123456789abcdef"), "{own}");
+        }
+        for other in [
+            "http://127.0.0.1:8000",
+            "https://127.0.0.1:8001",
+            "http://mcp.example.com",
+            "https://mcp.example.com.evil.test",
+            "https://mcp.example.com@evil.test/mcp",
+            "http://localhost.evil.test:8001",
+            "no url",
+        ] {
+            assert_eq!(sent(other), Some("other"), "{other}");
+        }
+    }
 }

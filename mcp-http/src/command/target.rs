@@ -7,7 +7,7 @@ use mcp_connect::client::{Address, ClientError, McpClient};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::client::{Client, base};
+use super::client::{Client, base, key};
 use super::connect::Of;
 use super::failure::{Failure, Kind};
 use crate::config::Config;
@@ -67,7 +67,7 @@ impl Mcp {
                     Some(url) if has_path => url.to_owned(),
                     url => format!("{}/mcp", base(config, url)),
                 };
-                let key = config.api_key.as_ref().map(|key| format!("Bearer {}", key.expose_secret()));
+                let key = key(config, &url).map(|key| format!("Bearer {}", key.expose_secret()));
                 Address::Url { url, headers: key.map(|key| ("authorization".to_owned(), key)).into_iter().collect() }
             }
         };

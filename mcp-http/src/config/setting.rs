@@ -54,6 +54,7 @@ pub static SETTINGS: &[Setting] = &[
         "where the bytes of files are kept, such as file:./data/files or s3://BUCKET/PREFIX; on SQLite a folder beside it, and on PostgreSQL nowhere unless it is set",
     ),
     secret("API_KEY", "the first administrator's key: at least 16 characters"),
+    secret("TARGET_KEY", "the key that commands send to a URL that is not this server's, which never gets API_KEY"),
     secret(
         "SECRET_KEYS",
         "keys that seal what leaves the server, the newest first, each 32 bytes in base64; on SQLite made at the first start",

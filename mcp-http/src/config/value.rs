@@ -131,11 +131,22 @@ pub(super) fn api_key(text: Option<&str>) -> Parsed<Option<SecretString>> {
         Some(key) if key.len() < 16 && !key.is_empty() => {
             Err(format!("expected at least 16 characters, got {}; `openssl rand -base64 32` makes one", key.len()))
         }
-        Some(key) if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+        Some(key) if !is_graphic(key) => {
             Err("expected visible ASCII without spaces; `openssl rand -base64 32` makes one".to_owned())
         }
         key => optional_secret(key),
     }
+}
+
+pub(super) fn target_key(text: Option<&str>) -> Parsed<Option<SecretString>> {
+    match text {
+        Some(key) if !is_graphic(key) => Err("expected visible ASCII without spaces".to_owned()),
+        key => optional_secret(key),
+    }
+}
+
+fn is_graphic(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 pub(super) fn secret_keys(text: Option<&str>) -> Parsed<Vec<SecretString>> {
