@@ -53,13 +53,13 @@ const EACH: Duration = Duration::from_secs(60);
 const LEASE: Duration = EACH.saturating_mul(2);
 
 /// How many records go at once: so few that nobody waits for it.
-const BATCH: u16 = 500;
+const BATCH: u16 = 1_000;
 
-/// How long others have the database for themselves between two batches, at the least.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long others have the database for themselves between two batches: as long as one has taken, but no less and no more than this.
+const PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(50)];
 
-/// How many times as long as a batch has taken: so much of the database's time is left to others, be it fast or slow.
-const REST: u32 = 3;
+/// How long a lease is believed in without being renewed.
+const RENEWED: Duration = Duration::from_secs(15);
 
 /// Removes each minute what `policy` does not keep, as long as none of the other replicas does. It never ends; it may be dropped at
 /// any moment, and then another one goes on when the lease has ended.
@@ -86,7 +86,7 @@ pub async fn keep_tidy(stores: &Stores, clock: &dyn Clock, policy: &Policy) {
     }
 }
 
-/// Removes all of one kind that is not to be kept, as long as the lease is held.
+/// Removes all of one kind that is not to be kept, as long as the lease is held; or for so long that it would be another kind's turn.
 async fn expire(
     stores: &Stores,
     clock: &dyn Clock,
@@ -95,16 +95,20 @@ async fn expire(
     held: &mut Option<Lease>,
 ) -> Result<u64, StoreError> {
     let keep = policy.keep(records.kind(), clock.now());
-    let mut all = 0;
-    while held.is_some() {
-        let begun = clock.monotonic();
+    let begun = clock.monotonic();
+    let (mut renewed, mut all) = (begun, 0);
+    while held.is_some() && clock.monotonic() - begun < EACH {
+        let asked = clock.monotonic();
         match records.expire(keep, BATCH).await? {
             0 => break,
             removed => all += removed,
         }
-        let taken = clock.monotonic().saturating_sub(begun);
-        clock.sleep(PAUSE.max(taken * REST)).await;
-        *held = hold(&*stores.leases, held.take()).await;
+        let [least, most] = PAUSE;
+        clock.sleep((clock.monotonic() - asked).clamp(least, most)).await;
+        if clock.monotonic() - renewed > RENEWED {
+            *held = hold(&*stores.leases, held.take()).await;
+            renewed = clock.monotonic();
+        }
     }
     Ok(all)
 }

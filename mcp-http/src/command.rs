@@ -2,6 +2,7 @@
 
 mod act;
 mod alert;
+mod answers;
 mod audit;
 mod backup;
 mod call;
@@ -77,6 +78,8 @@ enum Command {
         /// [TARGET] TOOL, then arguments: name=value by the schema, name:=JSON as it is, @file or - for all of them
         #[arg(required = true, value_name = "[TARGET] TOOL [ARGUMENT]...")]
         words: Vec<String>,
+        #[command(flatten)]
+        answers: answers::Answers,
     },
     /// Show what a server is, and its tools, resources and prompts
     #[command(before_help = inspect::EXAMPLES)]
@@ -266,7 +269,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve::run(config?),
         Command::List { target } => list::run(&config?, target.as_deref(), &mut output),
         Command::Inspect { target } => inspect::run(&config?, target.as_deref(), &mut output),
-        Command::Call { words } => call::run(&config?, words, &mut output),
+        Command::Call { words, answers } => call::run(&config?, words, &answers, &mut output),
         Command::Connect(connect) => connect::run(&config?, &connect, &mut output),
         Command::Config => config::run(&config?, &mut output),
         Command::Alert { what } => alert::run(&config?, &what, &mut output),

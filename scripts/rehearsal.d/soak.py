@@ -286,10 +286,13 @@ def judge(folder, short=None):
         wrong.append(f"open files grow: {before:.0f}, {after:.0f}")
     # What an outage leaves behind is a step, and no growth: each stretch between outages has a height of its own, and all have one slope.
     ends = [accepted + SETTLED for _, _, accepted in outages]
-    stretches = collections.defaultdict(list)
+    # What many requests at once need is given back, and a leak is not: so it is the least of each minute that is looked at.
+    least = collections.defaultdict(dict)
     for at, resident, *_ in calm:
         if not any(killed <= at <= accepted + SETTLED for _, killed, accepted in outages):
-            stretches[sum(at > end for end in ends)].append((at - samples[0][0], resident / 2**20))
+            minute, minutes = (at - samples[0][0]) // 60, least[sum(at > end for end in ends)]
+            minutes[minute] = min(resident / 2**20, minutes.get(minute, resident))
+    stretches = {stretch: [(minute * 60, held) for minute, held in minutes.items()] for stretch, minutes in least.items()}
     for points in stretches.values():
         held = sorted(resident for _, resident in points)
         print(f"memory from minute {points[0][0] / 60:.0f} to {points[-1][0] / 60:.0f}: {held[0]:.1f} to {held[-1]:.1f} MiB, {growth([points]):+.2f} an hour")

@@ -74,7 +74,7 @@ fn tidy(stores: Stores, clock: &SimulatedClock, policy: &Policy) -> BoxFuture<'s
 #[tokio::test]
 async fn one_replica_removes_a_batch_at_a_time_and_another_one_goes_on_after_it() {
     let clock = SimulatedClock::new();
-    let (one, other) = (Counted::new("calls", 1_200), Counted::new("calls", 1_200));
+    let (one, other) = (Counted::new("calls", 2_400), Counted::new("calls", 2_400));
     let mut shared = stores(&clock, std::slice::from_ref(&one));
     let first = shared.clone();
     shared.records = vec![other.clone()];
@@ -85,20 +85,20 @@ async fn one_replica_removes_a_batch_at_a_time_and_another_one_goes_on_after_it(
         }
     };
     poll(&mut tasks);
-    assert_eq!((one.left(), other.left()), (1_200, 1_200), "nothing goes at the start");
+    assert_eq!((one.left(), other.left()), (2_400, 2_400), "nothing goes at the start");
     clock.advance(EACH);
-    for left in [700, 200, 0, 0] {
+    for left in [1_400, 400, 0, 0] {
         poll(&mut tasks);
-        assert_eq!((one.left(), other.left()), (left, 1_200), "the other does nothing meanwhile");
-        clock.advance(PAUSE);
+        assert_eq!((one.left(), other.left()), (left, 2_400), "the other does nothing meanwhile");
+        clock.advance(PAUSE[0]);
     }
     // The first is gone, and its lease ends.
     clock.advance(LEASE);
     let [_, mut second] = tasks;
-    for left in [700, 200, 0] {
+    for left in [1_400, 400, 0] {
         poll(std::slice::from_mut(&mut second));
         assert_eq!((one.left(), other.left()), (0, left));
-        clock.advance(PAUSE);
+        clock.advance(PAUSE[0]);
     }
 }
 
@@ -125,21 +125,28 @@ async fn each_kind_is_kept_as_the_policy_says_and_a_failure_of_one_is_not_that_o
 }
 
 #[tokio::test]
-async fn a_slow_database_is_left_to_others_for_longer() {
+async fn a_database_has_as_long_for_others_as_a_batch_takes_and_each_kind_has_its_turn() {
     let clock = SimulatedClock::new();
     let taken = Duration::from_millis(40);
     let slow = Some((clock.clone(), taken));
-    let slow = Arc::new(Counted { slow, ..Arc::into_inner(Counted::new("calls", 1_000)).unwrap() });
-    let mut task = tidy(stores(&clock, std::slice::from_ref(&slow)), &clock, &Policy::default());
-    let mut left = |waited| {
+    let slow = Arc::new(Counted { slow, ..Arc::into_inner(Counted::new("calls", 1_000_000_000)).unwrap() });
+    let other = Counted::new("notes", 1);
+    let mut task = tidy(stores(&clock, &[slow.clone(), other.clone()]), &clock, &Policy::default());
+    let mut removed = |waited| {
+        let before = slow.left();
         clock.advance(waited);
         assert!((&mut task).now_or_never().is_none());
-        slow.left()
+        (before - slow.left()) / u64::from(BATCH)
     };
-    assert_eq!(left(Duration::ZERO), 1_000);
-    assert_eq!(left(EACH), 500);
-    assert_eq!(left(taken * REST - Duration::from_millis(1)), 500);
-    assert_eq!(left(Duration::from_millis(1)), 0);
+    assert_eq!(removed(Duration::ZERO), 0);
+    assert_eq!(removed(EACH), 1);
+    assert_eq!(removed(taken - Duration::from_millis(1)), 0);
+    assert_eq!(removed(Duration::from_millis(1)), 1);
+    let mut batches = 2;
+    while other.left() > 0 {
+        batches += u128::from(removed(taken));
+    }
+    assert_eq!(batches, EACH.as_millis() / (taken * 2).as_millis());
 }
 
 #[tokio::test]

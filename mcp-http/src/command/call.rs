@@ -1,13 +1,15 @@
 //! `call`: one call of a tool.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use mcp_core::nearest::named;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::client::{Reply, escape};
+use super::answers::Answers;
+use super::client::{Client, Reply, escape};
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use super::progress::Progress;
 use super::signature::argument;
 use super::target::{Mcp, Target, is_target, is_url};
 use crate::config::Config;
@@ -22,7 +24,7 @@ Examples:
 /// The largest file of arguments that is read.
 const MAX_ARGUMENTS: u64 = 64 * 1024 * 1024;
 
-pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, words: Vec<String>, answers: &Answers, output: &mut Output) -> Result<(), Failure> {
     let (target, words) = target(&words);
     let Some((tool, words)) = words.split_first() else {
         return Err(Failure::new(Kind::Usage, "the tool's name is missing").hint("`mcp-http list` shows them"));
@@ -33,8 +35,46 @@ pub(super) fn run(config: &Config, words: Vec<String>, output: &mut Output) -> R
     };
     let described = known(tool, client.get(&format!("/api/v1/tools/{}", escape(tool)))?)?;
     let arguments = arguments(words, &described["inputSchema"])?;
-    let reply = known(tool, client.post(&format!("/api/v1/tools/{}/call", escape(tool)), &arguments)?)?;
-    said(tool, &reply, output)
+    let mut result = performed(&client, tool, "call", &arguments)?;
+    while result["resultType"] == "input_required" {
+        let answered = json!({
+            "arguments": arguments, "inputResponses": answers.to(&result["inputRequests"])?,
+            "requestState": result["requestState"],
+        });
+        result = performed(&client, tool, "answer", &answered)?;
+    }
+    said(tool, &result, output)
+}
+
+/// What comes of a call, or of going on with one; how far it is, is shown meanwhile.
+fn performed(client: &Client, tool: &str, how: &str, body: &Value) -> Result<Value, Failure> {
+    let events = match client.post_events(&format!("/api/v1/tools/{}/{how}", escape(tool)), body)? {
+        Ok(events) => events,
+        Err(reply) => return known(tool, reply),
+    };
+    let (mut progress, mut kind) = (Progress::new("call"), String::new());
+    for line in events.lines().map_while(Result::ok) {
+        if let Some(event) = line.strip_prefix("event: ") {
+            event.clone_into(&mut kind);
+        }
+        let data = line.strip_prefix("data: ").and_then(|data| serde_json::from_str::<Value>(data).ok());
+        match (kind.as_str(), data) {
+            ("progress", Some(told)) => progress.at(count(&told["progress"]), told.get("total").map(count)),
+            ("result", Some(result)) => return Ok(result),
+            ("problem", Some(problem)) => {
+                let status = problem["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+                return known(tool, Reply { status: status.unwrap_or(500), body: problem });
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::new(Kind::Unreachable, "the connection ended before the call did, which may have been performed"))
+}
+
+/// How far a tool is, in whole steps.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is shown to people")]
+fn count(number: &Value) -> u64 {
+    number.as_f64().unwrap_or_default() as u64
 }
 
 /// Writes what a tool said.

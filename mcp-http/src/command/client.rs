@@ -84,10 +84,24 @@ impl Client {
     ) -> Result<Result<impl BufRead + use<>, Reply>, Failure> {
         let request = self.agent.get(format!("{}{path}", self.base)).header("accept", "text/event-stream");
         let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
-        match self.with_key(request).call() {
+        // It has no end of its own.
+        self.stream(self.with_key(request).call(), u64::MAX)
+    }
+
+    /// The lines of what is told while something is done, up to what comes of it; or another answer.
+    pub(super) fn post_events(&self, path: &str, body: &Value) -> Result<Result<impl BufRead + use<>, Reply>, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).header("accept", "text/event-stream");
+        self.stream(self.with_key(request).send_json(body), MAX_ANSWER)
+    }
+
+    fn stream(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        most: u64,
+    ) -> Result<Result<impl BufRead + use<>, Reply>, Failure> {
+        match answer {
             Ok(answer) if answer.status() == 200 && answer.body().mime_type() == Some("text/event-stream") => {
-                // It is read line by line, and has no end of its own.
-                Ok(Ok(BufReader::new(answer.into_body().into_with_config().limit(u64::MAX).reader())))
+                Ok(Ok(BufReader::new(answer.into_body().into_with_config().limit(most).reader())))
             }
             answer => self.read(answer).map(Err),
         }

@@ -57,6 +57,16 @@ impl Output {
     }
 }
 
+/// The beginning of a text, without its line breaks and other control characters.
+pub(super) fn on_one_line(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
+
 /// Rows in columns as wide as they need to be; the last is not padded.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Reply, escape};
 use super::failure::{Failure, Kind};
-use super::output::{Output, table};
+use super::output::{Output, on_one_line, table};
 use crate::config::Config;
 
 pub(super) const EXAMPLES: &str = "\
@@ -279,16 +279,6 @@ fn told(event: &Value) -> String {
 
 fn question(name: &str, request: &Value) -> String {
     format!("{name}: {}", on_one_line(request["params"]["message"].as_str().unwrap_or_default()))
-}
-
-/// The beginning of a text, without its line breaks and other control characters.
-fn on_one_line(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
-    }
-    line
 }
 
 /// A moment to the second.

@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
+use crate::served::{binary, text};
+
 #[derive(Deserialize, JsonSchema)]
 struct Name {
     name: String,
@@ -26,6 +28,24 @@ async fn greet(_: NoInput, cx: Context) -> Result<String, ToolError> {
         Elicited::Accepted(Name { name }) => Ok(format!("Hello, {name}!")),
         _ => Ok("Hello, nobody!".to_owned()),
     }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Order {
+    sure: bool,
+    count: Option<u8>,
+    #[serde(default = "milk")]
+    what: String,
+}
+
+fn milk() -> String {
+    "milk".to_owned()
+}
+
+async fn order(_: NoInput, cx: Context) -> Result<String, ToolError> {
+    let Order { sure, count, what } = cx.ask("order", Question::<Order>::form("What is it to be?")).await?;
+    let lead = cx.ask("pay", Question::url("Pay.", "https://pay.example/1")).await;
+    Ok(format!("{sure} {count:?} {what} {}", lead.is_ok()))
 }
 
 async fn sample(_: NoInput, cx: Context) -> Result<String, ToolError> {
@@ -60,6 +80,7 @@ impl Host {
         let (begun, (tell, ended)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
         let server = Server::builder("rest", "1.0.0")
             .tool(tool_fn("greet", "Greets.", greet))
+            .tool(tool_fn("order", "Orders.", order).asks(mcp_core::ClientCapability::ElicitationUrl))
             .tool(tool_fn("sample", "Samples.", sample).asks(mcp_core::ClientCapability::Sampling))
             .tool(tool_fn("steps", "Speaks.", steps))
             .tool(tool_with("wait", "Waits.", (begun.clone(), tell), wait));
@@ -195,4 +216,37 @@ async fn who_leaves_a_stream_of_events_cancels_the_call() {
     host.begun.notified().await;
     drop(stream);
     assert_eq!(host.ended.recv().await, Some("cancelled"));
+}
+
+#[tokio::test]
+async fn the_command_answers_what_a_tool_asks_and_says_what_is_missing() {
+    let host = Host::start();
+    let url = format!("http://127.0.0.1:{}", host.port);
+    let run = async |words: &[&str]| {
+        let mut command = binary(std::path::Path::new("."), &[]);
+        command.args(["call", &url]).args(words).stdin(std::process::Stdio::null());
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    };
+    let well = |said: &str| (Some(0), format!("{said}\n"), String::new());
+    assert_eq!(run(&["greet", "--answer", "name=Ada"]).await, well("Hello, Ada!"));
+    let (code, out, error) = run(&["greet"]).await;
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error.contains("What is your name?") && error.contains("--answer name=…"), "{error}");
+    // `--yes` is no answer to what has none.
+    assert_eq!(run(&["greet", "--yes"]).await.0, Some(2));
+
+    assert_eq!(run(&["order", "--yes"]).await, well("true None milk true"));
+    let given = ["order", "--answer", "count=3", "--answer", "what=bread", "--yes"];
+    assert_eq!(run(&given).await, well("true Some(3) bread true"));
+    let (code, _, error) = run(&["order", "--answer", "count=x", "--yes"]).await;
+    assert!(code == Some(2) && error.contains("--answer count: expected a whole number, got \"x\""), "{error}");
+    let (code, _, error) = run(&["order", "--answer", "sure=no"]).await;
+    assert!(code == Some(2) && error.contains("https://pay.example/1") && error.contains("--yes"), "{error}");
+
+    let (code, _, error) = run(&["sample"]).await;
+    assert!(code == Some(1) && error.contains("sampling/createMessage"), "{error}");
+    assert_eq!(run(&["steps"]).await, well("done"));
+    let (code, _, error) = run(&["step"]).await;
+    assert!(code == Some(1) && error.contains("did you mean \"steps\"?"), "{error}");
 }
