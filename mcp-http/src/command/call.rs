@@ -35,24 +35,24 @@ pub(super) fn run(config: &Config, words: Vec<String>, answers: &Answers, output
     };
     let described = known(tool, client.get(&format!("/api/v1/tools/{}", escape(tool)))?)?;
     let arguments = arguments(words, &described["inputSchema"])?;
-    let mut result = performed(&client, tool, "call", &arguments)?;
+    let mut result = performed(&client, tool, "call", &arguments, output)?;
     while result["resultType"] == "input_required" {
         let answered = json!({
             "arguments": arguments, "inputResponses": answers.to(&result["inputRequests"])?,
             "requestState": result["requestState"],
         });
-        result = performed(&client, tool, "answer", &answered)?;
+        result = performed(&client, tool, "answer", &answered, output)?;
     }
     said(tool, &result, output)
 }
 
 /// What comes of a call, or of going on with one; how far it is, is shown meanwhile.
-fn performed(client: &Client, tool: &str, how: &str, body: &Value) -> Result<Value, Failure> {
+fn performed(client: &Client, tool: &str, how: &str, body: &Value, output: &Output) -> Result<Value, Failure> {
     let events = match client.post_events(&format!("/api/v1/tools/{}/{how}", escape(tool)), body)? {
         Ok(events) => events,
         Err(reply) => return known(tool, reply),
     };
-    let (mut progress, mut kind) = (Progress::new("call"), String::new());
+    let (mut progress, mut kind) = (Progress::new("call", output), String::new());
     for line in events.lines().map_while(Result::ok) {
         if let Some(event) = line.strip_prefix("event: ") {
             event.clone_into(&mut kind);
