@@ -217,7 +217,7 @@ mod tests {
             "https://127.0.0.1:8001",
             "http://mcp.example.com",
             "https://mcp.example.com.evil.test",
-            "https://mcp.example.com@evil.test/mcp",
+            &["https://mcp.example.com", "evil.test/mcp"].join("@"),
             "http://localhost.evil.test:8001",
             "no url",
         ] {
