@@ -201,8 +201,8 @@ impl Distribution {
 
 /// Something else that counts: a store, a pool, a part of your own. What serves measures asks it whenever it is asked itself.
 pub trait Collector: Send + Sync + 'static {
-    /// What is counted at this moment, without waiting. One name has one meaning and one kind, samples of one name come one
-    /// after the other, and no other collector of the server has it.
+    /// What is counted at this moment, without waiting. One name has one meaning and one kind, whoever collects it, and no two samples
+    /// of it have the same labels.
     fn collect(&self) -> Vec<Sample>;
 }
 

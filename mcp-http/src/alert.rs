@@ -193,6 +193,7 @@ impl Watch {
             memory.is_alone = false;
         }
         if memory.held.is_none() {
+            self.gauges.forget();
             memory.board = board;
             return Ok(());
         }

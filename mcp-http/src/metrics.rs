@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
-use mcp_core::measure::{CircuitState, Collector, SampleKind};
+use mcp_core::measure::{CircuitState, Collector, Sample, SampleKind};
 
 use crate::rest::Identified;
 use crate::rest::problem::Problem;
@@ -83,10 +83,8 @@ impl Metrics {
         self.tools(&mut text);
         self.operations(&mut text);
         self.requests(&mut text);
-        collected(&mut text, &**self.endpoint.server().load());
-        for collector in &self.collectors {
-            collected(&mut text, &**collector);
-        }
+        let load = self.endpoint.server().load().collect();
+        collected(&mut text, load.into_iter().chain(self.collectors.iter().flat_map(|collector| collector.collect())));
         processes(&mut text);
         let server = self.endpoint.server();
         text.family("mcp_build_info", "gauge", "Always 1; the labels say what runs.");
@@ -218,19 +216,25 @@ impl Metrics {
     }
 }
 
-fn collected(text: &mut Exposition, collector: &dyn Collector) {
-    let mut family = None;
-    for sample in collector.collect() {
-        if family != Some(sample.name) {
-            let kind = match sample.kind {
-                SampleKind::Counter => "counter",
-                SampleKind::Gauge => "gauge",
-            };
-            text.family(sample.name, kind, sample.help);
-            family = Some(sample.name);
+/// Shows the samples of one name together, whoever has collected them: so the format wants it.
+fn collected(text: &mut Exposition, samples: impl Iterator<Item = Sample>) {
+    let mut families: Vec<(&str, Vec<Sample>)> = Vec::new();
+    for sample in samples {
+        match families.iter_mut().find(|(name, _)| *name == sample.name) {
+            Some((_, family)) => family.push(sample),
+            None => families.push((sample.name, vec![sample])),
         }
-        let labels: Vec<_> = sample.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        text.sample(sample.name, &labels, sample.value);
+    }
+    for (name, family) in families {
+        let kind = match family[0].kind {
+            SampleKind::Counter => "counter",
+            SampleKind::Gauge => "gauge",
+        };
+        text.family(name, kind, family[0].help);
+        for sample in &family {
+            let labels: Vec<_> = sample.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            text.sample(name, &labels, sample.value);
+        }
     }
 }
 

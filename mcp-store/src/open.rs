@@ -307,6 +307,7 @@ pub async fn open(config: &StoreConfig) -> Result<Stores, OpenError> {
     if let Some(files) = &stores.files {
         stores.records.push(Arc::new(FileRecords(files.clone())));
     }
+    stores.collectors.push(Arc::new(database.clone()));
     stores.checks.push(Arc::new(DatabaseCheck::new(database, ledger.clone())));
     stores.checks.extend(stores.blobs.clone().map(|blobs| Arc::new(blobs::BlobCheck(blobs)) as Arc<dyn Check>));
     stores.collectors.push(ledger);

@@ -35,10 +35,12 @@ pub(crate) mod threads;
 mod words;
 mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use mcp_core::measure::{Collector, Sample};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
@@ -153,6 +155,30 @@ impl Database {
             .boxed()
         });
         write.await
+    }
+}
+
+impl Collector for Database {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    fn collect(&self) -> Vec<Sample> {
+        let pools = match Arc::ptr_eq(&self.writer.pool, &self.readers.pool) {
+            true => vec![("all", &self.writer)],
+            false => vec![("writes", &self.writer), ("reads", &self.readers)],
+        };
+        let samples = pools.into_iter().flat_map(|(pool, connections)| {
+            let usage = connections.pool.usage();
+            let connections = |state: &str, count: usize| {
+                let help = "Connections to the database that are there: `used` at this moment, or `idle`; those that write and those that read, or `all` of them where each does both.";
+                Sample::gauge("mcp_database_connections", help, count as f64).with("pool", pool).with("state", state)
+            };
+            let help = "What waits for a connection to the database.";
+            [
+                connections("used", usage.used),
+                connections("idle", usage.idle),
+                Sample::gauge("mcp_database_waiting", help, usage.waiting as f64).with("pool", pool),
+            ]
+        });
+        samples.collect()
     }
 }
 

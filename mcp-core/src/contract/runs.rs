@@ -39,6 +39,7 @@ macro_rules! runs_contract {
             claims_without_progress_are_counted,
             pages_neither_repeat_nor_skip,
             what_is_open_is_counted,
+            what_is_due_for_long_is_told,
             tenants_are_apart,
             what_is_kept_is_bounded,
             what_ended_long_ago_may_go,
@@ -566,6 +567,29 @@ pub async fn what_is_open_is_counted(fresh: &Fresh) {
         assert_eq!(count(&own, "work", most).await, counted);
     }
     assert_eq!((count(&own, "other", 9).await, count(&other, "work", 9).await), (1, 1));
+}
+
+/// Of all tenants and kinds together; neither what waits or is held, nor what has ended.
+pub async fn what_is_due_for_long_is_told(fresh: &Fresh) {
+    let told = async || fresh.stores.runs.longest_due().await.expect("it can be told");
+    assert_eq!(told().await, None, "there is none");
+    create(fresh, new(1)).await;
+    let (first, again) = (told().await.expect("a new one is due at once"), told().await);
+    assert!(first < HOUR && again >= Some(first), "{first:?} {again:?}");
+    let hold = claimed(fresh).await.hold();
+    assert_eq!(told().await, None, "it is held");
+    turned(fresh, &hold, Turn::Wait { seen: 0, time: Some(HOUR) }).await;
+    assert_eq!(told().await, None, "it waits");
+    let elsewhere = NewRun { tenant: Tenant::from("another tenant"), kind: "an other".to_owned(), ..new(2) };
+    create(fresh, elsewhere.clone()).await;
+    assert!(told().await.is_some(), "whosever it is, and whatever it is");
+    let hold = claim_of(fresh, &elsewhere.kind, 1, HOUR).await.runs[0].hold();
+    let gone = RunRecord { epoch: hold.epoch, ..elsewhere.into() }.end(Ending::Completed, "the end".into(), AT);
+    turned(fresh, &hold, gone).await;
+    assert_eq!(told().await, None, "it has ended");
+    let lost = held(fresh, 3).await;
+    assert_eq!(renew(fresh, &[&lost], Duration::ZERO).await, [Some(0)]);
+    assert!(told().await.is_some(), "its lease is over");
 }
 
 /// Nothing of another tenant's run is shown, written or woken.

@@ -30,6 +30,7 @@ macro_rules! sessions_contract {
             there_are_few_sessions_in_all,
             rooms_are_apart,
             a_list_shows_the_last_used_first,
+            what_there_is_is_counted,
         }
     };
 }
@@ -337,4 +338,21 @@ pub async fn a_list_shows_the_last_used_first(fresh: &Fresh) {
     assert_eq!(listed[0].used, listed[1].used.after(SECOND));
     assert_eq!(listed[2].used, listed[2].created, "it was not used since");
     assert_eq!((created[0], created[1]), (created[1].after(SECOND), created[2].after(SECOND)));
+}
+
+/// All of the room, whosever they are.
+pub async fn what_there_is_is_counted(fresh: &Fresh) {
+    let count = async || fresh.stores.protocol_sessions.count().await.expect("sessions can be counted");
+    assert_eq!(count().await, 0);
+    let own = create(fresh, "own").await;
+    let another =
+        fresh.stores.protocol_sessions.create(&Tenant::from("another"), &ada(), "theirs".into(), MINUTE).await;
+    another.expect("a session is created");
+    fresh.stores.sessions.create(&tenant(), &ada(), "a tool's".into(), MINUTE).await.expect("a session is created");
+    assert_eq!(count().await, 2, "whosever they are, and those of the room alone");
+    load(fresh, &own.handle).await.expect("it is there");
+    save(fresh, &own, "again").await;
+    assert_eq!(count().await, 2, "it is still one");
+    fresh.stores.protocol_sessions.remove(&tenant(), &ada(), &own.handle).await.expect("it can be removed");
+    assert_eq!(count().await, 1);
 }

@@ -214,6 +214,13 @@ impl Runs for MemoryStore {
         Ok(u16::try_from(open.take(most.into()).count()).unwrap_or(most))
     }
 
+    async fn longest_due(&self) -> Result<Option<Duration>, StoreError> {
+        let now = self.clock.now();
+        let runs = lock(&self.runs);
+        let due = runs.by_id.values().filter_map(|kept| kept.run.due).min();
+        Ok(due.filter(|due| *due <= now).map(|due| due.until(now)))
+    }
+
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
         let runs = lock(&self.runs);
         let steps = runs.by_id.get(&(tenant.clone(), run)).into_iter().flat_map(|kept| kept.steps.range(from..));

@@ -207,4 +207,10 @@ impl Sessions for MemorySessions {
         };
         Ok(own.filter(|kept| now < kept.end).map(info).collect())
     }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let mut held = lock(&self.held);
+        held.remove_ended(self.clock.monotonic());
+        Ok(held.by_use.len() as u64)
+    }
 }

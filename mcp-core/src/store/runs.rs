@@ -53,6 +53,7 @@ pub use stand::{Stand, Verdict};
 ///   `before` set to the last.
 /// - **what is open is counted**: the runs of a principal and a kind that have not ended, up to the number that is asked for, but for those that
 ///   other runs have begun.
+/// - **what is due for long is told**: of all tenants and kinds together; neither what waits or is held, nor what has ended.
 /// - **tenants are apart**: nothing of another tenant's run is shown, written or woken.
 /// - **what is kept is bounded**: arguments, steps, inputs and results that are larger than [`LARGEST`], keys that are larger than
 ///   [`LARGEST_KEY`], and inputs beyond [`MOST_INPUTS`], are refused.
@@ -151,6 +152,15 @@ pub trait Runs: Send + Sync + 'static {
     /// # Errors
     /// As [`Runs::run`].
     async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError>;
+
+    /// For how long that run of all tenants has been due and nobody has claimed it, which has been for longest; nothing, where none is
+    /// due. It is for the house's own work.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Runs::run`].
+    async fn longest_due(&self) -> Result<Option<Duration>, StoreError>;
 }
 
 /// How many bytes arguments, a step, an input or a result have at the most.

@@ -29,6 +29,7 @@ use crate::clock::Timestamp;
 ///   whosever it is. A large room may be counted now and then alone, and then holds up to a hundredth more.
 /// - **rooms are apart**: a session is neither found nor listed in another room, and pushes none out of it.
 /// - **a list shows the last used first**: and all of them; to be listed is no use.
+/// - **what there is is counted**: all of the room, whosever they are; one that has ended may count until it is met.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
     /// Begins a session, which ends when it was not used for `idle`, or for a year.
@@ -84,6 +85,14 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// As [`Sessions::load`].
     async fn list(&self, tenant: &Tenant, owner: &Principal) -> Result<Vec<SessionInfo>, StoreError>;
+
+    /// How many there are in the room. It is for the house's own work.
+    ///
+    /// Cancel safe: it only reads.
+    ///
+    /// # Errors
+    /// As [`Sessions::load`].
+    async fn count(&self) -> Result<u64, StoreError>;
 }
 
 /// How many bytes a value has at the most.

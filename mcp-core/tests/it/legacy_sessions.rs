@@ -296,6 +296,10 @@ impl mcp_core::store::sessions::Sessions for Away {
     ) -> Result<Vec<mcp_core::store::sessions::SessionInfo>, mcp_core::store::StoreError> {
         Err(away())
     }
+
+    async fn count(&self) -> Result<u64, mcp_core::store::StoreError> {
+        Err(away())
+    }
 }
 
 fn away() -> mcp_core::store::StoreError {

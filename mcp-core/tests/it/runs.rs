@@ -510,6 +510,10 @@ impl Runs for Counted {
     async fn overdue(&self, keep: Keep, limit: u16) -> Result<Vec<(Tenant, RunId)>, StoreError> {
         self.runs.overdue(keep, limit).await
     }
+
+    async fn longest_due(&self) -> Result<Option<Duration>, StoreError> {
+        self.runs.longest_due().await
+    }
 }
 
 #[tokio::test]

@@ -203,6 +203,10 @@ impl Sessions for Away {
     async fn list(&self, _: &Tenant, _: &Principal) -> Result<Vec<SessionInfo>, StoreError> {
         away()
     }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        away()
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! What rules read.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select, try_join};
+use futures_util::future::{Either, join3, select, try_join};
 use mcp_core::Stores;
 use mcp_core::alert::board::{Reading, Readings};
 use mcp_core::alert::rule::Rule;
@@ -26,13 +26,22 @@ const WINDOW: u32 = 5;
 pub(crate) struct Gauges {
     dependencies: Arc<Dependencies>,
     collectors: Vec<Arc<dyn Collector>>,
-    /// As they were read last, if ever.
-    backups: Mutex<Option<Backups>>,
+    /// As it was read last.
+    seen: Mutex<Seen>,
 }
 
 impl Gauges {
     pub(crate) fn new(dependencies: Arc<Dependencies>, collectors: Vec<Arc<dyn Collector>>) -> Self {
-        Self { dependencies, collectors, backups: Mutex::default() }
+        Self { dependencies, collectors, seen: Mutex::default() }
+    }
+
+    /// Shows nothing of what another replica looks at from now on.
+    pub(super) fn forget(&self) {
+        *self.seen() = Seen::default();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is read for each rule at this moment.
@@ -44,15 +53,14 @@ impl Gauges {
     ) -> Vec<(&'r Rule, Readings)> {
         let is_of_calls = |rule: &Rule| matches!(&*rule.measure, "error_rate" | "p99_seconds");
         let calls = if rules.iter().any(is_of_calls) { calls(stores, clock).await } else { None };
-        let backups = Backups::read(stores, clock).await;
-        if backups.is_some() {
-            *self.backups.lock().unwrap_or_else(PoisonError::into_inner) = backups;
-        }
+        let now = Seen::read(stores, clock).await;
+        self.seen().renew(now);
         let samples: Vec<Sample> = self.collectors.iter().flat_map(|collector| collector.collect()).collect();
-        rules.iter().map(|rule| (rule, self.of(&rule.measure, calls.as_ref(), backups.as_ref(), &samples))).collect()
+        rules.iter().map(|rule| (rule, self.of(&rule.measure, calls.as_ref(), &now, &samples))).collect()
     }
 
-    fn of(&self, measure: &str, calls: Option<&Calls>, backups: Option<&Backups>, samples: &[Sample]) -> Readings {
+    fn of(&self, measure: &str, calls: Option<&Calls>, seen: &Seen, samples: &[Sample]) -> Readings {
+        let backups = seen.backups;
         let one = |value: Option<f64>| value.map(|value| Reading { subject: None, value }).into_iter().collect();
         match measure {
             // Of no calls, none has failed.
@@ -72,6 +80,7 @@ impl Gauges {
             }
             "backup_failed" => backups.map(|backups| one(backups.has_failed.map(f64::from))),
             "backup_age_hours" => backups.map(|backups| one(backups.age.map(|age| age.as_secs_f64() / 3_600.0))),
+            "run_overdue_seconds" => seen.overdue.map(|overdue| one(Some(overdue.as_secs_f64()))),
             "disk_used" | "memory_used" => {
                 let part = measure.strip_suffix("_used").unwrap_or(measure);
                 let of_part = |sample: &&Sample| {
@@ -93,18 +102,51 @@ impl Gauges {
 
 impl Collector for Gauges {
     fn collect(&self) -> Vec<Sample> {
-        let backups = self.backups.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+        let seen = *self.seen();
+        let backups = seen.backups.unwrap_or_default();
         let failed = "Whether the last backup failed, as the replica that looks for alerts has read: 1 or 0.";
         let age = "How old the last whole backup is, as the replica that looks for alerts has read; 0 where it knows of none.";
+        let overdue = "For how long the run has been due that waits longest for somebody to take it, or to take it again from who was lost, of all replicas, as the one that looks for alerts has read.";
+        let sessions = "Sessions of clients of the older era, on all replicas together, as the one that looks for alerts has read.";
         vec![
             Sample::gauge("mcp_backup_failed", failed, f64::from(backups.has_failed == Some(true))),
             Sample::gauge("mcp_backup_age_seconds", age, backups.age.unwrap_or_default().as_secs_f64()),
+            Sample::gauge("mcp_run_overdue_seconds", overdue, seen.overdue.unwrap_or_default().as_secs_f64()),
+            Sample::gauge("mcp_legacy_sessions", sessions, seen.sessions.unwrap_or_default() as f64),
         ]
     }
 }
 
 /// Calls that were counted together; nothing, where there were none.
 type Calls = Option<Counted>;
+
+/// What is read of the stores for all replicas; what could not be read is not there.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    backups: Option<Backups>,
+    /// For how long the run has been due that has been for longest.
+    overdue: Option<Duration>,
+    /// How many sessions there are of the older era.
+    sessions: Option<u64>,
+}
+
+impl Seen {
+    async fn read(stores: &Stores, clock: &dyn Clock) -> Self {
+        let overdue = in_time(clock, stores.runs.longest_due());
+        let sessions = in_time(clock, stores.protocol_sessions.count());
+        let (backups, overdue, sessions) = join3(Backups::read(stores, clock), overdue, sessions).await;
+        Self { backups, overdue: overdue.map(Option::unwrap_or_default), sessions }
+    }
+
+    /// As it is now, and what could not be read as it was.
+    fn renew(&mut self, now: Self) {
+        *self = Self {
+            backups: now.backups.or(self.backups),
+            overdue: now.overdue.or(self.overdue),
+            sessions: now.sessions.or(self.sessions),
+        };
+    }
+}
 
 /// What is recorded of backups (`mcp-http backup`); where none was ever made, nothing.
 #[derive(Clone, Copy, Default)]

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use mcp_core::alert::board::Listener;
 use mcp_core::alert::rule::Rule;
 use mcp_core::alert::{Event, Notice, Severity};
+use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::simulated::SimulatedClock;
+use mcp_core::store::runs::{NewRun, RunId};
 use mcp_core::store::settings::Settings;
 use mcp_core::{Caller, Server};
 use serde_json::json;
@@ -190,6 +192,48 @@ async fn without_the_store_a_replica_tells_by_itself_and_it_is_over_once() {
     house.rounds(&mut replicas, 30).await;
     assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
     assert_eq!(house.ear.heard.lock().unwrap()[0].1, "here/figure");
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_takes_is_told_of_and_that_it_was_taken_as_well() {
+    let (house, is_away) = (House::new(), Arc::default());
+    let mut replicas = [house.replica(&is_away).await, house.replica(&is_away).await];
+    let rules = Config::load_from(None, []).unwrap().alerts.rules;
+    let rules: Vec<_> = rules.into_iter().filter(|rule| rule.name == "stuck_runs").collect();
+    assert_eq!(rules.len(), 1, "it is there by itself");
+    for (watch, _) in &replicas {
+        let orders = watch.orders();
+        watch.change(Alerts { rules: rules.clone(), ..orders.alerts.clone() }, orders.channels.clone());
+    }
+    let new = NewRun {
+        id: RunId::from_u128(1),
+        tenant: Tenant::from("acme"),
+        principal: Principal::from("ada"),
+        kind: "work".to_owned(),
+        parent: None,
+        arguments: "{}".into(),
+        at: house.clock.now(),
+    };
+    house.stores.runs.create(&new).await.unwrap();
+    house.rounds(&mut replicas, 30).await;
+    assert_eq!(house.heard(), [], "five minutes are not too long");
+    house.rounds(&mut replicas, 7).await;
+    assert_eq!(house.heard(), [Event::Firing]);
+    let overdue = |watch: &Watch| {
+        let samples = watch.gauges.collect();
+        samples.into_iter().find(|sample| sample.name == "mcp_run_overdue_seconds").unwrap().value
+    };
+    assert_eq!(replicas.each_ref().map(|(watch, _)| overdue(watch)), [370.0, 0.0], "the one that looks shows it");
+    let claimed = house.stores.runs.claim("work", 1, Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(claimed.runs.len(), 1);
+    house.rounds(&mut replicas, 8).await;
+    assert_eq!(house.heard(), [Event::Firing, Event::Resolved]);
+    // Whoever looked is gone for long, and has nothing to show when it is back.
+    let [first, second] = &mut replicas;
+    house.clock.advance(Duration::from_secs(7_200));
+    second.0.round(EACH, &mut second.1).await;
+    first.0.round(EACH, &mut first.1).await;
+    assert_eq!([overdue(&first.0), overdue(&second.0)], [0.0, 3_680.0], "its lease is over, and nobody has it");
 }
 
 #[tokio::test]

@@ -53,8 +53,16 @@ const LONGEST: usize = 32;
 pub(crate) const BACKUP_AGE: Duration = Duration::from_secs(26 * 3_600);
 
 /// What rules read beside gauges.
-const MEASURES: [&str; 7] =
-    ["error_rate", "p99_seconds", "dependency_down", "disk_used", "memory_used", "backup_failed", "backup_age_hours"];
+const MEASURES: [&str; 8] = [
+    "error_rate",
+    "p99_seconds",
+    "dependency_down",
+    "disk_used",
+    "memory_used",
+    "backup_failed",
+    "backup_age_hours",
+    "run_overdue_seconds",
+];
 
 /// What is wrong anywhere.
 fn defaults() -> Vec<Rule> {
@@ -91,6 +99,14 @@ fn defaults() -> Vec<Rule> {
             0.0,
             minutes(0),
             Severity::Warning,
+        ),
+        Rule::above(
+            "stuck_runs",
+            "a run is due and nobody takes it: seconds",
+            "run_overdue_seconds",
+            300.0,
+            minutes(1),
+            Severity::Critical,
         ),
     ]
 }

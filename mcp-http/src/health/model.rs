@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use mcp_core::clock::Clock;
 use mcp_core::measure::{Collector, Sample};
-use mcp_core::model::delta::Delta;
+use mcp_core::model::delta::{Delta, End};
+use mcp_core::model::price::Money;
+use mcp_core::model::usage::Usage;
 use mcp_core::model::{Deltas, LanguageModel};
 use mcp_core::store::check::{Check, CheckError};
 use mcp_core::{ModelError, ModelRequest};
@@ -27,6 +29,14 @@ pub(crate) struct Seen {
     name: String,
     clock: Arc<dyn Clock>,
     last: Mutex<Option<Last>>,
+    used: Mutex<Used>,
+}
+
+/// What its replies have used since the process began, as far as that is known.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    tokens: Usage,
+    cost: Money,
 }
 
 struct Last {
@@ -39,7 +49,7 @@ struct Last {
 impl Watched {
     pub(crate) fn new(name: &str, model: Arc<dyn LanguageModel>, clock: Arc<dyn Clock>) -> Self {
         let name = format!("model:{name}");
-        Self { model, seen: Arc::new(Seen { name, clock, last: Mutex::default() }) }
+        Self { model, seen: Arc::new(Seen { name, clock, last: Mutex::default(), used: Mutex::default() }) }
     }
 
     pub(crate) fn seen(&self) -> Arc<Seen> {
@@ -65,7 +75,10 @@ impl LanguageModel for Watched {
             }
             Ok(deltas) => Ok(deltas
                 .inspect(move |delta| match delta {
-                    Ok(Delta::End(_)) => seen.met(took, None),
+                    Ok(Delta::End(end)) => {
+                        seen.count(end);
+                        seen.met(took, None);
+                    }
                     Ok(_) => {}
                     Err(error) => seen.met(took, Some(error)),
                 })
@@ -95,6 +108,12 @@ impl Seen {
         }
         let last = Last { at: self.clock.monotonic(), took, error: error.cloned() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    fn count(&self, end: &End) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.tokens = used.tokens.plus(end.usage.unwrap_or_default());
+        used.cost = used.cost.plus(end.cost.unwrap_or_default());
     }
 
     /// The failure that is still believed.
@@ -135,7 +154,19 @@ impl Collector for Seen {
         let help =
             "Whether what may be spent on a language model is spent, as the last request to it was told: 1 or 0.";
         let name = self.name.strip_prefix("model:").unwrap_or(&self.name);
-        vec![Sample::gauge("mcp_model_budget_spent", help, f64::from(is_spent)).with("model", name)]
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = |kind: &str, count: u64| {
+            let help = "Tokens of language models as their providers have counted them, by `kind`: of requests (`input`), or of replies (`output`).";
+            Sample::counter("mcp_model_tokens_total", help, count as f64).with("model", name).with("kind", kind)
+        };
+        let cost = "What replies of language models have cost, in the currency of the prices; nothing, where the price is not known.";
+        let millions = used.cost.as_micros() as f64 / 1e6;
+        vec![
+            Sample::gauge("mcp_model_budget_spent", help, f64::from(is_spent)).with("model", name),
+            tokens("input", used.tokens.input_tokens),
+            tokens("output", used.tokens.output_tokens),
+            Sample::counter("mcp_model_cost_total", cost, millions).with("model", name),
+        ]
     }
 }
 
@@ -144,6 +175,8 @@ mod tests {
     use mcp_core::LanguageModelExt;
     use mcp_core::clock::simulated::SimulatedClock;
     use mcp_core::model::message::Message;
+    use mcp_core::model::price::{Price, Prices};
+    use mcp_core::model::priced::Priced;
     use mcp_core::model::scripted::{ScriptedModel, Turn};
 
     use super::*;
@@ -177,5 +210,26 @@ mod tests {
         clock.advance(BELIEVED);
         assert!(seen.check().await.is_ok(), "nobody has asked for long");
         assert_eq!((spent(&seen), model.asked().len()), (0.0, 4));
+    }
+
+    #[tokio::test]
+    async fn what_replies_have_used_and_cost_is_counted() {
+        let price = Price {
+            input: Money::from_micros(2_000_000),
+            cached_input: None,
+            cache_write: None,
+            output: Money::from_micros(10_000_000),
+        };
+        let usage = Usage { input_tokens: 70, output_tokens: 30, ..Usage::default() };
+        let turn = || Turn::new().text("Yes.").usage(usage);
+        let model =
+            ScriptedModel::new([turn(), turn(), Turn::new().fail(ModelError::BadRequest { message: "no".to_owned() })]);
+        let priced = Arc::new(Priced::new(model, &Prices::default().with(ScriptedModel::NAME, price)));
+        let watched = Watched::new("fast", priced, Arc::new(SimulatedClock::new()));
+        for _ in 0..3 {
+            drop(watched.complete(&ModelRequest::new([Message::user("Well?")])).await);
+        }
+        let values: Vec<_> = watched.seen().collect().into_iter().map(|sample| sample.value).collect();
+        assert_eq!(values, [0.0, 140.0, 60.0, 0.000_88]);
     }
 }

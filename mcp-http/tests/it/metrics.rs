@@ -75,7 +75,8 @@ fn the_list_in_the_docs_and_what_is_served_agree() {
     const DOCS: &str = include_str!("../../../docs/metrics.md");
     // Nobody is there, and what is counted of it is.
     let alerts = r#"{"channels": {"chat": {"kind": "slack", "url_env": "SLACK_URL"}}}"#;
-    let models = r#"{"fast": {"provider": "openai_compatible", "model": "m", "base_url": "http://127.0.0.1:1"}}"#;
+    let models = r#"{"fast": {"provider": "openai_compatible", "model": "m", "base_url": "http://127.0.0.1:1"},
+        "large": {"provider": "openai_compatible", "model": "l", "base_url": "http://127.0.0.1:1"}}"#;
     let nobody = "http://127.0.0.1:1";
     let server = Served::start(&[
         ("REDIS_URL", "redis://127.0.0.1:1"),

@@ -58,6 +58,11 @@ impl Collector for RedisMeasures {
                 f64::from(u8::from(self.redis.0.breaker.is_open())),
             ),
             Sample::gauge(
+                "mcp_redis_connections",
+                "Connections to Redis that are there, each of which several commands use at once.",
+                f64::from(self.redis.0.pool.state().connections),
+            ),
+            Sample::gauge(
                 "mcp_cache_owed_invalidations",
                 "Invalidations that other replicas have not been told of, since Redis did not take them.",
                 self.versions.owed() as f64,

@@ -221,6 +221,17 @@ impl Sessions for RedisSessions {
         };
         Ok(listed.into_iter().map(info).collect())
     }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let all = format!("{}all", key::sessions(self.room.name));
+        let commands = || {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("ZCARD").arg(&all);
+            pipeline
+        };
+        let (count,) = self.redis.run::<(u64,)>(STORE, commands).await?.value;
+        Ok(count)
+    }
 }
 
 #[cfg(test)]

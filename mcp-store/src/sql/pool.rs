@@ -1,10 +1,11 @@
 //! Connections of which some may lead nowhere.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -19,6 +20,34 @@ pub(super) struct Pool {
     next: Option<Box<dyn Fn() -> DatabaseConnection + Send + Sync>>,
     /// Lets in as many as there are connections: whoever is inside and is given none knows that it is lost, and not in use.
     gate: Semaphore,
+    connections: usize,
+    waiting: AtomicUsize,
+}
+
+/// How it is with the connections at this moment.
+pub(super) struct Usage {
+    /// On which somebody does something.
+    pub(super) used: usize,
+    /// Which are there, and nobody uses.
+    pub(super) idle: usize,
+    /// Who waits for one.
+    pub(super) waiting: usize,
+}
+
+/// Somebody who waits, as long as it lives: who waits may leave.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How long to wait for those who use all connections.
@@ -29,7 +58,20 @@ const CLOSING: Duration = Duration::from_secs(60);
 impl Pool {
     /// A pool with so many connections.
     pub(super) fn new(connections: u32, current: DatabaseConnection) -> Self {
-        Self { current: Mutex::new(current), next: None, gate: Semaphore::new(connections as usize) }
+        let (connections, waiting) = (connections as usize, AtomicUsize::new(0));
+        Self { current: Mutex::new(current), next: None, gate: Semaphore::new(connections), connections, waiting }
+    }
+
+    /// How it is with its connections.
+    pub(super) fn usage(&self) -> Usage {
+        let used = self.connections.saturating_sub(self.gate.available_permits());
+        let current = self.current();
+        let open = match current.get_database_backend() {
+            DbBackend::Postgres => current.get_postgres_connection_pool().size(),
+            _ => current.get_sqlite_connection_pool().size(),
+        };
+        let idle = usize::try_from(open).unwrap_or(usize::MAX).saturating_sub(used);
+        Usage { used, idle, waiting: self.waiting.load(Ordering::Relaxed) }
     }
 
     /// One that `next` makes as often as it is given up.
@@ -49,7 +91,10 @@ impl Pool {
         deadline: Duration,
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let Ok(_inside) = timeout(WAIT, self.gate.acquire()).await else {
+        let waits = Waits::begin(&self.waiting);
+        let inside = timeout(WAIT, self.gate.acquire()).await;
+        drop(waits);
+        let Ok(_inside) = inside else {
             return Err(DbErr::Conn(RuntimeErr::Internal("all connections are in use".to_owned())));
         };
         let mut work = pin!(work);

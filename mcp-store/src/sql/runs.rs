@@ -75,6 +75,11 @@ const RENEW_POSTGRES: &str = "WITH held AS MATERIALIZED (SELECT tenant AS held_t
 const RENEW_SQLITE: &str = "UPDATE mcp_runs SET due = {now} + $1 WHERE (tenant, id, epoch) IN (VALUES {held}) \
     AND state = 'running' AND due > {now} RETURNING tenant, id, epoch, inputs";
 
+/// Kind by kind, since that is how the index of what is due can be asked; the kinds are found by the same index.
+const LONGEST_DUE: &str = "WITH RECURSIVE kinds(name) AS (SELECT min(kind) FROM mcp_runs UNION ALL \
+    SELECT (SELECT min(kind) FROM mcp_runs WHERE kind > name) FROM kinds WHERE name IS NOT NULL) \
+    SELECT {now} - min((SELECT min(due) FROM mcp_runs WHERE kind = name)) FROM kinds WHERE name IS NOT NULL";
+
 const OLD: &str = "SELECT tenant, id FROM mcp_runs WHERE ended < $1 ORDER BY ended LIMIT $2";
 
 const TOO_MANY: &str =
@@ -242,6 +247,13 @@ impl Runs for SqlRuns {
         let rows = self.rows(&OPEN.replace("{by}", by), [tenant, principal, kind, i64::from(most).into()]).await;
         let count = rows.and_then(|rows| rows.first().map_or(Ok(0), |row| row.try_get_by_index::<i64>(0)));
         Ok(count.map_err(store_error(STORE))?.try_into().unwrap_or(most))
+    }
+
+    async fn longest_due(&self) -> Result<Option<Duration>, StoreError> {
+        let asked = self.database.readers().query_one_raw(self.statement(LONGEST_DUE, [])).await;
+        let micros = asked.and_then(|row| row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose());
+        let micros = micros.map_err(store_error(STORE))?.flatten();
+        Ok(micros.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros))
     }
 
     async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {

@@ -92,6 +92,8 @@ const REMOVE_THEIRS: &str = "DELETE FROM mcp_sessions WHERE tenant = $1 AND owne
 const LIST: &str = "SELECT handle, created, used, length(value) FROM mcp_sessions \
      WHERE tenant = $1 AND owner = $2 AND ends > $3 ORDER BY used DESC, handle DESC LIMIT $4";
 
+const COUNT: &str = "SELECT count(*) FROM mcp_sessions WHERE ends > $1";
+
 impl SqlSessions {
     pub(crate) fn new(database: Database, clock: Arc<dyn Clock>, room: SessionRoom) -> Self {
         let (table, created, removing) = (format!("mcp_{}", room.name), AtomicU32::new(0), Mutex::new(()));
@@ -303,6 +305,13 @@ impl Sessions for SqlSessions {
             }
         }
         Ok(infos)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let count = self.statement(COUNT, [self.now().into()]);
+        let row = self.database.readers().query_one_raw(count).await.map_err(store_error(STORE))?;
+        let count = row.map(|row| row.try_get_by_index::<i64>(0)).transpose().map_err(store_error(STORE))?;
+        Ok(count.unwrap_or(0).max(0).cast_unsigned())
     }
 }
 

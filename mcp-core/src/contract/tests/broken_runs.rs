@@ -84,6 +84,10 @@ enum Flaw {
     CountsThoseOfRuns,
     CountsOneMore,
     CountsAnyTenant,
+    TellsTheWaiting,
+    TellsTheHeld,
+    TellsTheEndedAsDue,
+    TellsOneKindAsDue,
     AnyTenantIsRead,
     AnyTenantsSteps,
     AnyTenantWrites,
@@ -443,6 +447,17 @@ impl Runs for Broken {
         Ok(found)
     }
 
+    async fn longest_due(&self) -> Result<Option<Duration>, StoreError> {
+        let (now, all) = (self.clock.now(), self.all().await);
+        let due = |run: &RunRecord| match (self.flaw, run.state) {
+            (Flaw::TellsTheWaiting, RunState::Waiting) | (Flaw::TellsTheHeld, RunState::Running) => Some(run.at),
+            (Flaw::TellsTheEndedAsDue, state) if state.is_end() => Some(run.at),
+            (Flaw::TellsOneKindAsDue, _) if run.kind != "work" => None,
+            _ => run.due.filter(|due| *due <= now),
+        };
+        Ok(all.iter().filter_map(due).min().map(|due| due.until(now)))
+    }
+
     async fn open(&self, tenant: &Tenant, principal: &Principal, kind: &str, most: u16) -> Result<u16, StoreError> {
         let all = self.all().await;
         let counted = |run: &&RunRecord| {
@@ -603,6 +618,12 @@ super::each_case_fails! {
         Flaw::CountsThoseOfRuns,
         Flaw::CountsOneMore,
         Flaw::CountsAnyTenant,
+    ],
+    what_is_due_for_long_is_told: [
+        Flaw::TellsTheWaiting,
+        Flaw::TellsTheHeld,
+        Flaw::TellsTheEndedAsDue,
+        Flaw::TellsOneKindAsDue,
     ],
     tenants_are_apart: [
         Flaw::AnyTenantIsRead,

@@ -52,6 +52,7 @@ enum Flaw {
     CreatedFirst,
     UsedLastLast,
     CountsNoBytes,
+    CountsOneOwner,
 }
 
 /// Sessions in a list, the one that was used last behind the others; sound, but for its flaw.
@@ -256,6 +257,13 @@ impl Sessions for Broken {
         });
         Ok(info.collect())
     }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let all = lock(&self.kept);
+        let first = all.first().map(|kept| kept.owner.clone());
+        Ok(all.iter().filter(|kept| !self.is(Flaw::CountsOneOwner) || Some(&kept.owner) == first.as_ref()).count()
+            as u64)
+    }
 }
 
 super::each_case_fails! {
@@ -290,4 +298,5 @@ super::each_case_fails! {
     ],
     rooms_are_apart: [Flaw::OneRoom],
     a_list_shows_the_last_used_first: [Flaw::UsedLastLast, Flaw::CreatedFirst, Flaw::CountsNoBytes],
+    what_there_is_is_counted: [Flaw::CountsOneOwner],
 }
