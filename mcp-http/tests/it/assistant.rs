@@ -13,15 +13,15 @@ use crate::served::{Reply, Served, until};
 
 /// A provider of the kind `openai_compatible`: it calls `notes.write` once, where it may, and says what it was told first; or it
 /// searches the notes, and says what it found.
-struct Provider {
-    url: String,
+pub struct Provider {
+    pub url: String,
     /// The bodies of the requests, and what stood in `Authorization`.
     asked: Arc<Mutex<Vec<(Value, String)>>>,
 }
 
 impl Provider {
     /// It serves until the tests end.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -93,13 +93,13 @@ fn answer(body: &Value) -> String {
     format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk(delta, Value::Null), chunk(json!({}), finish.into()))
 }
 
-fn models(provider: &Provider) -> String {
+pub fn models(provider: &Provider) -> String {
     json!({"fast": {"provider": "openai_compatible", "model": "m", "base_url": provider.url, "key_env": "OUR_KEY"}})
         .to_string()
 }
 
 /// What comes of a run of an agent.
-fn run(server: &Served, agent: &str, input: &str) -> Value {
+pub fn run(server: &Served, agent: &str, input: &str) -> Value {
     let started = server.post(&format!("/api/v1/agents/{agent}/runs"), &json!({"input": input}).to_string());
     assert_eq!(started.status, 200, "{started:?}");
     let path = format!("/api/v1/runs/{}", started.body["id"].as_str().unwrap());
