@@ -12,8 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::context::Context;
 use crate::protocol::encoding::Outcome;
-use crate::server::RunningGuard;
-use crate::server::operations::Operation;
+use crate::server::{RunningGuard, operations};
 use crate::spans;
 use crate::tool::arguments::Arguments;
 use crate::tool::pipeline::{self, Finished};
@@ -31,10 +30,6 @@ pub(crate) struct Call<T: Send + 'static> {
     cost: u64,
     /// Where it stays here, and takes longer than one poll.
     under_way: Option<RunningGuard>,
-    /// The request that it answers, until it is counted.
-    operation: Option<Operation>,
-    /// What the request called, where the server measures.
-    tool: Option<Arc<OfferedTool>>,
 }
 
 /// What becomes of a call whose client leaves.
@@ -60,9 +55,8 @@ impl Call<Finished> {
         // What is sent again must find an answer.
         let on_leave = if cx.inner().key.is_some() { OnLeave::Finish } else { on_leave };
         let cost = tool.cost.if_heavy();
-        let measured = cx.inner().server.is_measured().then(|| tool.clone());
         let stage = Stage::Here(pipeline::run(tool, arguments, cx.clone()));
-        Self { stage, cx, read_only, on_leave, cost, under_way: None, operation: None, tool: measured }
+        Self { stage, cx, read_only, on_leave, cost, under_way: None }
     }
 }
 
@@ -82,8 +76,13 @@ impl<T: Outcome> Call<T> {
         self
     }
 
-    /// Prepares what only reads.
+    /// Prepares what only reads, and answers a request of the protocol.
     pub(crate) fn read(read: impl Future<Output = T> + Send + 'static, cx: Context) -> Self {
+        Self::following(operations::counted(read, cx.clone()), cx)
+    }
+
+    /// Prepares what only waits for another call of this context.
+    pub(crate) fn following(read: impl Future<Output = T> + Send + 'static, cx: Context) -> Self {
         Self {
             stage: Stage::Here(read.boxed()),
             cx,
@@ -91,26 +90,6 @@ impl<T: Outcome> Call<T> {
             on_leave: OnLeave::Cancel,
             cost: 0,
             under_way: None,
-            operation: None,
-            tool: None,
-        }
-    }
-
-    /// The same, which calls this tool after all.
-    pub(crate) fn of(mut self, tool: Arc<OfferedTool>) -> Self {
-        self.tool = Some(tool);
-        self
-    }
-
-    /// The same, counted as this request when it ends.
-    pub(crate) fn measured(mut self, operation: Operation) -> Self {
-        self.operation = Some(operation);
-        self
-    }
-
-    fn count(&mut self, finished: &T) {
-        if let Some(operation) = self.operation.take() {
-            operation.end(&self.cx.inner().server, self.tool.as_deref(), finished.fault());
         }
     }
 }
@@ -162,7 +141,6 @@ impl<T: Outcome + Unpin> Future for Call<T> {
         if let Stage::Here(run) = &mut self.stage {
             if let Poll::Ready(finished) = run.as_mut().poll(task) {
                 self.stage = Stage::Over;
-                self.count(&finished);
                 return Poll::Ready(finished);
             }
             if self.read_only {
@@ -177,17 +155,12 @@ impl<T: Outcome + Unpin> Future for Call<T> {
         let finished = std::task::ready!(finished.poll_unpin(task));
         self.stage = Stage::Over;
         // The spawner may have dropped the task.
-        let finished = finished.unwrap_or_else(|_| T::cancelled(&self.cx));
-        self.count(&finished);
-        Poll::Ready(finished)
+        Poll::Ready(finished.unwrap_or_else(|_| T::cancelled(&self.cx)))
     }
 }
 
 impl<T: Send + 'static> Drop for Call<T> {
     fn drop(&mut self) {
-        if let Some(operation) = self.operation.take() {
-            operation.leave(&self.cx.inner().server, self.tool.as_deref());
-        }
         match (&self.stage, self.on_leave) {
             (Stage::Over, _) => {}
             (_, OnLeave::Cancel) => self.cx.inner().cancellation.cancel(),

@@ -19,6 +19,7 @@ use crate::ask::dialogue::{Dialogue, Partner};
 use crate::caller::Caller;
 use crate::changes::Change;
 use crate::clock::Clock;
+use crate::server::operations::Operation;
 use crate::server::{CallError, Server};
 use crate::spans;
 use crate::store::ledger::CallId;
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     progressed: AtomicU64,
     /// How it stands with the limits that it was counted by, if with any.
     quotas: OnceLock<Box<Quotas>>,
+    /// The request of the protocol that it answers, where it answers one and the server measures.
+    operation: OnceLock<Operation>,
     /// Whether other calls may be given its result.
     is_cached: bool,
     /// Only where the client can be asked something.
@@ -87,12 +90,24 @@ impl Context {
             made: AtomicU32::new(0),
             progressed: AtomicU64::new(0),
             quotas: OnceLock::new(),
+            operation: OnceLock::new(),
             is_cached: false,
             dialogue,
             key,
             outbox,
         };
         Self { inner: Arc::new(inner), prefix: None }
+    }
+
+    /// What is done in it answers this request.
+    pub(crate) fn answers(&self, operation: Operation) {
+        // Nobody has said so before.
+        let _ = self.inner.operation.set(operation);
+    }
+
+    /// The request that it answers, where that is measured.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        self.inner.operation.get().copied()
     }
 
     /// Polls the call itself: it ends with its questions where it can go no further without answers. One within another goes no further
@@ -292,6 +307,7 @@ impl Context {
             made: AtomicU32::new(0),
             progressed: AtomicU64::new(0),
             quotas: OnceLock::new(),
+            operation: OnceLock::new(),
             is_cached: offered.cache().is_some(),
             dialogue: None,
             key,

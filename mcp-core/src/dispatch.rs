@@ -161,21 +161,23 @@ pub(crate) fn measured(
     server: &Server,
     answer: impl FnOnce() -> Result<Reply, Refused>,
 ) -> Result<Reply, Refused> {
-    let Some(operation) = Operation::begin(server, &request.method) else { return answer() };
+    let operation = Operation::begin(server, &request.method);
     let reply = answer();
+    if let Some(operation) = operation {
+        begun(operation, server, &reply);
+    }
+    reply
+}
+
+#[inline(never)]
+fn begun(operation: Operation, server: &Server, reply: &Result<Reply, Refused>) {
     match reply {
-        Ok(Reply::Call(id, call, outbox)) => Ok(Reply::Call(id, call.measured(operation), outbox)),
-        Ok(Reply::Read(id, read, outbox)) => Ok(Reply::Read(id, read.measured(operation), outbox)),
+        Ok(Reply::Call(_, call, _)) => call.context().answers(operation),
+        Ok(Reply::Read(_, read, _)) => read.context().answers(operation),
         // A subscription lasts for as long as its client likes.
-        Ok(Reply::Listen(..)) => reply,
-        Ok(Reply::Message(_)) => {
-            operation.end(server, None, None);
-            reply
-        }
-        Ok(Reply::Refused(_, ref error)) | Err((_, ref error)) => {
-            operation.end(server, None, Some(spans::fault_of(error)));
-            reply
-        }
+        Ok(Reply::Listen(..)) => {}
+        Ok(Reply::Message(_)) => operation.end(server, None, None),
+        Ok(Reply::Refused(_, error)) | Err((_, error)) => operation.end(server, None, Some(spans::fault_of(error))),
     }
 }
 

@@ -54,9 +54,8 @@ pub(super) fn call(
         }
         let cx = context(&exchange);
         let begin = async move { begun.begin(&server, None).await };
-        return Ok(Reply::Read(id, Call::read(begin, cx).of(ordered.tool), None));
+        return Ok(Reply::Read(id, Call::read(begin, cx), None));
     }
-    let tool = ordered.tool.clone();
     let (call, outbox) = tools::plain(exchange, params, ordered)?;
     let cx = call.context().clone();
     if let Some(Dialogue::Rounds(rounds)) = &cx.inner().dialogue {
@@ -70,7 +69,7 @@ pub(super) fn call(
             finished => finished.encode(&server, Encoding::Modern, &begun.id),
         }
     };
-    Ok(Reply::Read(id, Call::read(followed, cx).of(tool), outbox))
+    Ok(Reply::Read(id, Call::following(followed, cx), outbox))
 }
 
 /// A call that is to become a task.

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Server;
+use crate::context::Context;
 use crate::measure::{Distribution, Histogram, OperationMeasures};
+use crate::protocol::encoding::Outcome;
 use crate::tool::registry::OfferedTool;
 
 /// The methods that there are; every other counts as the last.
@@ -100,11 +102,36 @@ impl Operation {
         let times = tool.map_or(&server.0.operations.0[self.method], |tool| &tool.operations);
         times.observe(took, fault);
     }
+}
 
-    /// Counts one whose client has left.
-    pub(crate) fn leave(self, server: &Server, tool: Option<&OfferedTool>) {
-        self.end(server, tool, Some(LEFT));
+/// A request that is being answered, and is counted when this is dropped: before its end, its client has left.
+pub(crate) struct Answering<'a> {
+    cx: &'a Context,
+    tool: Option<&'a OfferedTool>,
+    /// By what it has failed.
+    pub(crate) fault: Option<&'static str>,
+}
+
+impl<'a> Answering<'a> {
+    pub(crate) fn begin(cx: &'a Context, tool: Option<&'a OfferedTool>) -> Self {
+        Self { cx, tool, fault: Some(LEFT) }
     }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        if let Some(operation) = self.cx.operation() {
+            operation.end(&self.cx.inner().server, self.tool, self.fault);
+        }
+    }
+}
+
+/// Counts the request that is answered in this context, if there is one, when `read` has ended.
+pub(crate) async fn counted<T: Outcome>(read: impl Future<Output = T>, cx: Context) -> T {
+    let mut answering = Answering::begin(&cx, None);
+    let ended = read.await;
+    answering.fault = ended.fault();
+    ended
 }
 
 impl Server {

@@ -11,6 +11,7 @@ use super::record::outcome_of;
 use super::{Failure, Finished};
 use crate::context::Context;
 use crate::measure::{CacheMeasures, CircuitState, Histogram, KeyMeasures, ToolMeasures};
+use crate::server::operations::Answering;
 use crate::store::ledger::Outcome;
 use crate::tool::arguments::Arguments;
 use crate::tool::error::{KeyError, ToolError};
@@ -57,6 +58,7 @@ impl Meter {
 /// Runs one call, and counts it.
 pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Context) -> Finished {
     let mut measuring = Measuring::begin(&tool.meter, &cx);
+    let mut answering = Answering::begin(&cx, Some(&tool));
     let mut run = pin!(super::recorded(tool.clone(), arguments, cx.clone()));
     let mut held = Duration::ZERO;
     let finished = poll_fn(|task| {
@@ -76,7 +78,8 @@ pub(super) async fn call(tool: Arc<OfferedTool>, arguments: Arguments, cx: Conte
         Err(Failure { error: ToolError::Key(KeyError::StillRunning), .. }) => End::Key(1),
         ended => End::Call(outcome_of(ended.as_ref().map_err(|failure| &failure.error))),
     };
-    drop(measuring);
+    answering.fault = super::fault(&finished);
+    drop((measuring, answering));
     finished
 }
 
