@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod large;
 pub(crate) mod leases;
 pub(crate) mod migration;
+mod model_counts;
 pub(crate) mod notes;
 pub(crate) mod now;
 mod pool;

@@ -1,5 +1,6 @@
 //! What an agent may know and do while it decides.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
@@ -43,7 +44,12 @@ struct Inner {
 pub(super) struct Noted {
     pub(super) kept: Option<Box<RawValue>>,
     pub(super) spent: Spent,
+    /// What each model took.
+    pub(super) models: BTreeMap<String, (u64, Money)>,
 }
+
+/// As which a model is counted that nobody has named.
+const OTHER: &str = "other";
 
 impl AgentContext {
     /// Of `agent`, which decides on `step`.
@@ -133,8 +139,15 @@ impl AgentContext {
 
     /// Says what it took to decide, which counts for the budget of the run.
     pub fn spend(&self, tokens: u64, money: Money) {
+        self.spend_on(OTHER, tokens, money);
+    }
+
+    /// The same, of the model that took it: [`Server::model_stats`](crate::Server::model_stats) tells of it once the decision is recorded.
+    pub fn spend_on(&self, model: &str, tokens: u64, money: Money) {
         let mut noted = lock(&self.0.noted);
         noted.spent = noted.spent.and(Spent { tokens, money, ..Spent::default() });
+        let (sum, cost) = noted.models.entry(model.to_owned()).or_default();
+        (*sum, *cost) = (sum.saturating_add(tokens), cost.plus(money));
     }
 
     pub(super) fn take_noted(&self) -> Noted {

@@ -186,7 +186,7 @@ impl ModelAgent {
         // Where nobody has counted, what was said counts.
         let counted = || request.estimated_tokens().saturating_add((reply.message.size() / BYTES_PER_TOKEN) as u64);
         let tokens = reply.end.usage.map_or_else(counted, |usage| usage.total());
-        cx.spend(tokens, reply.end.cost.unwrap_or_default());
+        cx.spend_on(self.model.name(), tokens, reply.end.cost.unwrap_or_default());
         Ok(reply)
     }
 

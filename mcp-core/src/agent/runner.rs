@@ -27,6 +27,7 @@ use crate::server::Server;
 use crate::store::StoreError;
 use crate::store::id::derived;
 use crate::store::runs::{Input, InputId, InputKind, RunId, RunRecord, RunState, StepKind, each_step};
+use crate::store::stats::ModelUse;
 
 /// Does the runs of agents.
 pub(crate) struct AgentWork {
@@ -189,8 +190,9 @@ impl Runner<'_> {
             let (decision, is_known) = match self.run.recorded::<Decision>(&key)? {
                 Some(decision) => (decision, true),
                 None => {
-                    let decision = self.decide(&key, &agent, std::mem::take(&mut busy)).await?;
-                    self.run.record(&key, &decision).await?;
+                    let mut decision = self.decide(&key, &agent, std::mem::take(&mut busy)).await?;
+                    let used = std::mem::take(&mut decision.used);
+                    self.run.record_decision(&key, &decision, used).await?;
                     (decision, false)
                 }
             };
@@ -327,7 +329,13 @@ impl Runner<'_> {
         if left.calls.is_some_and(|most| most < calls) {
             return Err(exhausted(Limit::Calls, self.budget, &self.transcript));
         }
-        Ok(Decision { agent: agent.spec().name().to_owned(), kept: noted.kept, spent, step, later })
+        let (name, at) = (agent.spec().name().to_owned(), self.server.clock().now());
+        let used = noted.models.into_iter().map(|(model, (tokens, cost))| {
+            let agent = name.clone();
+            ModelUse { agent, model, tokens, cost, at }
+        });
+        let used = used.collect();
+        Ok(Decision { agent: name, kept: noted.kept, spent, used, step, later })
     }
 }
 

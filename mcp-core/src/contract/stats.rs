@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Fresh, call, tenant};
-use crate::caller::Tenant;
+use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 use crate::measure::Histogram;
+use crate::model::price::Money;
 use crate::store::audit::{Removal, RemovalCause};
 use crate::store::ledger::{CallRecord, Entry, Outcome};
-use crate::store::stats::{By, Counted, MINUTE, StatsQuery};
+use crate::store::runs::{Hold, NewRun, RunId, Step, StepKind};
+use crate::store::stats::{By, Counted, MINUTE, ModelUse, StatsQuery, Taken};
 
 /// One named test for each promise of [`Stats`](crate::store::stats::Stats), on stores from `$fresh`: an async function or closure
 /// without arguments that gives a [`Fresh`].
@@ -21,6 +25,7 @@ macro_rules! stats_contract {
             counts_outlive_calls,
             only_the_time_asked_for_is_counted,
             tools_and_outcomes_are_told_apart,
+            what_models_took_is_counted_once,
             tenants_are_apart,
         }
     };
@@ -130,6 +135,67 @@ pub async fn tools_and_outcomes_are_told_apart(fresh: &Fresh) {
     expected.sort();
     assert_eq!(by_outcome, expected);
     assert_eq!(counts(fresh, &query(0, 60, 1, By::Nothing)).await, [(0, None, 54, 6 * failures)]);
+}
+
+/// With the step for which they were asked, in the minute that is said, by agent and by model.
+pub async fn what_models_took_is_counted_once(fresh: &Fresh) {
+    let (own, other) = (tenant(), Tenant::from("another tenant"));
+    let mut holds = Vec::new();
+    for of in [&own, &other] {
+        let run = NewRun {
+            id: RunId::from_u128(1),
+            tenant: of.clone(),
+            principal: Principal::from("somebody"),
+            kind: "work".to_owned(),
+            parent: None,
+            arguments: Bytes::from_static(b"{}"),
+            at: at(0),
+        };
+        fresh.stores.runs.create(&run).await.expect("a run is created");
+        let claimed = fresh.stores.runs.claim("work", 1, MINUTE * 60).await.expect("one can claim");
+        holds.push(claimed.runs[0].hold());
+    }
+    let decide = async |hold: &Hold, number: u32, uses: &[(&str, &str, u64, u64, i64)]| {
+        let uses = uses.iter().map(|(agent, model, tokens, micros, seconds)| Entry::Used {
+            hold: hold.clone(),
+            number,
+            used: ModelUse {
+                agent: (*agent).to_owned(),
+                model: (*model).to_owned(),
+                tokens: *tokens,
+                cost: Money::from_micros(*micros),
+                at: at(*seconds),
+            },
+        });
+        let step = Step { number, kind: StepKind::Noted, key: number.to_string(), body: "{}".into(), at: at(0) };
+        let step = Entry::Step { hold: hold.clone(), step };
+        fresh.stores.ledger.commit(uses.chain([step]).collect()).await
+    };
+    let taken = async |tenant: Option<&Tenant>, from, to, by| {
+        let taken = fresh.stores.stats.models(tenant, &query(from, to, 1, by)).await.expect("it can be read");
+        let seconds = |step: &Taken| (step.at.as_micros() - at(0).as_micros()) / 1_000_000;
+        taken
+            .iter()
+            .map(|step| (seconds(step), step.name.clone(), step.tokens, step.cost.as_micros()))
+            .collect::<Vec<_>>()
+    };
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(taken(Some(&own), 0, 60, By::Nothing).await, []);
+    for _ in 0..2 {
+        // Its answer was lost, and so it is committed again.
+        let odd = "it's \"odd\" \0 %_ 🦀";
+        decide(&holds[0], 0, &[("ann", "m", 10, 3, 0), ("ann", odd, 5, 0, 59)]).await.expect("its holder writes");
+        decide(&holds[0], 1, &[("bob", "m", 100, 70, 1), ("bob", "m", 0, 1, 60)]).await.expect("its holder writes");
+        decide(&holds[1], 0, &[("ann", "m", 1_000, 500, 0)]).await.expect("its holder writes");
+        let lost = Hold { epoch: holds[0].epoch + 1, ..holds[0].clone() };
+        decide(&lost, 2, &[("ann", "m", 9, 9, 0)]).await.expect_err("it is held by another");
+        assert_eq!(taken(Some(&own), 0, 60, By::Nothing).await, [(0, None, 115, 73)]);
+        let by_agent = [(0, name("ann"), 15, 3), (0, name("bob"), 100, 70), (60, name("bob"), 0, 1)];
+        assert_eq!(taken(Some(&own), 0, 120, By::Agent).await, by_agent);
+        assert_eq!(taken(Some(&own), 0, 60, By::Model).await, [(0, name(odd), 5, 0), (0, name("m"), 110, 73)]);
+        assert_eq!(taken(None, 0, 60, By::Nothing).await, [(0, None, 1_115, 573)], "of all tenants");
+        assert_eq!(taken(Some(&other), 60, 120, By::Nothing).await, []);
+    }
 }
 
 /// And are told together where the house asks.

@@ -91,6 +91,11 @@ impl Ledger for MemoryStore {
             match entry {
                 Entry::Call(call) => calls.add(call),
                 Entry::Answer(answer) => claims.answer(&answer),
+                Entry::Used { hold, number, used } => {
+                    if !runs.has(&(hold.tenant.clone(), hold.run), Some(number)) {
+                        calls.counts.add_use(hold.tenant, used);
+                    }
+                }
                 Entry::Step { hold, step } => runs.step(&hold, step),
                 Entry::Turn { hold, turn } => runs.turn(&hold, turn, now),
                 Entry::Removal(removal) => {

@@ -22,6 +22,7 @@ use crate::memory::lock;
 use crate::store::StoreError;
 use crate::store::ledger::{Entry, Ledger};
 use crate::store::runs::{Input, InputKind, RunId, RunRecord, Runs, Step, StepKind, each_step};
+use crate::store::stats::ModelUse;
 
 /// What the work of a run may know and do. Cheap to clone. Once the run is let go, or lost, nothing that it does goes forward.
 #[derive(Clone)]
@@ -120,12 +121,22 @@ impl RunContext {
     /// # Errors
     /// [`RunError::Unavailable`]; [`RunError::Failed`] where it, or the journal, would be too large.
     pub async fn record(&self, key: &str, value: &impl Serialize) -> Result<(), RunError> {
+        self.record_decision(key, value, Vec::new()).await
+    }
+
+    /// The same of a decision for which models were asked.
+    pub(crate) async fn record_decision(
+        &self,
+        key: &str,
+        value: &impl Serialize,
+        used: Vec<ModelUse>,
+    ) -> Result<(), RunError> {
         if lock(&self.0.journal).find(key, StepKind::Noted).is_some() {
             return Ok(());
         }
         self.pass().await;
         let _busy = self.0.flow.busy();
-        self.write(StepKind::Noted, key, serde_json::to_vec(value)?.into(), None).await
+        self.write(StepKind::Noted, key, serde_json::to_vec(value)?.into(), None, used).await
     }
 
     /// What was recorded under `key`.
@@ -251,6 +262,7 @@ impl RunContext {
         key: &str,
         body: bytes::Bytes,
         of: Option<&Withheld>,
+        used: Vec<ModelUse>,
     ) -> Result<(), RunError> {
         let (step, hold) = {
             let mut journal = lock(&self.0.journal);
@@ -258,7 +270,10 @@ impl RunContext {
             (step, self.0.tie.hold.clone())
         };
         let record = of.and_then(Withheld::take);
-        let mut entries = vec![Entry::Step { hold, step: step.clone() }];
+        let number = step.number;
+        let used = used.into_iter().map(|used| Entry::Used { hold: hold.clone(), number, used });
+        let mut entries: Vec<_> = used.collect();
+        entries.push(Entry::Step { hold, step: step.clone() });
         entries.extend(record.clone().map(Entry::Call));
         let committed = self.0.ledger.commit(entries).await;
         if let (Err(StoreError::Conflict { .. } | StoreError::Refused { .. }), Some(record)) = (&committed, record) {

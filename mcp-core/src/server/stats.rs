@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Server;
-use crate::caller::Caller;
+use crate::caller::{Caller, Tenant};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::stats::{By, Counted, MINUTE, StatsQuery, minute};
+use crate::store::stats::{By, Counted, MINUTE, Stats, StatsQuery, Taken, begin, minute};
 
 /// Which time is asked for; what is left out is the last hour, in sixty steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub enum StatsError {
         /// How many.
         steps: u64,
     },
+    /// They are not told apart by that.
+    #[error("calls are told apart by `tool` or `outcome`, and `tokens` and `cost` by `agent` or `model`")]
+    NotBy,
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,20 +62,48 @@ impl Server {
         period: Period,
         by: By,
     ) -> Result<(StatsQuery, Vec<Counted>), StatsError> {
+        if matches!(by, By::Agent | By::Model) {
+            return Err(StatsError::NotBy);
+        }
+        let (stats, tenant) = self.stats_for(caller)?;
+        let query = self.stats_query(period, by)?;
+        let counted = stats.calls(tenant, &query).await?;
+        Ok((query, counted))
+    }
+
+    /// What language models took for the steps of agents, as [`Server::stats`] tells of calls: once a decision is recorded, what it took
+    /// is counted.
+    ///
+    /// # Errors
+    /// [`StatsError`].
+    pub async fn model_stats(
+        &self,
+        caller: &Caller,
+        period: Period,
+        by: By,
+    ) -> Result<(StatsQuery, Vec<Taken>), StatsError> {
+        if matches!(by, By::Tool | By::Outcome) {
+            return Err(StatsError::NotBy);
+        }
+        let (stats, tenant) = self.stats_for(caller)?;
+        let query = self.stats_query(period, by)?;
+        let taken = stats.models(tenant, &query).await?;
+        Ok((query, taken))
+    }
+
+    /// The counts, and of which tenant a caller may see them: of all, where of none.
+    fn stats_for<'c>(&self, caller: &'c Caller) -> Result<(&dyn Stats, Option<&'c Tenant>), StatsError> {
         let tenant = match () {
             () if caller.may_monitor() => None,
             () if caller.has_role(Caller::ADMIN) => Some(caller.tenant()),
             () => return Err(StatsError::Hidden),
         };
-        let query = self.stats_query(period, by)?;
-        let stats = self.0.stats.as_ref().ok_or(StoreError::Unavailable { store: "stats", source: None })?;
-        let counted = stats.calls(tenant, &query).await?;
-        Ok((query, counted))
+        let stats = self.0.stats.as_deref().ok_or(StoreError::Unavailable { store: "stats", source: None })?;
+        Ok((stats, tenant))
     }
 
     fn stats_query(&self, period: Period, by: By) -> Result<StatsQuery, StatsError> {
         const HOUR: i64 = 60;
-        let begin = |minute: i64| Timestamp::from_micros(minute.saturating_mul(60_000_000));
         let end = minute(period.to.unwrap_or_else(|| self.clock().now())) + 1;
         let first = period.from.map_or(end - HOUR, minute);
         let span = u64::try_from(end - first).ok().filter(|span| *span > 0).ok_or(StatsError::Backwards)?;

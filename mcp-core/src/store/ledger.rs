@@ -14,6 +14,7 @@ use super::audit::{Head, Removal};
 use super::id::id;
 use super::idempotency::{CallKey, Digest};
 use super::runs::{self, Hold, Step, Turn};
+use super::stats::ModelUse;
 use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
@@ -68,6 +69,16 @@ pub enum Entry {
         hold: Hold,
         /// What is written.
         step: Step,
+    },
+    /// What a model took for a step of a run: it stands before that step in the same commit, is counted where the step is new, and is
+    /// no record of its own.
+    Used {
+        /// By which right the step is written.
+        hold: Hold,
+        /// The number of the step.
+        number: u32,
+        /// What it took.
+        used: ModelUse,
     },
     /// A run is let go, or ends; a conflict as a step is.
     Turn {

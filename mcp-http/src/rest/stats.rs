@@ -1,4 +1,4 @@
-//! `/stats`: how many calls there were, how they ended, and how long they took.
+//! `/stats`: how many calls there were, how they ended, and how long they took; and what language models took.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
 use mcp_core::clock::Timestamp;
 use mcp_core::measure::Distribution;
+use mcp_core::model::price::Money;
 use mcp_core::server::stats::{Period, StatsError};
-use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery, minute};
+use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery, Taken, minute};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ use super::{Admitted, encoded};
 /// The route.
 pub(crate) static TABLE: Table = Table {
     name: "mcp_http::rest::stats",
-    about: "Figures of the calls",
+    about: "Figures of the calls, and of language models",
     open: false,
     forms: Forms::Two,
     routes: &[Route {
@@ -29,7 +30,7 @@ pub(crate) static TABLE: Table = Table {
         path: "/stats",
         to: |route| route.to(show),
         id: "stats",
-        about: "How many calls there were, how many failed, or how long they took: the last hour unless told otherwise, of all tenants for callers with the role `monitor` or `operator`, and of the own one for an administrator",
+        about: "How many calls there were, how many failed, or how long they took, or what language models took for agents: the last hour unless told otherwise, of all tenants for callers with the role `monitor` or `operator`, and of the own one for an administrator",
         segments: &[],
         query: Some(SchemaGenerator::subschema_for::<Asked>),
         body: None,
@@ -45,7 +46,7 @@ struct Asked {
     /// What is told: `calls` unless told otherwise.
     #[serde(default)]
     measure: Measure,
-    /// By what calls are told apart.
+    /// By what is told apart: calls by `tool` or `outcome`, `tokens` and `cost` by `agent` or `model`.
     #[serde(default)]
     by: By,
     /// From the minute of this time on (RFC 3339); an hour before the end unless told otherwise.
@@ -58,7 +59,7 @@ struct Asked {
     step: Option<u64>,
 }
 
-/// What is told of calls.
+/// What is told of calls, or of what language models took.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Measure {
@@ -77,9 +78,13 @@ enum Measure {
     P90,
     /// The same of 99 in a hundred.
     P99,
+    /// How many tokens language models took for the steps of agents, in and out.
+    Tokens,
+    /// What they cost, in the currency of the prices.
+    Cost,
 }
 
-/// Figures of calls over a time.
+/// Figures over a time.
 #[derive(Serialize, JsonSchema)]
 struct Stats {
     measure: Measure,
@@ -95,10 +100,10 @@ struct Stats {
     series: Vec<Series>,
 }
 
-/// Figures of the calls of one tool, of those that ended in one way, or of all.
+/// Figures of the calls of one tool, of those that ended in one way, of one agent or model, or of all.
 #[derive(Serialize, JsonSchema)]
 struct Series {
-    /// The tool or the outcome; absent, where all are told together.
+    /// The tool, the outcome, the agent or the model; absent, where all are told together.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// The same of all steps together.
@@ -112,6 +117,8 @@ struct Series {
 struct Sum {
     failed: u64,
     durations: Distribution,
+    tokens: u64,
+    cost: Money,
 }
 
 impl Measure {
@@ -126,6 +133,8 @@ impl Measure {
             Self::P50 => quantile(0.5),
             Self::P90 => quantile(0.9),
             Self::P99 => quantile(0.99),
+            Self::Tokens => Some(sum.tokens as f64),
+            Self::Cost => Some(sum.cost.as_micros() as f64 / 1e6),
         }
     }
 }
@@ -145,28 +154,48 @@ async fn show(
         to: parse::<Timestamp>("to", asked.to)?,
         step: asked.step.map(Duration::from_secs),
     };
-    let (query, counted) = endpoint.server().stats(&caller, period, asked.by).await?;
+    let (query, sums) = match asked.measure {
+        Measure::Tokens | Measure::Cost => {
+            let (query, taken) = endpoint.server().model_stats(&caller, period, asked.by).await?;
+            (query, taken.into_iter().map(of_models).collect::<Vec<_>>())
+        }
+        _ => {
+            let (query, counted) = endpoint.server().stats(&caller, period, asked.by).await?;
+            (query, counted.into_iter().map(of_calls).collect())
+        }
+    };
     encoded(&Stats {
         measure: asked.measure,
         by: asked.by,
         from: query.from,
         to: query.to,
         step: query.step().unsigned_abs() * MINUTE.as_secs(),
-        series: series(asked.measure, &query, counted),
+        series: series(asked.measure, &query, sums),
     })
 }
 
-fn series(measure: Measure, query: &StatsQuery, counted: Vec<Counted>) -> Vec<Series> {
+/// When a step begins, of which name it is, and what was counted in it.
+type Told = (Timestamp, Option<String>, Sum);
+
+fn of_calls(Counted { at, name, failed, durations, .. }: Counted) -> Told {
+    (at, name, Sum { failed, durations, ..Sum::default() })
+}
+
+fn of_models(Taken { at, name, tokens, cost, .. }: Taken) -> Told {
+    (at, name, Sum { tokens, cost, ..Sum::default() })
+}
+
+fn series(measure: Measure, query: &StatsQuery, told: Vec<Told>) -> Vec<Series> {
     let ((first, end), step) = (query.range(), query.step());
     let steps = usize::try_from((end - first + step - 1) / step).unwrap_or(0);
     let mut sums = BTreeMap::<Option<String>, Vec<Sum>>::new();
     if query.by == By::Nothing {
         sums.insert(None, vec![Sum::default(); steps]);
     }
-    for Counted { at, name, failed, durations, .. } in counted {
+    for (at, name, counted) in told {
         let place = usize::try_from((minute(at) - first) / step).unwrap_or(usize::MAX);
         if let Some(sum) = sums.entry(name).or_insert_with(|| vec![Sum::default(); steps]).get_mut(place) {
-            *sum = Sum { failed, durations };
+            *sum = counted;
         }
     }
     let told = |(name, sums): (Option<String>, Vec<Sum>)| {
@@ -174,6 +203,8 @@ fn series(measure: Measure, query: &StatsQuery, counted: Vec<Counted>) -> Vec<Se
         for sum in &sums {
             all.failed += sum.failed;
             all.durations.merge(&sum.durations);
+            all.tokens = all.tokens.saturating_add(sum.tokens);
+            all.cost = all.cost.plus(sum.cost);
         }
         Series { name, total: measure.of(&all), values: sums.iter().map(|sum| measure.of(sum)).collect() }
     };

@@ -90,7 +90,9 @@ fn answer(body: &Value) -> String {
     };
     let finish = if delta["content"].is_null() { "tool_calls" } else { "stop" };
     let chunk = |delta: Value, finish: Value| json!({"id": "1", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-    format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk(delta, Value::Null), chunk(json!({}), finish.into()))
+    let mut last = chunk(json!({}), finish.into());
+    last["usage"] = json!({"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100});
+    format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", chunk(delta, Value::Null), last)
 }
 
 pub fn models(provider: &Provider) -> String {

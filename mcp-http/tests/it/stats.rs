@@ -3,6 +3,7 @@
 use mcp_store::test_servers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
+use crate::assistant::{Provider, run};
 use crate::replicas::{replica_with, write};
 use crate::served::Served;
 
@@ -64,6 +65,8 @@ fn a_question_that_cannot_be_answered_says_why() {
     for (query, word) in [
         ("?measure=luck", "p99"),
         ("?by=moon", "tool"),
+        ("?by=model", "`tokens`"),
+        ("?measure=cost&by=tool", "`agent`"),
         ("?from=yesterday", "`from`"),
         ("?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "`to` is before `from`"),
         ("?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&step=60", "`step`"),
@@ -89,4 +92,27 @@ fn every_replica_says_the_same_and_at_once() {
             assert_eq!(told, Some(("notes.write".to_owned(), Some(f64::from(n)))));
         }
     }
+}
+
+#[test]
+fn what_models_took_is_the_same_from_every_replica_as_soon_as_a_run_has_ended() {
+    let (postgres, redis, provider) = (PostgresServer::start(), RedisServer::start(), Provider::start());
+    let models = json!({"fast": {"provider": "openai_compatible", "model": "m", "base_url": provider.url,
+        "key_env": "OUR_KEY", "price": {"input": 2_000_000, "output": 10_000_000}}});
+    let agents = r#"{"short": {"description": "Is short.", "model": "fast", "instructions": "Be short."}}"#;
+    let (url, models) = (postgres.database(), models.to_string());
+    let settings = [("MODELS", &*models), ("OUR_KEY", "k"), ("AGENTS", agents)];
+    let (one, other) = (replica_with(&url, &redis, &settings), replica_with(&url, &redis, &settings));
+    assert_eq!(totals(&one, "?measure=tokens"), of(&[("", 0.0)]));
+    for (n, server) in (1..).zip([&one, &other, &one]) {
+        assert_eq!(run(server, "short", "x")["state"], "completed");
+        let times = f64::from(n);
+        for server in [&one, &other] {
+            assert_eq!(totals(server, "?measure=tokens&by=agent"), of(&[("short", 100.0 * times)]));
+            let cost = totals(server, "?measure=cost&by=model");
+            let [(model, Some(cost))] = &cost[..] else { panic!("{cost:?}") };
+            assert!(model.ends_with("::m") && (cost - 0.000_44 * times).abs() < 1e-9, "{model}: {cost}");
+        }
+    }
+    assert_eq!(totals(&one, "?measure=tokens&by=model")[0].1, Some(300.0));
 }

@@ -4,6 +4,7 @@ use mcp_core::store::StoreError;
 use mcp_core::store::audit::{Head, Removal};
 use mcp_core::store::ledger::{Answer, CallRecord, Entry};
 use mcp_core::store::runs::{Hold, Step, Turn};
+use mcp_core::store::stats::ModelUse;
 
 use super::standing::{Asked, Standing};
 use crate::ledger::Outrun;
@@ -25,8 +26,9 @@ impl<'e> Fences<'e> {
     pub(super) fn of(commits: &[&'e [Entry]]) -> Result<Self, StoreError> {
         let mut answers = Vec::new();
         for (place, commit) in commits.iter().enumerate() {
-            let is_fenced =
-                |entry: &&Entry| matches!(entry, Entry::Answer(_) | Entry::Step { .. } | Entry::Turn { .. });
+            let is_fenced = |entry: &&Entry| {
+                matches!(entry, Entry::Answer(_) | Entry::Step { .. } | Entry::Used { .. } | Entry::Turn { .. })
+            };
             for entry in *commit {
                 if let Entry::Answer(answer) = entry {
                     if commit.iter().filter(is_fenced).count() > 1 {
@@ -54,6 +56,8 @@ pub(super) struct Batch<'e> {
     pub(super) calls: Vec<&'e CallRecord>,
     /// Steps of runs.
     pub(super) steps: Vec<(&'e Hold, &'e Step)>,
+    /// What models took for steps.
+    pub(super) uses: Vec<(&'e Hold, &'e ModelUse)>,
     /// Runs that are let go, each once.
     pub(super) turns: Vec<(&'e Hold, &'e Turn)>,
     /// What is taken away; none of it is in `calls`, nor are steps and turns of it.
@@ -87,6 +91,7 @@ impl<'e> Batch<'e> {
                 // It is kept where it is found out whether it has lost its key.
                 Entry::Answer(_) => {}
                 Entry::Step { hold, step } => batch.steps.push((hold, step)),
+                Entry::Used { hold, used, .. } => batch.uses.push((hold, used)),
                 Entry::Turn { hold, turn } => batch.turns.push((hold, turn)),
                 Entry::Removal(removal) if removal.count() <= Removal::MOST => batch.remove(removal),
                 // It is a link and nothing else.
@@ -110,6 +115,7 @@ impl<'e> Batch<'e> {
         self.calls.retain(|call| call.tenant != removal.tenant || !removal.calls.contains(&call.id));
         let stays = |hold: &Hold| hold.tenant != removal.tenant || !removal.runs.contains(&hold.run);
         self.steps.retain(|(hold, _)| stays(hold));
+        self.uses.retain(|(hold, _)| stays(hold));
         self.turns.retain(|(hold, _)| stays(hold));
         self.removals.push(removal);
     }

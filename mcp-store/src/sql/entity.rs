@@ -12,6 +12,7 @@ pub(super) mod key;
 pub(super) mod lease;
 pub(super) mod link;
 pub(super) mod message;
+pub(super) mod model_count;
 pub(super) mod note;
 pub(super) mod replica;
 pub(super) mod run;

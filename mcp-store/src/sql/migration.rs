@@ -12,6 +12,7 @@ mod keys;
 mod large;
 mod leases;
 mod links;
+mod model_counts;
 mod notes;
 mod principals;
 mod replaced;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(sealed::Sealed),
             Box::new(replaced::Replaced),
             Box::new(counts::Counts),
+            Box::new(model_counts::ModelCounts),
         ]
     }
 

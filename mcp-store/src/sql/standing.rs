@@ -97,6 +97,11 @@ impl Standing {
                     }
                     verdict
                 }
+                Entry::Used { hold, number: of, .. } => {
+                    let (tenant, run) = run_key(hold);
+                    let place = (tenant.clone(), run, number(*of));
+                    self.runs.get(&(tenant, run)).map(|stand| stand.step(hold, self.steps.get(&place).copied()))
+                }
                 Entry::Turn { hold, turn } => self.runs.get_mut(&run_key(hold)).map(|stand| {
                     stands.push((run_key(hold), *stand));
                     stand.turn(hold, turn)

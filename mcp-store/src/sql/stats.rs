@@ -11,11 +11,12 @@ use mcp_core::measure::Histogram;
 use mcp_core::store::StoreError;
 use mcp_core::store::ledger::Outcome;
 use mcp_core::store::records::{Keep, Records};
-use mcp_core::store::stats::{By, Count, Counted, MOST, Stats, StatsQuery, minute};
+use mcp_core::store::stats::{By, Count, Counted, MOST, Stats, StatsQuery, Taken, minute};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use super::Database;
 use super::error::store_error;
+use super::model_counts;
 use super::text::{shown, stored};
 use crate::random::random;
 
@@ -30,11 +31,33 @@ impl SqlStats {
     }
 }
 
-const STORE: &str = "stats";
+pub(super) const STORE: &str = "stats";
 
-/// The end of a statement that adds to what was counted.
-const ADD: &str = "ON CONFLICT (tenant, minute, tool, outcome, bucket, writer) DO UPDATE \
-    SET calls = mcp_call_counts.calls + excluded.calls, micros = mcp_call_counts.micros + excluded.micros";
+/// A table of counts, of each process by itself and by the minute, of which those that are old are put together by the hour.
+pub(super) struct Counts {
+    pub(super) table: &'static str,
+    /// By what they are told apart beside tenant, time and process.
+    by: &'static str,
+    /// What is added up.
+    sums: [&'static str; 2],
+}
+
+/// Calls.
+const CALLS: Counts = Counts { table: "mcp_call_counts", by: "tool, outcome, bucket", sums: ["calls", "micros"] };
+/// What language models took.
+pub(super) const MODELS: Counts = Counts { table: "mcp_model_counts", by: "agent, model", sums: ["tokens", "micros"] };
+
+impl Counts {
+    fn key(&self) -> String {
+        format!("tenant, minute, {}, writer", self.by)
+    }
+
+    /// The end of a statement that adds to what was counted.
+    fn add(&self) -> String {
+        let sums = self.sums.map(|sum| format!("{sum} = {}.{sum} + excluded.{sum}", self.table));
+        format!("ON CONFLICT ({}) DO UPDATE SET {}", self.key(), sums.join(", "))
+    }
+}
 
 const COLUMNS: &str = "tenant, minute, tool, outcome, bucket, writer, calls, micros";
 
@@ -46,9 +69,10 @@ pub(super) static COUNT: LazyLock<String> = LazyLock::new(|| {
         "INSERT INTO mcp_call_counts ({COLUMNS}) \
          SELECT tenant, (at + duration) / 60000000, tool, outcome, \
          width_bucket(duration - 1, '{{{}}}'::bigint[]), {}, count(*), sum(duration)::bigint FROM calls \
-         GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 {ADD}",
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 {}",
         bounds.join(","),
-        (random() >> 1).max(1)
+        (random() >> 1).max(1),
+        CALLS.add()
     )
 });
 
@@ -58,9 +82,10 @@ pub(super) fn trigger() -> String {
     format!(
         "CREATE TRIGGER mcp_calls_counted AFTER INSERT ON mcp_calls BEGIN INSERT INTO mcp_call_counts ({COLUMNS}) \
          VALUES (NEW.tenant, (NEW.at + NEW.duration) / 60000000, NEW.tool, NEW.outcome, CASE {} ELSE {} END, 0, 1, \
-         NEW.duration) {ADD}; END",
+         NEW.duration) {}; END",
         cases.join(" "),
-        Histogram::BOUNDS.len()
+        Histogram::BOUNDS.len(),
+        CALLS.add()
     )
 }
 
@@ -97,6 +122,10 @@ impl Stats for SqlStats {
         let counts: Result<Vec<Count>, DbErr> = rows.iter().map(|row| count(row, first, step)).collect();
         query.gather(counts.map_err(store_error(STORE))?)
     }
+
+    async fn models(&self, tenant: Option<&Tenant>, query: &StatsQuery) -> Result<Vec<Taken>, StoreError> {
+        model_counts::read(&self.database, tenant, query).await
+    }
 }
 
 fn count(row: &QueryResult, first: i64, minutes: i64) -> Result<Count, DbErr> {
@@ -129,38 +158,45 @@ impl CountRecords {
     }
 
     /// Removes rows from before this minute.
-    async fn remove(&self, before: i64, batch: u16) -> Result<u64, DbErr> {
-        let key = "tenant, minute, tool, outcome, bucket, writer";
-        let old = format!("SELECT {key} FROM mcp_call_counts WHERE minute < $1 LIMIT $2");
-        let sql = format!("DELETE FROM mcp_call_counts WHERE ({key}) IN ({old})");
+    async fn remove(&self, counts: &Counts, before: i64, batch: u16) -> Result<u64, DbErr> {
+        let (key, table) = (counts.key(), counts.table);
+        let old = format!("SELECT {key} FROM {table} WHERE minute < $1 LIMIT $2");
+        let sql = format!("DELETE FROM {table} WHERE ({key}) IN ({old})");
         let values = [before.into(), i64::from(batch).into()];
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
         Ok(self.database.writer().execute_raw(statement).await?.rows_affected())
     }
 
     /// Puts the first hour together that is not yet and begins before this minute, and tells how many rows went in it.
-    async fn put_together(&self, before: i64) -> Result<u64, DbErr> {
+    async fn put_together(&self, counts: &'static Counts, before: i64) -> Result<u64, DbErr> {
         let backend = self.database.backend();
-        self.database.transaction(move |transaction| put_together(transaction, backend, before).boxed()).await
+        self.database.transaction(move |transaction| put_together(transaction, backend, counts, before).boxed()).await
     }
 }
 
 /// What was not put together yet; an index has these alone, so that those of months are not looked through for them.
 pub(super) const FINE_ONES: &str = "(minute % 60 <> 0 OR writer <> 0)";
 
-async fn put_together(transaction: &DatabaseTransaction, backend: DbBackend, before: i64) -> Result<u64, DbErr> {
+async fn put_together(
+    transaction: &DatabaseTransaction,
+    backend: DbBackend,
+    counts: &Counts,
+    before: i64,
+) -> Result<u64, DbErr> {
+    let Counts { table, by, sums: [one, other] } = counts;
     let statement = |sql: String, values: Vec<Value>| Statement::from_sql_and_values(backend, sql, values);
     let number = |row: Option<QueryResult>| row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose();
-    let first = format!("SELECT min(minute) FROM mcp_call_counts WHERE minute < $1 AND {FINE_ONES}");
+    let first = format!("SELECT min(minute) FROM {table} WHERE minute < $1 AND {FINE_ONES}");
     let first = number(transaction.query_one_raw(statement(first, vec![before.into()])).await?)?.flatten();
     let Some(hour) = first.map(|first| first.div_euclid(60) * 60) else { return Ok(0) };
     let hour = || vec![hour.into(), (hour + 60).into()];
-    let these = format!("FROM mcp_call_counts WHERE minute >= $1 AND minute < $2 AND {FINE_ONES}");
+    let these = format!("FROM {table} WHERE minute >= $1 AND minute < $2 AND {FINE_ONES}");
     let sums = format!(
-        "INSERT INTO mcp_call_counts ({COLUMNS}) \
-         SELECT tenant, $1, tool, outcome, bucket, 0, CAST(sum(calls) AS bigint), CAST(sum(micros) AS bigint)"
+        "INSERT INTO {table} ({}, {one}, {other}) \
+         SELECT tenant, $1, {by}, 0, CAST(sum({one}) AS bigint), CAST(sum({other}) AS bigint)",
+        counts.key()
     );
-    let grouped = format!("GROUP BY tenant, tool, outcome, bucket {ADD}");
+    let grouped = format!("GROUP BY tenant, {by} {}", counts.add());
     if backend == DbBackend::Postgres {
         // In one statement, since rows may be added to meanwhile: what goes is what is put together.
         let sql = format!(
@@ -179,16 +215,22 @@ impl Records for CountRecords {
         "stats"
     }
 
-    /// An hour at a time, whose size the batch does not bound: it has few rows for each tool.
+    /// An hour at a time, whose size the batch does not bound: it has few rows for each tool, and for each agent.
     async fn expire(&self, keep: Keep, batch: u16) -> Result<u64, StoreError> {
-        if let Some(since) = keep.since {
-            let old = self.remove(minute(since), batch).await.map_err(store_error(STORE))?;
-            if old > 0 {
-                return Ok(old);
+        let fine = (minute(self.clock.now()) - FINE).div_euclid(60) * 60;
+        for counts in [&CALLS, &MODELS] {
+            if let Some(since) = keep.since {
+                let old = self.remove(counts, minute(since), batch).await.map_err(store_error(STORE))?;
+                if old > 0 {
+                    return Ok(old);
+                }
+            }
+            let done = self.put_together(counts, fine).await.map_err(store_error(STORE))?;
+            if done > 0 {
+                return Ok(done);
             }
         }
-        let fine = minute(self.clock.now()) - FINE;
-        self.put_together(fine.div_euclid(60) * 60).await.map_err(store_error(STORE))
+        Ok(0)
     }
 
     async fn forget(&self, _: &Tenant, _: &Principal, _: u16) -> Result<u64, StoreError> {
@@ -268,6 +310,23 @@ mod tests {
             assert_eq!(records.expire(keep, 100).await.unwrap(), 1);
             assert_eq!(records.expire(keep, 100).await.unwrap(), 0);
             assert_eq!(rows(&database).await, BTreeSet::from_iter(put_together[2..].iter().cloned()));
+            // What models took goes the same way.
+            let rows = |minute: i64, writer: i64| {
+                format!(
+                    "INSERT INTO mcp_model_counts (tenant, minute, agent, model, writer, tokens, micros) \
+                    VALUES ('a', {minute}, 'x', 'm', {writer}, 10, 3)"
+                )
+            };
+            for (minute, writer) in [(old + HOUR, 7), (old + HOUR + 5, 8), (new, 7), (old, 7)] {
+                database.run(&rows(minute, writer)).await.unwrap();
+            }
+            let gone = [records.expire(keep, 100).await.unwrap(), records.expire(keep, 100).await.unwrap()];
+            assert_eq!((gone, records.expire(keep, 100).await.unwrap()), ([1, 2], 0));
+            let sql = "SELECT minute, writer, tokens, micros FROM mcp_model_counts ORDER BY minute";
+            let left = database.readers().query_all_raw(Statement::from_string(database.backend(), sql)).await.unwrap();
+            let number = |row: &QueryResult, n: usize| row.try_get_by_index::<i64>(n).unwrap();
+            let left: Vec<_> = left.iter().map(|row| [0, 1, 2, 3].map(|n| number(row, n))).collect();
+            assert_eq!(left, [[old + HOUR, 0, 20, 6], [new, 7, 10, 3]]);
         }
     }
 }

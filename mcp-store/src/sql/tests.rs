@@ -113,6 +113,8 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         "mcp_runs_ended",
         "mcp_call_counts_minute",
         "mcp_call_counts_fine",
+        "mcp_model_counts_minute",
+        "mcp_model_counts_fine",
     ];
     let of_callers = |name: &str| !of_the_house.contains(&name);
     for (name, sql) in made.iter().filter(|(name, sql)| sql.contains("INDEX") && of_callers(name)) {
@@ -126,6 +128,7 @@ async fn every_table_has_our_prefix_and_every_key_begins_with_the_tenant() {
         ("mcp_contents", r#"("tenant", "hash")"#),
         ("mcp_file_rooms", r#"("tenant", "owner")"#),
         ("mcp_inputs", r#"("tenant", "run", "number")"#),
+        ("mcp_model_counts", r#"("tenant", "minute", "agent", "model", "writer")"#),
         ("mcp_protocol_sessions", r#"("tenant", "owner", "handle")"#),
         ("mcp_runs", r#"("tenant", "id")"#),
         ("mcp_sessions", r#"("tenant", "owner", "handle")"#),

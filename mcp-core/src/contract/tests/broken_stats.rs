@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::each_case_fails;
@@ -14,7 +15,8 @@ use crate::contract::Fresh;
 use crate::measure::Histogram;
 use crate::memory::lock;
 use crate::store::ledger::{CallId, CallRecord, Entry, Ledger, Outcome};
-use crate::store::stats::{By, Count, Counted, Stats, StatsQuery};
+use crate::store::runs::Hold;
+use crate::store::stats::{By, Count, Counted, ModelUse, Stats, StatsQuery, Taken};
 use crate::store::{StoreError, Stores};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +38,10 @@ enum Flaw {
     AllTenants,
     FoldsTenants,
     NobodyIsNobody,
+    CountsUsesAgain,
+    CountsUsesOfTheOutrun,
+    UsesAreNeverApart,
+    UsesOfAllTenants,
 }
 
 /// A ledger that counts what it writes; sound, but for a flaw.
@@ -43,12 +49,13 @@ struct Broken {
     flaw: Flaw,
     inner: Arc<dyn Ledger>,
     calls: Mutex<Vec<CallRecord>>,
+    uses: Arc<Mutex<Vec<(Hold, u32, ModelUse)>>>,
 }
 
 fn broken(flaw: Flaw) -> Fresh {
     let clock = SimulatedClock::new();
     let mut stores = Stores::in_memory(Arc::new(clock.clone()));
-    let broken = Arc::new(Broken { flaw, inner: stores.ledger.clone(), calls: Mutex::default() });
+    let broken = Arc::new(Broken { flaw, inner: stores.ledger.clone(), calls: Mutex::default(), uses: Arc::default() });
     stores.ledger = broken.clone();
     stores.stats = broken;
     Fresh::new(stores, clock)
@@ -72,7 +79,25 @@ impl Ledger for Broken {
                 _ => {}
             }
         }
-        self.inner.commit(entries)
+        let used = |entry: &Entry| match entry {
+            Entry::Used { hold, number, used } => Some((hold.clone(), *number, used.clone())),
+            _ => None,
+        };
+        let (uses, flaw) = (entries.iter().filter_map(used).collect::<Vec<_>>(), self.flaw);
+        let (known, commit) = (self.uses.clone(), self.inner.commit(entries));
+        async move {
+            let committed = commit.await;
+            let mut known = lock(&known);
+            let is_known =
+                uses.iter().any(|(hold, number, _)| known.iter().any(|(of, n, _)| (of, n) == (hold, number)));
+            if (committed.is_ok() || flaw == Flaw::CountsUsesOfTheOutrun)
+                && (!is_known || flaw == Flaw::CountsUsesAgain)
+            {
+                known.extend(uses);
+            }
+            committed
+        }
+        .boxed()
     }
 }
 
@@ -119,10 +144,24 @@ impl Stats for Broken {
         let calls = lock(&self.calls);
         query.gather(calls.iter().filter(|call| self.is_of(call, tenant)).map(|call| self.count(call, &query)))
     }
+
+    async fn models(&self, tenant: Option<&Tenant>, query: &StatsQuery) -> Result<Vec<Taken>, StoreError> {
+        let mut query = query.clone();
+        if self.flaw == Flaw::UsesAreNeverApart {
+            query.by = By::Nothing;
+        }
+        let is_of =
+            |hold: &Hold| tenant.is_none_or(|tenant| *tenant == hold.tenant) || self.flaw == Flaw::UsesOfAllTenants;
+        let uses = lock(&self.uses);
+        query.gather_taken(uses.iter().filter(|(hold, ..)| is_of(hold)).map(|(.., used)| used.clone()))
+    }
 }
 
 each_case_fails! {
     stats, broken,
+    what_models_took_is_counted_once: [
+        Flaw::CountsUsesAgain, Flaw::CountsUsesOfTheOutrun, Flaw::UsesAreNeverApart, Flaw::UsesOfAllTenants,
+    ],
     a_call_is_counted_once: [
         Flaw::CountsAgain, Flaw::CountsNothing, Flaw::OneBucketUp, Flaw::ForgetsTheTime, Flaw::WhenTheyBegan,
     ],

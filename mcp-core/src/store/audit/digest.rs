@@ -169,6 +169,7 @@ impl Entry {
             }],
             // What a run waits for is no record: what comes of it is.
             Self::Turn { turn, .. } => turn.ended().iter().map(RunRecord::mark).collect(),
+            Self::Used { .. } => Vec::new(),
             Self::Removal(removal) => removal.marks(),
             Self::Anchor(heads) => heads.iter().map(|head| head.mark(Kind::ANCHOR)).collect(),
             Self::Checkpoint(head) => vec![head.mark(Kind::CHECKPOINT)],

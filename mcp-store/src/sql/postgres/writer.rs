@@ -117,6 +117,7 @@ impl Sink for PostgresWriter {
                 let batch = SealedBatch::stored(&sealed, batch);
                 statement::write(connection, &batch, &links).await?;
                 steps::insert(connection, &batch.steps).await?;
+                steps::used(connection, &batch.uses).await?;
                 steps::turn(connection, &batch.turns).await?;
                 Ok(outrun)
             })

@@ -22,6 +22,7 @@ use crate::sql::chain::Linker;
 use crate::sql::content::{Content, SealedBatch};
 use crate::sql::entity::call::{Column, Entity, Model};
 use crate::sql::error::store_error;
+use crate::sql::model_counts;
 use crate::sql::writer::answers;
 
 /// Writes what is committed into SQLite.
@@ -89,6 +90,7 @@ impl Sink for SqliteWriter {
                     let batch = SealedBatch::stored(&sealed, batch);
                     let mut statements = all(&batch, &links);
                     statements.extend(batch.steps.iter().map(|(hold, step)| steps::insert(hold, step)));
+                    statements.extend(batch.uses.iter().map(|(hold, used)| model_counts::add(hold, used)));
                     statements.extend(batch.turns.iter().map(|(hold, turn)| steps::turn(hold, turn, clock.now())));
                     run(transaction, statements, outrun).await
                 }

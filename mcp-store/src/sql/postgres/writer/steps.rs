@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use mcp_core::store::runs::{Hold, Step, Turn};
+use mcp_core::store::stats::ModelUse;
 use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Error};
 
 use crate::sql::entity::run::uuid;
 use crate::sql::entity::step::number;
+use crate::sql::model_counts::{self, Row};
 use crate::sql::now::POSTGRES_NOW;
 use crate::sql::standing::{Asked, Change, Standing, stand};
 use crate::sql::text::stored;
@@ -73,6 +75,16 @@ pub(super) async fn insert(connection: &mut PgConnection, steps: &[(&Hold, &Step
         .bind(column::<i64>(steps, |_, step| step.at.as_micros()))
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// One by one: few steps are decided by a model, and a row may be added to twice.
+pub(super) async fn used(connection: &mut PgConnection, uses: &[(&Hold, &ModelUse)]) -> Result<(), Error> {
+    for (hold, used) in uses {
+        let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
+        let add = sqlx::query(model_counts::ADD).bind(tenant).bind(minute).bind(agent).bind(model);
+        add.bind(writer).bind(tokens).bind(micros).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,100 @@
+//! What language models took, counted in the transaction that writes the step for which they were asked, where that step is new.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use mcp_core::caller::Tenant;
+use mcp_core::model::price::Money;
+use mcp_core::store::StoreError;
+use mcp_core::store::runs::Hold;
+use mcp_core::store::stats::{By, MOST, ModelUse, StatsQuery, Taken, begin, minute};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+
+use super::Database;
+use super::error::store_error;
+use super::stats::{MODELS, STORE};
+use super::text::{shown, stored};
+use crate::random::random;
+
+/// Adds to what was counted, in either database.
+pub(super) const ADD: &str = "INSERT INTO mcp_model_counts (tenant, minute, agent, model, writer, tokens, micros) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, minute, agent, model, writer) DO UPDATE \
+    SET tokens = mcp_model_counts.tokens + excluded.tokens, micros = mcp_model_counts.micros + excluded.micros";
+
+/// Each process has rows of its own, so that none waits until another has committed.
+static WRITER: LazyLock<i64> = LazyLock::new(|| (random() >> 1).max(1).cast_signed());
+
+/// What is added.
+pub(super) struct Row<'u> {
+    pub(super) tenant: Cow<'u, str>,
+    pub(super) minute: i64,
+    pub(super) agent: Cow<'u, str>,
+    pub(super) model: Cow<'u, str>,
+    pub(super) writer: i64,
+    pub(super) tokens: i64,
+    pub(super) micros: i64,
+}
+
+impl<'u> Row<'u> {
+    pub(super) fn of(hold: &'u Hold, used: &'u ModelUse) -> Self {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Self {
+            tenant: stored(hold.tenant.as_str()),
+            minute: minute(used.at),
+            agent: stored(&used.agent),
+            model: stored(&used.model),
+            writer: *WRITER,
+            tokens: number(used.tokens),
+            micros: number(used.cost.as_micros()),
+        }
+    }
+}
+
+/// What adds one use on SQLite.
+pub(super) fn add(hold: &Hold, used: &ModelUse) -> Statement {
+    let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
+    let text = |text: Cow<'_, str>| Value::from(text.into_owned());
+    let values = [text(tenant), minute.into(), text(agent), text(model), writer.into(), tokens.into(), micros.into()];
+    Statement::from_sql_and_values(DbBackend::Sqlite, ADD, values)
+}
+
+/// What was counted, of one tenant or of all.
+pub(super) async fn read(
+    database: &Database,
+    tenant: Option<&Tenant>,
+    query: &StatsQuery,
+) -> Result<Vec<Taken>, StoreError> {
+    let ((first, end), step) = (query.range(), query.step());
+    let mut values: Vec<Value> = vec![first.into(), end.into(), step.into()];
+    let mut of = "";
+    if let Some(tenant) = tenant {
+        values.push(stored(tenant.as_str()).into_owned().into());
+        of = "AND tenant = $4";
+    }
+    let name = match query.by {
+        By::Agent => "agent",
+        By::Model => "model",
+        _ => "''",
+    };
+    let sql = format!(
+        "SELECT (minute - $1) / $3 AS step, {name} AS name, CAST(sum(tokens) AS bigint) AS tokens, \
+         CAST(sum(micros) AS bigint) AS micros FROM {} WHERE minute >= $1 AND minute < $2 {of} GROUP BY 1, 2 LIMIT {}",
+        MODELS.table,
+        MOST + 1
+    );
+    let statement = Statement::from_sql_and_values(database.backend(), sql, values);
+    let rows = database.readers().query_all_raw(statement).await.map_err(store_error(STORE))?;
+    let used = |row: &QueryResult| -> Result<ModelUse, DbErr> {
+        let number = |column| row.try_get::<i64>("", column).map(|number| number.max(0).cast_unsigned());
+        let name = shown(row.try_get("", "name")?);
+        Ok(ModelUse {
+            agent: name.clone(),
+            model: name,
+            tokens: number("tokens")?,
+            cost: Money::from_micros(number("micros")?),
+            at: begin(first + row.try_get::<i64>("", "step")? * step),
+        })
+    };
+    let uses: Result<Vec<_>, DbErr> = rows.iter().map(used).collect();
+    query.gather_taken(uses.map_err(store_error(STORE))?)
+}
