@@ -105,7 +105,12 @@ impl Sink for PostgresWriter {
             let sealed = SealedBatch::of(content, &batch)?;
             let batch = SealedBatch::stored(&sealed, batch);
             let write = async |connection: &mut PgConnection| statement::write(connection, &batch, &links).await;
-            line.on_connection(write).await.map(|()| Outrun::new())
+            let written = if batch.checkpoints.is_empty() {
+                line.on_connection(write).await
+            } else {
+                line.in_transaction(write).await
+            };
+            written.map(|()| Outrun::new())
         } else {
             line.in_transaction(async |connection| {
                 let lost = answers::keep_on_postgres(connection, &fences.answers).await?;

@@ -1,10 +1,10 @@
-//! One batch as one statement, which is one transaction.
+//! One batch as one statement, which is one transaction; but for the links of chains that are trimmed, which are rare.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use mcp_core::caller::Tenant;
-use mcp_core::store::audit::{Head, Link};
+use mcp_core::store::audit::Link;
 use mcp_core::store::ledger::{CallId, CallRecord};
 use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
@@ -38,11 +38,12 @@ const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenan
 const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($23::text[], $24::uuid[]) AS removed (tenant, id) \
     WHERE mcp_calls.tenant = removed.tenant AND mcp_calls.id = removed.id";
 
-const REMOVED_LINKS: &str = "DELETE FROM mcp_links USING UNNEST($25::uuid[], $26::bigint[]) AS last (chain, sequence) \
-    WHERE mcp_links.chain = last.chain AND mcp_links.sequence <= last.sequence";
+/// A statement of its own, for each chain: only of values that it knows does PostgreSQL see that the links are few. It would read all that
+/// there are otherwise, and take whatever else stands in the statement for so much work that it compiles it first, each time.
+const REMOVED_LINKS: &str = "DELETE FROM mcp_links WHERE chain = $1 AND sequence <= $2";
 
 /// With their steps and inputs.
-const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($27::text[], $28::uuid[]) AS removed (tenant, id) \
+const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($25::text[], $26::uuid[]) AS removed (tenant, id) \
     WHERE mcp_runs.tenant = removed.tenant AND mcp_runs.id = removed.id";
 
 static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {}", *COUNT));
@@ -53,21 +54,26 @@ static WITH_LINKS: LazyLock<String> =
 static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), \
-         removed_links AS ({REMOVED_LINKS}), removed_runs AS ({REMOVED_RUNS}) {LINKS}",
+         removed_runs AS ({REMOVED_RUNS}) {LINKS}",
         *COUNT
     )
 });
 
-/// Writes all of it, by the shortest statement that does.
+/// Writes all of it, by the shortest statement that does. Where chains are trimmed it is to be in a transaction.
 pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, links: &[Link]) -> Result<(), sqlx::Error> {
-    let query = if !batch.removals.is_empty() || !batch.checkpoints.is_empty() {
+    let query = if !batch.removals.is_empty() {
         bind_removals(bind_links(bind_calls(&WITH_ALL, &batch.calls), links), batch)
     } else if links.is_empty() {
         bind_calls(&ALONE, &batch.calls)
     } else {
         bind_links(bind_calls(&WITH_LINKS, &batch.calls), links)
     };
-    query.execute(connection).await.map(drop)
+    query.execute(&mut *connection).await?;
+    for head in &batch.checkpoints {
+        let trim = sqlx::query(REMOVED_LINKS).bind(Uuid::from_u128(head.chain.as_u128()));
+        trim.bind(head.sequence.cast_signed()).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
@@ -108,12 +114,9 @@ fn bind_removals<'q>(query: Bound<'q>, batch: &Batch<'q>) -> Bound<'q> {
     let calls: Vec<(&Tenant, CallId)> =
         batch.removals.iter().flat_map(|removal| removal.calls.iter().map(|call| (&removal.tenant, *call))).collect();
     let runs: Vec<RunKey> = batch.removals.iter().flat_map(|removal| removed(removal)).collect();
-    let heads: Vec<&Head> = batch.checkpoints.clone();
     query
         .bind(column::<_, Cow<'_, str>>(&calls, |(tenant, _)| stored(tenant.as_str())))
         .bind(column::<_, Uuid>(&calls, |(_, call)| uuid(*call)))
-        .bind(column::<_, Uuid>(&heads, |head| Uuid::from_u128(head.chain.as_u128())))
-        .bind(column::<_, i64>(&heads, |head| head.sequence.cast_signed()))
         .bind(column::<_, String>(&runs, |(tenant, _)| tenant.clone()))
         .bind(column::<_, Uuid>(&runs, |(_, run)| *run))
 }
