@@ -97,26 +97,19 @@ impl RunContext {
         match (may_have_begun, repeatable) {
             (true, Repeatable::No) => return Err(RunError::OutcomeUnknown { key: key.to_owned() }),
             (false, _) if begun == Begun::Recorded => {
-                self.write(StepKind::Decided, key, bytes::Bytes::new(), None, Vec::new()).await?
+                self.write(StepKind::Decided, key, bytes::Bytes::new(), None).await?
             }
             _ => {}
         }
         match effect(format!("{}/{key}", self.id())).await {
             Ok(value) => {
-                self.write(StepKind::Done, key, serde_json::to_vec(&value)?.into(), withheld, Vec::new()).await?;
+                self.write(StepKind::Done, key, serde_json::to_vec(&value)?.into(), withheld).await?;
                 Ok(value)
             }
             Err(error) => {
                 let error = error.into();
                 if repeatable == Repeatable::No {
-                    self.write(
-                        StepKind::Failed,
-                        key,
-                        serde_json::to_vec(&error.to_string())?.into(),
-                        withheld,
-                        Vec::new(),
-                    )
-                    .await?;
+                    self.write(StepKind::Failed, key, serde_json::to_vec(&error.to_string())?.into(), withheld).await?;
                 }
                 Err(error)
             }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write, stderr, stdin};
 use serde_json::{Map, Value, json};
 
 use super::failure::{Failure, Kind};
-use super::output::on_one_line;
+use super::output::plain;
 
 /// The answers that somebody brings along.
 #[derive(clap::Args)]
@@ -28,10 +28,10 @@ impl Answers {
 
     fn answer(&self, request: &Value) -> Result<Value, Failure> {
         let params = &request["params"];
-        let message = on_one_line(params["message"].as_str().unwrap_or_default());
+        let message = plain(params["message"].as_str().unwrap_or_default());
         match (request["method"].as_str().unwrap_or_default(), params["mode"].as_str()) {
             ("elicitation/create", Some("url")) => {
-                let url = on_one_line(params["url"].as_str().unwrap_or_default());
+                let url = plain(params["url"].as_str().unwrap_or_default());
                 self.agree(&format!("{message} ({url})"))
             }
             ("elicitation/create", _) => self.fill(&message, &params["requestedSchema"]),
@@ -123,7 +123,7 @@ fn label(name: &str, field: &Value) -> String {
     if !more.is_empty() {
         label.push_str(&format!(" ({})", more.join("; ")));
     }
-    on_one_line(&label)
+    plain(&label)
 }
 
 /// Asks at the prompt until the answer fits: `null`, where it is left out, and nothing, where it is declined.
@@ -145,7 +145,7 @@ fn prompt(
         (None, false) => String::new(),
     };
     loop {
-        write!(to, "{label}{}: ", on_one_line(&hint))?;
+        write!(to, "{label}{}: ", plain(&hint))?;
         to.flush()?;
         let mut line = String::new();
         if from.read_line(&mut line)? == 0 {

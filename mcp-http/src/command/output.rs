@@ -57,14 +57,18 @@ impl Output {
     }
 }
 
-/// The beginning of a text, without its line breaks and other control characters.
+/// A text without its line breaks and other control characters, by which it could do something to a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The beginning of one.
 pub(super) fn on_one_line(text: &str) -> String {
     const LONGEST: usize = 200;
-    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => plain(&text[..end]) + "…",
+        None => plain(text),
     }
-    line
 }
 
 /// Rows in columns as wide as they need to be; the last is not padded.

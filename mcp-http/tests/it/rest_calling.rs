@@ -42,9 +42,14 @@ fn milk() -> String {
     "milk".to_owned()
 }
 
+/// An address with a token, as they are.
+fn pay() -> String {
+    format!("https://pay.example/1?token={}", "t".repeat(300))
+}
+
 async fn order(_: NoInput, cx: Context) -> Result<String, ToolError> {
     let Order { sure, count, what } = cx.ask("order", Question::<Order>::form("What is it to be?")).await?;
-    let lead = cx.ask("pay", Question::url("Pay.", "https://pay.example/1")).await;
+    let lead = cx.ask("pay", Question::url("Pay.", pay())).await;
     Ok(format!("{sure} {count:?} {what} {}", lead.is_ok()))
 }
 
@@ -242,7 +247,7 @@ async fn the_command_answers_what_a_tool_asks_and_says_what_is_missing() {
     let (code, _, error) = run(&["order", "--answer", "count=x", "--yes"]).await;
     assert!(code == Some(2) && error.contains("--answer count: expected a whole number, got \"x\""), "{error}");
     let (code, _, error) = run(&["order", "--answer", "sure=no"]).await;
-    assert!(code == Some(2) && error.contains("https://pay.example/1") && error.contains("--yes"), "{error}");
+    assert!(code == Some(2) && error.contains(&pay()) && error.contains("--yes"), "{error}");
 
     let (code, _, error) = run(&["sample"]).await;
     assert!(code == Some(1) && error.contains("sampling/createMessage"), "{error}");
