@@ -104,3 +104,15 @@ fn perform(mut stream: &TcpStream, act: Act) {
         }
     }
 }
+
+/// An authority, and a certificate of it for this name with its key.
+pub(crate) fn vouched(name: &str) -> (rcgen::Certificate, rcgen::Certificate, rcgen::KeyPair) {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let (authority_key, leaf_key) = (key(), key());
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&leaf_key, &rcgen::Issuer::new(authority, authority_key)).unwrap();
+    (certificate, leaf, leaf_key)
+}

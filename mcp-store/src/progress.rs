@@ -1,6 +1,5 @@
 //! How far long work is.
 
-use std::fmt;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,16 +36,6 @@ pub enum Unit {
     Rows,
     /// Steps by which the tables change.
     Migrations,
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bytes => "bytes",
-            Self::Rows => "rows",
-            Self::Migrations => "migrations",
-        })
-    }
 }
 
 /// How often it is looked how large a file is by now.

@@ -190,8 +190,7 @@ impl Runner<'_> {
             let (decision, is_known) = match self.run.recorded::<Decision>(&key)? {
                 Some(decision) => (decision, true),
                 None => {
-                    let mut decision = self.decide(&key, &agent, std::mem::take(&mut busy)).await?;
-                    let used = std::mem::take(&mut decision.used);
+                    let (decision, used) = self.decide(&key, &agent, std::mem::take(&mut busy)).await?;
                     self.run.record_decision(&key, &decision, used).await?;
                     (decision, false)
                 }
@@ -303,8 +302,14 @@ impl Runner<'_> {
         self.budget.less(self.transcript.spent())
     }
 
-    /// Asks the agent what is to be done next, which is recorded under `key`. `busy` is what performing its step before has taken.
-    async fn decide(&self, key: &str, agent: &OfferedAgent, busy: Duration) -> Result<Decision, RunError> {
+    /// Asks the agent what is to be done next, which is recorded under `key`, and tells what models took for that. `busy` is what
+    /// performing its step before has taken.
+    async fn decide(
+        &self,
+        key: &str,
+        agent: &OfferedAgent,
+        busy: Duration,
+    ) -> Result<(Decision, Vec<ModelUse>), RunError> {
         let mut spent = Spent { millis: millis(busy), ..Spent::default() };
         let left = self.left().less(spent);
         if let Some(limit) = left.used_up() {
@@ -335,7 +340,7 @@ impl Runner<'_> {
             ModelUse { agent, model, tokens, cost, at }
         });
         let used = used.collect();
-        Ok(Decision { agent: name, kept: noted.kept, spent, used, step, later })
+        Ok((Decision { agent: name, kept: noted.kept, spent, step, later }, used))
     }
 }
 

@@ -136,7 +136,7 @@ impl RunContext {
         }
         self.pass().await;
         let _busy = self.0.flow.busy();
-        self.write(StepKind::Noted, key, serde_json::to_vec(value)?.into(), None, used).await
+        self.write_with(StepKind::Noted, key, serde_json::to_vec(value)?.into(), None, used).await
     }
 
     /// What was recorded under `key`.
@@ -257,6 +257,17 @@ impl RunContext {
 
     /// Writes a step, and the record of the call of which it tells. Whoever calls it is busy.
     pub(super) async fn write(
+        &self,
+        kind: StepKind,
+        key: &str,
+        body: bytes::Bytes,
+        of: Option<&Withheld>,
+    ) -> Result<(), RunError> {
+        self.write_with(kind, key, body, of, Vec::new()).await
+    }
+
+    /// The same of a step for which models were asked.
+    async fn write_with(
         &self,
         kind: StepKind,
         key: &str,

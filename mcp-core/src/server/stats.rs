@@ -65,8 +65,7 @@ impl Server {
         if matches!(by, By::Agent | By::Model) {
             return Err(StatsError::NotBy);
         }
-        let (stats, tenant) = self.stats_for(caller)?;
-        let query = self.stats_query(period, by)?;
+        let (stats, tenant, query) = self.stats_for(caller, period, by)?;
         let counted = stats.calls(tenant, &query).await?;
         Ok((query, counted))
     }
@@ -85,21 +84,26 @@ impl Server {
         if matches!(by, By::Tool | By::Outcome) {
             return Err(StatsError::NotBy);
         }
-        let (stats, tenant) = self.stats_for(caller)?;
-        let query = self.stats_query(period, by)?;
+        let (stats, tenant, query) = self.stats_for(caller, period, by)?;
         let taken = stats.models(tenant, &query).await?;
         Ok((query, taken))
     }
 
-    /// The counts, and of which tenant a caller may see them: of all, where of none.
-    fn stats_for<'c>(&self, caller: &'c Caller) -> Result<(&dyn Stats, Option<&'c Tenant>), StatsError> {
+    /// The counts, of which tenant a caller may see them (of all, where of none), and what is asked for.
+    fn stats_for<'c>(
+        &self,
+        caller: &'c Caller,
+        period: Period,
+        by: By,
+    ) -> Result<(&dyn Stats, Option<&'c Tenant>, StatsQuery), StatsError> {
         let tenant = match () {
             () if caller.may_monitor() => None,
             () if caller.has_role(Caller::ADMIN) => Some(caller.tenant()),
             () => return Err(StatsError::Hidden),
         };
+        let query = self.stats_query(period, by)?;
         let stats = self.0.stats.as_deref().ok_or(StoreError::Unavailable { store: "stats", source: None })?;
-        Ok((stats, tenant))
+        Ok((stats, tenant, query))
     }
 
     fn stats_query(&self, period: Period, by: By) -> Result<StatsQuery, StatsError> {

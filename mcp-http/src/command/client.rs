@@ -15,8 +15,8 @@ use crate::config::Config;
 pub(super) struct Client {
     agent: ureq::Agent,
     base: String,
-    /// Whether that is the server of this configuration.
-    is_own: bool,
+    /// Which setting has the key for it, and that key.
+    setting: &'static str,
     key: Option<String>,
 }
 
@@ -38,8 +38,9 @@ impl Client {
             .build()
             .new_agent();
         let base = base(config, target);
-        let key = key(config, &base).map(|key| key.expose_secret().to_owned());
-        Self { agent, is_own: is_own(config, &base), base, key }
+        let (setting, key) = key(config, &base);
+        let key = key.map(|key| key.expose_secret().to_owned());
+        Self { agent, base, setting, key }
     }
 
     /// Where it asks, and with which key.
@@ -116,8 +117,8 @@ impl Client {
         let detail = || reply.body["detail"].as_str().unwrap_or("no reason given").to_owned();
         match reply.status {
             401 | 403 => {
-                let setting = if self.is_own { "API_KEY" } else { "TARGET_KEY" };
-                Err(Failure::new(Kind::Refused, detail()).hint(format!("set {setting} to a key that lets you in")))
+                let hint = format!("set {} to a key that lets you in", self.setting);
+                Err(Failure::new(Kind::Refused, detail()).hint(hint))
             }
             500.. => Err(Failure::new(Kind::Failed, detail())),
             _ => Ok(reply),
@@ -154,9 +155,13 @@ pub(super) fn base(config: &Config, target: Option<&str>) -> String {
     }
 }
 
-/// The key for what is at a URL. This server's own is for nobody else, who could do with it here what an administrator can.
-pub(super) fn key<'a>(config: &'a Config, url: &str) -> Option<&'a SecretString> {
-    if is_own(config, url) { config.api_key.as_ref() } else { config.target_key.as_ref() }
+/// Which setting has the key for what is at a URL, and that key. This server's own is for nobody else, who could do with it here what an
+/// administrator can.
+pub(super) fn key<'a>(config: &'a Config, url: &str) -> (&'static str, Option<&'a SecretString>) {
+    match is_own(config, url) {
+        true => ("API_KEY", config.api_key.as_ref()),
+        false => ("TARGET_KEY", config.target_key.as_ref()),
+    }
 }
 
 /// Whether a URL is one of those under which the server of this configuration is known.
@@ -202,7 +207,7 @@ mod tests {
             ("ADMIN_BIND", "10.0.0.1:9"),
         ];
         let config = Config::load_from(None, settings.map(|(key, text)| (key.to_owned(), text.to_owned()))).unwrap();
-        let sent = |url: &str| key(&config, url).map(ExposeSecret::expose_secret);
+        let sent = |url: &str| key(&config, url).1.map(ExposeSecret::expose_secret);
         for own in [
             "http://127.0.0.1:8001",
             "http://localhost:8001/mcp",

@@ -67,7 +67,7 @@ impl Mcp {
                     Some(url) if has_path => url.to_owned(),
                     url => format!("{}/mcp", base(config, url)),
                 };
-                let key = key(config, &url).map(|key| format!("Bearer {}", key.expose_secret()));
+                let key = key(config, &url).1.map(|key| format!("Bearer {}", key.expose_secret()));
                 Address::Url { url, headers: key.map(|key| ("authorization".to_owned(), key)).into_iter().collect() }
             }
         };

@@ -12,17 +12,12 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use super::Database;
 use super::error::store_error;
-use super::stats::{MODELS, STORE};
+use super::stats::{MODELS, STORE, WRITER, minute_of, sum_of, within};
 use super::text::{shown, stored};
-use crate::random::random;
 
 /// Adds to what was counted, in either database.
-pub(super) const ADD: &str = "INSERT INTO mcp_model_counts (tenant, minute, agent, model, writer, tokens, micros) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, minute, agent, model, writer) DO UPDATE \
-    SET tokens = mcp_model_counts.tokens + excluded.tokens, micros = mcp_model_counts.micros + excluded.micros";
-
-/// Each process has rows of its own, so that none waits until another has committed.
-static WRITER: LazyLock<i64> = LazyLock::new(|| (random() >> 1).max(1).cast_signed());
+pub(super) static ADD: LazyLock<String> =
+    LazyLock::new(|| format!("INSERT INTO {} VALUES ($1, $2, $3, $4, $5, $6, $7) {}", MODELS.columns(), MODELS.add()));
 
 /// What is added.
 pub(super) struct Row<'u> {
@@ -55,7 +50,7 @@ pub(super) fn add(hold: &Hold, used: &ModelUse) -> Statement {
     let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
     let text = |text: Cow<'_, str>| Value::from(text.into_owned());
     let values = [text(tenant), minute.into(), text(agent), text(model), writer.into(), tokens.into(), micros.into()];
-    Statement::from_sql_and_values(DbBackend::Sqlite, ADD, values)
+    Statement::from_sql_and_values(DbBackend::Sqlite, &*ADD, values)
 }
 
 /// What was counted, of one tenant or of all.
@@ -64,13 +59,7 @@ pub(super) async fn read(
     tenant: Option<&Tenant>,
     query: &StatsQuery,
 ) -> Result<Vec<Taken>, StoreError> {
-    let ((first, end), step) = (query.range(), query.step());
-    let mut values: Vec<Value> = vec![first.into(), end.into(), step.into()];
-    let mut of = "";
-    if let Some(tenant) = tenant {
-        values.push(stored(tenant.as_str()).into_owned().into());
-        of = "AND tenant = $4";
-    }
+    let (within, values) = within(tenant, query);
     let name = match query.by {
         By::Agent => "agent",
         By::Model => "model",
@@ -78,21 +67,20 @@ pub(super) async fn read(
     };
     let sql = format!(
         "SELECT (minute - $1) / $3 AS step, {name} AS name, CAST(sum(tokens) AS bigint) AS tokens, \
-         CAST(sum(micros) AS bigint) AS micros FROM {} WHERE minute >= $1 AND minute < $2 {of} GROUP BY 1, 2 LIMIT {}",
+         CAST(sum(micros) AS bigint) AS micros FROM {} WHERE {within} GROUP BY 1, 2 LIMIT {}",
         MODELS.table,
         MOST + 1
     );
     let statement = Statement::from_sql_and_values(database.backend(), sql, values);
     let rows = database.readers().query_all_raw(statement).await.map_err(store_error(STORE))?;
     let used = |row: &QueryResult| -> Result<ModelUse, DbErr> {
-        let number = |column| row.try_get::<i64>("", column).map(|number| number.max(0).cast_unsigned());
         let name = shown(row.try_get("", "name")?);
         Ok(ModelUse {
             agent: name.clone(),
             model: name,
-            tokens: number("tokens")?,
-            cost: Money::from_micros(number("micros")?),
-            at: begin(first + row.try_get::<i64>("", "step")? * step),
+            tokens: sum_of(row, "tokens")?,
+            cost: Money::from_micros(sum_of(row, "micros")?),
+            at: begin(minute_of(row, query)?),
         })
     };
     let uses: Result<Vec<_>, DbErr> = rows.iter().map(used).collect();

@@ -47,31 +47,37 @@ const CALLS: Counts = Counts { table: "mcp_call_counts", by: "tool, outcome, buc
 /// What language models took.
 pub(super) const MODELS: Counts = Counts { table: "mcp_model_counts", by: "agent, model", sums: ["tokens", "micros"] };
 
+/// Each process has rows of its own, so that none waits until another has committed.
+pub(super) static WRITER: LazyLock<i64> = LazyLock::new(|| (random() >> 1).max(1).cast_signed());
+
 impl Counts {
     fn key(&self) -> String {
         format!("tenant, minute, {}, writer", self.by)
     }
 
+    /// Where rows go, by name.
+    pub(super) fn columns(&self) -> String {
+        format!("{} ({}, {})", self.table, self.key(), self.sums.join(", "))
+    }
+
     /// The end of a statement that adds to what was counted.
-    fn add(&self) -> String {
+    pub(super) fn add(&self) -> String {
         let sums = self.sums.map(|sum| format!("{sum} = {}.{sum} + excluded.{sum}", self.table));
         format!("ON CONFLICT ({}) DO UPDATE SET {}", self.key(), sums.join(", "))
     }
 }
 
-const COLUMNS: &str = "tenant, minute, tool, outcome, bucket, writer, calls, micros";
-
-/// What counts the rows of `calls` on PostgreSQL, always in the same order. Each process has rows of its own, so that none waits until
-/// another has committed.
+/// What counts the rows of `calls` on PostgreSQL, always in the same order.
 pub(super) static COUNT: LazyLock<String> = LazyLock::new(|| {
     let bounds: Vec<_> = bounds().map(|bound| bound.to_string()).collect();
     format!(
-        "INSERT INTO mcp_call_counts ({COLUMNS}) \
+        "INSERT INTO {} \
          SELECT tenant, (at + duration) / 60000000, tool, outcome, \
          width_bucket(duration - 1, '{{{}}}'::bigint[]), {}, count(*), sum(duration)::bigint FROM calls \
          GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 {}",
+        CALLS.columns(),
         bounds.join(","),
-        (random() >> 1).max(1),
+        *WRITER,
         CALLS.add()
     )
 });
@@ -80,9 +86,10 @@ pub(super) static COUNT: LazyLock<String> = LazyLock::new(|| {
 pub(super) fn trigger() -> String {
     let cases: Vec<_> = bounds().zip(0..).map(|(bound, n)| format!("WHEN NEW.duration <= {bound} THEN {n}")).collect();
     format!(
-        "CREATE TRIGGER mcp_calls_counted AFTER INSERT ON mcp_calls BEGIN INSERT INTO mcp_call_counts ({COLUMNS}) \
+        "CREATE TRIGGER mcp_calls_counted AFTER INSERT ON mcp_calls BEGIN INSERT INTO {} \
          VALUES (NEW.tenant, (NEW.at + NEW.duration) / 60000000, NEW.tool, NEW.outcome, CASE {} ELSE {} END, 0, 1, \
          NEW.duration) {}; END",
+        CALLS.columns(),
         cases.join(" "),
         Histogram::BOUNDS.len(),
         CALLS.add()
@@ -100,18 +107,12 @@ const ROWS: usize = MOST * (Histogram::BOUNDS.len() + 1);
 #[async_trait]
 impl Stats for SqlStats {
     async fn calls(&self, tenant: Option<&Tenant>, query: &StatsQuery) -> Result<Vec<Counted>, StoreError> {
-        let ((first, end), step) = (query.range(), query.step());
-        let mut values: Vec<Value> = vec![first.into(), end.into(), step.into()];
-        let mut of = "";
-        if let Some(tenant) = tenant {
-            values.push(stored(tenant.as_str()).into_owned().into());
-            of = "AND tenant = $4";
-        }
+        let (within, values) = within(tenant, query);
         let tool = if query.by == By::Tool { "tool" } else { "''" };
         let sql = format!(
             "SELECT (minute - $1) / $3 AS step, {tool} AS tool, outcome, bucket, \
              CAST(sum(calls) AS bigint) AS calls, CAST(sum(micros) AS bigint) AS micros \
-             FROM mcp_call_counts WHERE minute >= $1 AND minute < $2 {of} GROUP BY 1, 2, 3, 4 LIMIT {}",
+             FROM mcp_call_counts WHERE {within} GROUP BY 1, 2, 3, 4 LIMIT {}",
             ROWS + 1
         );
         let statement = Statement::from_sql_and_values(self.database.backend(), sql, values);
@@ -119,7 +120,7 @@ impl Stats for SqlStats {
         if rows.len() > ROWS {
             return Err(StoreError::Refused { store: STORE, source: None });
         }
-        let counts: Result<Vec<Count>, DbErr> = rows.iter().map(|row| count(row, first, step)).collect();
+        let counts: Result<Vec<Count>, DbErr> = rows.iter().map(|row| count(row, query)).collect();
         query.gather(counts.map_err(store_error(STORE))?)
     }
 
@@ -128,17 +129,35 @@ impl Stats for SqlStats {
     }
 }
 
-fn count(row: &QueryResult, first: i64, minutes: i64) -> Result<Count, DbErr> {
+/// Of which minutes and of whose rows are asked for, and the values for that. By the same ones `(minute - $1) / $3` is a row's step.
+pub(super) fn within(tenant: Option<&Tenant>, query: &StatsQuery) -> (&'static str, Vec<Value>) {
+    let (first, end) = query.range();
+    let mut values: Vec<Value> = vec![first.into(), end.into(), query.step().into()];
+    let Some(tenant) = tenant else { return ("minute >= $1 AND minute < $2", values) };
+    values.push(stored(tenant.as_str()).into_owned().into());
+    ("minute >= $1 AND minute < $2 AND tenant = $4", values)
+}
+
+/// The minute with which the step of a row begins.
+pub(super) fn minute_of(row: &QueryResult, query: &StatsQuery) -> Result<i64, DbErr> {
+    Ok(query.range().0 + row.try_get::<i64>("", "step")? * query.step())
+}
+
+/// What was added up in a row.
+pub(super) fn sum_of(row: &QueryResult, column: &str) -> Result<u64, DbErr> {
+    Ok(row.try_get::<i64>("", column)?.max(0).cast_unsigned())
+}
+
+fn count(row: &QueryResult, query: &StatsQuery) -> Result<Count, DbErr> {
     let outcome: String = row.try_get("", "outcome")?;
     let unknown = |error: mcp_core::store::ledger::UnknownOutcome| DbErr::Type(error.to_string());
-    let number = |column| row.try_get::<i64>("", column).map(|number| number.max(0).cast_unsigned());
     Ok(Count {
-        minute: first + row.try_get::<i64>("", "step")? * minutes,
+        minute: minute_of(row, query)?,
         tool: shown(row.try_get("", "tool")?),
         outcome: outcome.parse::<Outcome>().map_err(unknown)?,
         bucket: usize::try_from(row.try_get::<i32>("", "bucket")?).unwrap_or(usize::MAX),
-        calls: number("calls")?,
-        took: Duration::from_micros(number("micros")?),
+        calls: sum_of(row, "calls")?,
+        took: Duration::from_micros(sum_of(row, "micros")?),
     })
 }
 
@@ -192,9 +211,9 @@ async fn put_together(
     let hour = || vec![hour.into(), (hour + 60).into()];
     let these = format!("FROM {table} WHERE minute >= $1 AND minute < $2 AND {FINE_ONES}");
     let sums = format!(
-        "INSERT INTO {table} ({}, {one}, {other}) \
+        "INSERT INTO {} \
          SELECT tenant, $1, {by}, 0, CAST(sum({one}) AS bigint), CAST(sum({other}) AS bigint)",
-        counts.key()
+        counts.columns()
     );
     let grouped = format!("GROUP BY tenant, {by} {}", counts.add());
     if backend == DbBackend::Postgres {
@@ -251,7 +270,7 @@ mod tests {
     const HOUR: i64 = 60;
 
     async fn write(database: &Database, minute: i64, writer: i64, tool: &str) {
-        let sql = format!("INSERT INTO mcp_call_counts ({COLUMNS}) VALUES ('a', $1, $3, 'ok', 2, $2, 3, 400)");
+        let sql = format!("INSERT INTO {} VALUES ('a', $1, $3, 'ok', 2, $2, 3, 400)", CALLS.columns());
         let values: Vec<Value> = vec![minute.into(), writer.into(), tool.into()];
         let statement = Statement::from_sql_and_values(database.backend(), sql, values);
         database.writer().execute_raw(statement).await.unwrap();

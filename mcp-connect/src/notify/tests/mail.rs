@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::super::ChannelConfig;
 use super::super::email::Email;
 use super::{notice, open};
+use crate::test_server::vouched;
 
 /// A mail server, until it is dropped.
 struct MailServer {
@@ -30,16 +31,9 @@ impl MailServer {
         ));
         std::fs::create_dir_all(&folder).unwrap();
         // The port of each is another one, but the authority and the name are theirs alone.
-        let authority_key = rcgen::KeyPair::generate().unwrap();
-        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority_certificate = authority.self_signed(&authority_key).unwrap();
-        let issuer = rcgen::Issuer::new(authority, authority_key);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = leaf.signed_by(&key, &issuer).unwrap();
+        let (authority, certificate, key) = vouched("localhost");
         for (name, pem) in
-            [("ca.pem", authority_certificate.pem()), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())]
+            [("ca.pem", authority.pem()), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())]
         {
             std::fs::write(folder.join(name), pem).unwrap();
         }

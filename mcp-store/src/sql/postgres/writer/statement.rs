@@ -51,7 +51,7 @@ static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS
 static WITH_LINKS: LazyLock<String> =
     LazyLock::new(|| format!("WITH calls AS ({CALLS}), counted AS ({}) {LINKS}", *COUNT));
 
-static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
+static WITH_REMOVALS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), \
          removed_runs AS ({REMOVED_RUNS}) {LINKS}",
@@ -62,7 +62,7 @@ static WITH_ALL: LazyLock<String> = LazyLock::new(|| {
 /// Writes all of it, by the shortest statement that does. Where chains are trimmed it is to be in a transaction.
 pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, links: &[Link]) -> Result<(), sqlx::Error> {
     let query = if !batch.removals.is_empty() {
-        bind_removals(bind_links(bind_calls(&WITH_ALL, &batch.calls), links), batch)
+        bind_removals(bind_links(bind_calls(&WITH_REMOVALS, &batch.calls), links), batch)
     } else if links.is_empty() {
         bind_calls(&ALONE, &batch.calls)
     } else {

@@ -82,7 +82,7 @@ pub(super) async fn insert(connection: &mut PgConnection, steps: &[(&Hold, &Step
 pub(super) async fn used(connection: &mut PgConnection, uses: &[(&Hold, &ModelUse)]) -> Result<(), Error> {
     for (hold, used) in uses {
         let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
-        let add = sqlx::query(model_counts::ADD).bind(tenant).bind(minute).bind(agent).bind(model);
+        let add = sqlx::query(model_counts::ADD.as_str()).bind(tenant).bind(minute).bind(agent).bind(model);
         add.bind(writer).bind(tokens).bind(micros).execute(&mut *connection).await?;
     }
     Ok(())
