@@ -1,0 +1,198 @@
+// What pages are made of. Texts of the server are never read as markup.
+
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { get, post, curl } from "./api.js";
+import { useLive } from "./live.js";
+
+/** What stands where there is nothing of which anything could be told. */
+const NOTHING = "–";
+
+export const number = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { maximumFractionDigits: value < 10 ? 2 : 0 }).format(value));
+export const percent = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 2 }).format(value));
+export const bytes = (value) => {
+  if (value == null) return NOTHING;
+  const power = Math.min(4, Math.floor(Math.log2(Math.max(1, value)) / 10));
+  return `${number(value / 1024 ** power)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
+};
+
+export function millis(value) {
+  if (value == null) return NOTHING;
+  if (value < 1) return `${Math.round(value * 1000)} µs`;
+  if (value < 1000) return `${number(value)} ms`;
+  if (value < 60_000) return `${number(value / 1000)} s`;
+  return span(value / 1000);
+}
+
+/** A time of seconds, in its two largest parts. */
+export function span(seconds) {
+  const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  let rest = Math.max(0, Math.round(seconds));
+  const told = [];
+  for (const [name, size] of parts) {
+    const count = Math.floor(rest / size);
+    if (count || (name === "s" && !told.length)) told.push(`${count} ${name}`);
+    rest -= count * size;
+    if (told.length === 2) break;
+  }
+  return told.join(" ");
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+
+/** A moment as it is here; the whole of it is in its title. */
+export function Time({ at }) {
+  if (!at) return NOTHING;
+  const date = new Date(at);
+  const told = date.toDateString() === new Date().toDateString() ? clock : day;
+  return html`<time datetime=${at} title=${at}>${told.format(date)}</time>`;
+}
+
+/** What a caller may be shown of a place, asked for again whenever `again` is another one. */
+export function useAnswer(where, again) {
+  const [answer, told] = useState({ isLoading: true });
+  const [turn, next] = useState(0);
+  useEffect(() => {
+    if (!where) return;
+    const leave = new AbortController();
+    get(where, { signal: leave.signal })
+      .then((data) => told({ data }))
+      .catch((problem) => problem.name === "AbortError" || told((before) => ({ data: before.where === where ? before.data : undefined, problem })));
+    return () => leave.abort();
+  }, [where, again, turn]);
+  return { ...answer, reload: useCallback(() => next((turn) => turn + 1), []) };
+}
+
+/** The same, which is asked for again as soon as something has changed of which the figures of the stream with these names tell. */
+export function useLiveAnswer(where, ...names) {
+  const live = useLive();
+  return useAnswer(where, names.map((name) => live[name]).join("|"));
+}
+
+/** Says what keeps something from being shown, or that it is on its way. */
+export function Waiting({ answer }) {
+  if (answer.problem) return html`<p class="trouble" role="alert">${answer.problem.message} <button onClick=${answer.reload}>Try again</button></p>`;
+  return html`<p class="quiet" aria-busy="true">…</p>`;
+}
+
+/** Nothing is there yet: why, and a command that changes that. */
+export function Empty({ children, command }) {
+  return html`<div class="empty">
+    <p>${children}</p>
+    ${command && html`<${Code} text=${command} />`}
+  </div>`;
+}
+
+/** A text that is to be taken elsewhere. */
+export function Code({ text, label }) {
+  const [taken, told] = useState(false);
+  const take = async () => {
+    await navigator.clipboard.writeText(text);
+    told(true);
+    setTimeout(() => told(false), 1500);
+  };
+  return html`<div class="code">
+    <pre aria-label=${label} tabindex="0">${text}</pre>
+    <button class="small" onClick=${take} aria-live="polite">${taken ? "Copied" : "Copy"}</button>
+  </div>`;
+}
+
+/** How the same is had by a shell. */
+export function Curl({ method = "GET", where, ...more }) {
+  return html`<details class="curl">
+    <summary>curl</summary>
+    <${Code} text=${curl(method, where, more)} label="The same request for a shell" />
+  </details>`;
+}
+
+export function Page({ title, about, actions, curl: by, children }) {
+  useEffect(() => {
+    document.title = `${title} · Console`;
+  }, [title]);
+  return html`<section class="page">
+    <header>
+      <h1 tabindex="-1">${title}</h1>
+      ${about && html`<p class="quiet">${about}</p>`}
+      <div class="actions">${actions}</div>
+    </header>
+    ${children} ${by && html`<${Curl} ...${by} />`}
+  </section>`;
+}
+
+/** How something ended, in a word and a colour. */
+export function State({ of }) {
+  const kind =
+    { ok: "good", completed: "good", up: "good", live: "good", resolved: "good", waiting: "warn", input_required: "warn", pending: "warn", degraded: "warn", queued: "quiet", running: "info", cancelled: "quiet" }[of] ?? "bad";
+  return html`<span class=${`state ${kind}`}>${of.replaceAll("_", " ")}</span>`;
+}
+
+/** JSON as people read it. */
+export function Json({ value, label }) {
+  const text = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? NOTHING);
+  const shown = text.length > 200_000 ? `${text.slice(0, 200_000)}\n… (${number(text.length)} characters in all)` : text;
+  return html`<pre class="json" tabindex="0" aria-label=${label ?? "JSON"}>${shown}</pre>`;
+}
+
+/** A plain line of figures, without axes. */
+export function Spark({ values, label }) {
+  const known = values.filter((value) => value != null);
+  if (!known.length) return html`<span class="quiet">${NOTHING}</span>`;
+  const most = Math.max(...known, 1e-9);
+  const place = (value, n) => `${((n / Math.max(1, values.length - 1)) * 100).toFixed(1)},${(24 - ((value ?? 0) / most) * 22).toFixed(1)}`;
+  return html`<svg class="spark" viewBox="0 0 100 25" preserveAspectRatio="none" role="img" aria-label=${label}><polyline points=${values.map(place).join(" ")} /></svg>`;
+}
+
+/** A dialog that is closed by Esc, by its button and by a click beside it. */
+export function Dialog({ title, close, children }) {
+  const box = useRef();
+  useEffect(() => {
+    box.current.showModal();
+  }, []);
+  return html`<dialog ref=${box} aria-label=${title} onClose=${close} onClick=${(event) => event.target === box.current && box.current.close()}>
+    <header>
+      <h2>${title}</h2>
+      <button class="small" onClick=${() => box.current.close()}>Close</button>
+    </header>
+    ${children}
+  </dialog>`;
+}
+
+/** A table whose rows are gone through by j and k, and opened by Enter. */
+export function Table({ head, rows, label }) {
+  return html`<div class="scroll"><table aria-label=${label}>
+    <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+    <tbody>${rows}</tbody>
+  </table></div>`;
+}
+
+/** A button that does something once, and says what kept it from that. */
+export function Doing({ to, children, class: kind, title }) {
+  const [state, told] = useState({});
+  const begin = async () => {
+    told({ isBusy: true });
+    try {
+      await to();
+      told({});
+    } catch (problem) {
+      told({ problem });
+    }
+  };
+  return html`<button class=${kind} title=${title} disabled=${state.isBusy} onClick=${begin}>${children}</button>
+    ${state.problem && html`<span class="trouble" role="alert">${state.problem.message}</span>`}`;
+}
+
+/** Several pages of a list, one after another. */
+export function usePages(where, cursor, member, again) {
+  const first = useAnswer(where, again);
+  const [more, told] = useState({ items: [], of: where });
+  useEffect(() => told({ items: [], of: where }), [where, again]);
+  const next = more.items.length ? more.next : first.data?.next;
+  const items = useMemo(() => [...(first.data?.[member] ?? []), ...(more.of === where ? more.items : [])], [first.data, more, where]);
+  const load = async () => {
+    const page = await get(`${where}${where.includes("?") ? "&" : "?"}${cursor}=${encodeURIComponent(next)}`);
+    told({ items: [...more.items, ...page[member]], next: page.next, of: where });
+  };
+  return { ...first, items, more: next ? load : undefined };
+}
+
+export { post };

@@ -1,0 +1,73 @@
+// What happened: each call that was recorded, the newest first.
+
+import { html, useEffect, useState } from "../vendor.js";
+import { path } from "../api.js";
+import { Curl, Doing, Empty, Json, Page, State, Table, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Plot } from "../plot.js";
+import { useLive } from "../live.js";
+
+const OUTCOMES = ["ok", "error", "input_required", "cancelled", "invalid", "timed_out", "limited", "internal", "outcome_unknown"];
+
+export function Calls({ about, rest, query }) {
+  return rest[0] ? html`<${Call} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${List} query=${query} about=${about} />`;
+}
+
+/** Filters are in the address, so that a view can be kept and sent to others. */
+const filtered = (query) => (location.hash = `#/${path("calls", query)}`);
+
+function List({ query, about }) {
+  const live = useLive();
+  const isFollowed = query.follow !== "no";
+  const { follow, ...filter } = query;
+  const where = path("calls", { ...filter, limit: 50 });
+  const calls = usePages(where, "before", "calls", isFollowed ? live.calls : undefined);
+  const stats = useLiveAnswer(path("stats", { measure: "calls", by: "outcome", from: filter.from, to: filter.to }), isFollowed ? "calls" : "");
+  const set = (name) => (event) => filtered({ ...query, [name]: event.target.value });
+  const isFiltered = Object.keys(filter).length > 0;
+  return html`<${Page} title="Calls" curl=${{ where, isOpen: about.isOpen }}>
+    ${stats.data && html`<${Plot} title="Calls by outcome" stats=${[stats.data]} unit=${number} pick=${(from, to) => filtered({ ...query, from, to })} />`}
+    <form class="filters" onSubmit=${(event) => event.preventDefault()}>
+      <label>Tool <input type="search" value=${query.tool ?? ""} onChange=${set("tool")} /></label>
+      <label>Caller <input value=${query.caller ?? ""} onChange=${set("caller")} /></label>
+      <label>Outcome
+        <select value=${query.outcome ?? ""} onChange=${set("outcome")}>
+          <option value="">any</option>
+          ${OUTCOMES.map((outcome) => html`<option value=${outcome}>${outcome.replaceAll("_", " ")}</option>`)}
+        </select>
+      </label>
+      ${filter.from && html`<span><${Time} at=${filter.from} /> – <${Time} at=${filter.to} /></span>`}
+      <label class="check"><input type="checkbox" checked=${isFollowed} onChange=${(event) => filtered({ ...query, follow: event.target.checked ? undefined : "no" })} /> Live</label>
+      ${isFiltered && html`<a href="#/calls">All calls</a>`}
+    </form>
+    ${!calls.data
+      ? html`<${Waiting} answer=${calls} />`
+      : calls.items.length
+        ? html`<${Table} label="Calls" head=${["Tool", "Outcome", "Took", "Caller", "Begun"]} rows=${calls.items.map((call) => html`<${Row} key=${call.id} call=${call} />`)} />`
+        : html`<${Empty} command=${isFiltered ? undefined : "mcp-http call time.now zone=Europe/Lisbon"}>${isFiltered ? "No recorded call is like that." : "Nothing was called yet."}<//>`}
+    ${calls.more && html`<${Doing} to=${calls.more}>More<//>`}
+  <//>`;
+}
+
+function Row({ call }) {
+  return html`<tr tabindex="0">
+    <td><a href=${`#/calls/${call.id}`}>${call.tool}</a></td>
+    <td><${State} of=${call.outcome} /></td>
+    <td class="figure">${millis(call.duration_ms)}</td>
+    <td>${call.caller}</td>
+    <td><${Time} at=${call.at} /></td>
+  </tr>`;
+}
+
+function Call({ id, about }) {
+  const answer = useAnswer(`calls/${id}`);
+  const call = answer.data;
+  if (!call) return html`<${Page} title="Call"><${Waiting} answer=${answer} /><//>`;
+  const again = `#/tools/${encodeURIComponent(call.tool)}?again=${call.id}`;
+  return html`<${Page} title=${call.tool} about=${html`<${State} of=${call.outcome} /> after ${millis(call.duration_ms)}, for ${call.caller}, <${Time} at=${call.at} />`} actions=${html`<a class="button main" href=${again}>Edit and run again</a>`} curl=${{ where: `calls/${id}`, isOpen: about.isOpen }}>
+    <div class="trial">
+      <div><h2>Arguments</h2><${Json} value=${call.arguments} label="Arguments" /></div>
+      <div><h2>Result</h2><${Json} value=${call.result} label="Result" /></div>
+    </div>
+    <p class="quiet">${call.address && `From ${call.address}. `}${call.parent && html`Made by <a href=${`#/calls/${call.parent}`}>another call</a>. `}<small>${call.id}</small></p>
+  <//>`;
+}

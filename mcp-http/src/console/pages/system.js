@@ -1,0 +1,110 @@
+// The machine room: what the server leans on, its replicas, its log, its configuration, alerts, backups, and what doctor finds.
+
+import { html, useEffect, useRef, useState } from "../vendor.js";
+import { base, events, get } from "../api.js";
+import { Doing, Empty, Page, State, Table, Time, Waiting, millis, span, useAnswer, useLiveAnswer } from "../kit.js";
+
+const PARTS = { "": ["Health", Health], replicas: ["Replicas", Replicas], log: ["Log", Log], config: ["Configuration", Config], alerts: ["Alerts", Alerts], backups: ["Backups", Backups], doctor: ["Doctor", Doctor] };
+
+export function System({ about, rest }) {
+  const [, Part] = PARTS[rest[0] ?? ""] ?? PARTS[""];
+  return html`<${Page} title="System" about=${`${about.name} ${about.version}`}>
+    <ul class="tabs" aria-label="Parts">
+      ${Object.entries(PARTS).map(([place, [name]]) => html`<li><a href=${`#/system/${place}`} aria-current=${place === (rest[0] ?? "") ? "page" : undefined}>${name}</a></li>`)}
+    </ul>
+    <${Part} key=${rest[0]} />
+  <//>`;
+}
+
+/** A list that is there or not: its rows, or why there is none. */
+function List({ answer, rows, head, label, empty }) {
+  if (!answer.data) return html`<${Waiting} answer=${answer} />`;
+  const shown = rows(answer.data);
+  return shown.length ? html`<${Table} label=${label} head=${head} rows=${shown} />` : empty;
+}
+
+/** The same again every few seconds. */
+function useEvery(seconds) {
+  const [turn, next] = useState(0);
+  useEffect(() => {
+    const each = setInterval(() => document.hidden || next((turn) => turn + 1), seconds * 1000);
+    return () => clearInterval(each);
+  }, []);
+  return turn;
+}
+
+function Health() {
+  const answer = useAnswer(new URL("../../health", base).href, useEvery(5));
+  const rows = (health) =>
+    Object.entries(health.checks ?? {}).map(
+      ([name, check]) => html`<tr>
+        <td>${name}</td>
+        <td><${State} of=${check.status} /></td>
+        <td class="figure">${millis(check.latency_ms)}</td>
+        <td><${Time} at=${check.since} /></td>
+        <td class="wide">${check.error ?? ""}</td>
+      </tr>`,
+    );
+  return html`<${List} label="What it leans on" answer=${answer} rows=${rows} head=${["What", "State", "Took", "Since", "Last error"]} empty=${html`<${Empty} command="mcp-http health">You may not see more than whether it serves.<//>`} />`;
+}
+
+function Replicas() {
+  const answer = useAnswer("system/replicas", useEvery(5));
+  const rows = ({ replicas }) => replicas.map((replica) => html`<tr><td>${replica.name}</td><td>${replica.version}</td><td><${Time} at=${replica.since} /></td><td><${Time} at=${replica.seen} /></td><td><small class="quiet">${replica.id}</small></td></tr>`);
+  return html`<${List} label="Replicas" answer=${answer} rows=${rows} head=${["Name", "Version", "Since", "Seen", "Id"]} />`;
+}
+
+const MOST_LINES = 1000;
+
+/** The log of the replica that answers, as it is written; no more is kept than can be read. */
+function Log() {
+  const [lines, told] = useState([]);
+  const [text, find] = useState("");
+  const [isFollowed, follow] = useState(true);
+  const kept = useRef([]);
+  useEffect(() => {
+    if (!isFollowed) return;
+    const leave = new AbortController();
+    // Many lines are shown at once, so that none of them is waited for.
+    const each = setInterval(() => kept.current !== undefined && told([...kept.current]), 250);
+    events("GET", "system/log", (_, line) => (kept.current = [...kept.current.slice(-MOST_LINES + 1), line]), { signal: leave.signal }).catch(() => follow(false));
+    return () => (leave.abort(), clearInterval(each));
+  }, [isFollowed]);
+  const shown = lines.filter((line) => JSON.stringify(line).toLowerCase().includes(text.toLowerCase()));
+  return html`<form class="filters" onSubmit=${(event) => event.preventDefault()}>
+      <label>Find <input type="search" value=${text} onInput=${(event) => find(event.target.value)} /></label>
+      <label class="check"><input type="checkbox" checked=${isFollowed} onChange=${(event) => follow(event.target.checked)} /> Live</label>
+    </form>
+    ${shown.length ? html`<div class="log" tabindex="0" role="log" aria-label="Log">${shown.slice(-300).map((line) => html`<p class=${line.level?.toLowerCase()}><${Time} at=${line.timestamp} /> <b>${line.level}</b> ${line.message} <span class="quiet">${rest(line)}</span></p>`)}</div>` : html`<${Empty} command="LOG_LEVEL=debug mcp-http">Nothing was logged.<//>`}`;
+}
+
+const rest = ({ timestamp, level, message, ...fields }) => Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+
+function Config() {
+  const answer = useAnswer("system/config");
+  const rows = ({ settings }) => settings.map((setting) => html`<tr><td><code>${setting.key}</code></td><td class="wide"><code>${setting.value ?? "–"}</code></td><td>${setting.origin}</td><td class="wide quiet">${setting.about}</td></tr>`);
+  return html`<${List} label="Settings" answer=${answer} rows=${rows} head=${["Setting", "Value", "From", "What it does"]} />`;
+}
+
+function Alerts() {
+  const answer = useLiveAnswer("alerts", "alerts");
+  const alerts = ({ alerts }) => alerts.map((alert) => html`<tr><td>${alert.rule}</td><td>${alert.subject ?? ""}</td><td><${State} of=${alert.phase} /></td><td><${Time} at=${alert.since} /></td><td><${Time} at=${alert.until} /></td></tr>`);
+  const rules = ({ rules }) => rules.map((rule) => html`<tr><td>${rule.name}</td><td><${State} of=${rule.state} /></td><td class="wide">${rule.about} ${rule.above != null ? `above ${rule.above}` : `below ${rule.below}`}, for ${span(rule.for_seconds)}</td><td>${rule.severity}</td></tr>`);
+  return html`<h2>Now, and last</h2>
+    <${List} label="Alerts" answer=${answer} rows=${alerts} head=${["Rule", "Of", "State", "Since", "Until"]} empty=${html`<${Empty} command="mcp-http alert list">No alert has fired.<//>`} />
+    <h2>Rules</h2>
+    <${List} label="Rules" answer=${answer} rows=${rules} head=${["Rule", "State", "When", "Severity"]} />`;
+}
+
+function Backups() {
+  const answer = useAnswer("system/backups");
+  const rows = ({ backups }) => backups.map((backup) => html`<tr><td><${Time} at=${backup.at} /></td><td><${State} of=${backup.outcome} /></td><td class="wide">${backup.folder ?? ""}</td></tr>`);
+  return html`<${List} label="Backups" answer=${answer} rows=${rows} head=${["When", "How it ended", "Where"]} empty=${html`<${Empty} command="mcp-http backup ./backup-of-today">No backup was made.<//>`} />`;
+}
+
+function Doctor() {
+  const [found, told] = useState();
+  return html`<p>It looks at the configuration and all that it names, which takes some seconds.</p>
+    <${Doing} class="main" to=${async () => told(await get("system/doctor"))}>Look<//>
+    ${found && html`<${Table} label="Findings" head=${["Check", "Found", "What"]} rows=${found.checks.map((check) => html`<tr><td>${check.name}</td><td><${State} of=${check.status} /></td><td class="wide">${check.detail}</td></tr>`)} />`}`;
+}

@@ -1,0 +1,161 @@
+// Let me try it: each tool with its form, and beside it what came of a call.
+
+import { html, useEffect, useRef, useState } from "../vendor.js";
+import { ask, events, get, path, Problem } from "../api.js";
+import { Code, Curl, Doing, Empty, Json, Page, Spark, State, Table, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Arguments, Fields, initial } from "../form.js";
+
+export function Tools({ about, rest, query }) {
+  return rest[0] ? html`<${Tool} key=${rest[0]} name=${rest[0]} about=${about} again=${query.again} />` : html`<${List} about=${about} />`;
+}
+
+function List({ about }) {
+  const [text, find] = useState("");
+  const tools = usePages("tools?limit=500", "after", "tools");
+  const used = useLiveAnswer(path("stats", { measure: "calls", by: "tool" }), "calls");
+  const series = Object.fromEntries(used.data?.series.map((series) => [series.name, series]) ?? []);
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = tools.items.filter((tool) => words.every((word) => `${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase().includes(word)));
+  return html`<${Page} title="Tools" curl=${{ where: "tools", isOpen: about.isOpen }}>
+    <input type="search" aria-label="Find a tool" placeholder="Find a tool ( / )" value=${text} onInput=${(event) => find(event.target.value)} />
+    ${!tools.data
+      ? html`<${Waiting} answer=${tools} />`
+      : found.length
+        ? html`<${Table}
+            label="Tools"
+            head=${["Name", "What it does", "Calls, last hour", ""]}
+            rows=${found.map(
+              (tool) => html`<tr tabindex="0" key=${tool.name}>
+                <td><a href=${`#/tools/${encodeURIComponent(tool.name)}`}>${tool.title ?? tool.name}</a>${tool.title && html`<br /><small class="quiet">${tool.name}</small>`}</td>
+                <td class="wide">${tool.description.split("\n")[0]}</td>
+                <td class="figure">${number(series[tool.name]?.total || null)}</td>
+                <td><${Spark} values=${series[tool.name]?.values ?? []} label=${`Calls of ${tool.name} over the last hour`} /></td>
+              </tr>`,
+            )}
+          />`
+        : html`<${Empty} command="mcp-http list">${tools.items.length ? "No tool has that in its name or description." : "There are no tools that you may see."}<//>`}
+    ${tools.more && html`<${Doing} to=${tools.more}>More<//>`}
+  <//>`;
+}
+
+function Tool({ name, about, again }) {
+  const place = `tools/${encodeURIComponent(name)}`;
+  const tool = useAnswer(place);
+  // What was called before is written down once more.
+  const earlier = useAnswer(again && path("calls", { limit: 1, id: again }));
+  if (!tool.data || (again && !earlier.data && !earlier.problem)) return html`<${Page} title=${name}><${Waiting} answer=${tool} /><//>`;
+  const begin = earlier.data?.calls[0]?.arguments ?? initial(tool.data.inputSchema);
+  return html`<${Page} title=${tool.data.title ?? name} about=${tool.data.description} actions=${about.parts.includes("operating") && html`<${Switch} place=${place} tool=${tool.data} reload=${tool.reload} />`}>
+    <${Trial} place=${place} name=${name} tool=${tool.data} begin=${begin} about=${about} />
+  <//>`;
+}
+
+function Switch({ place, tool, reload }) {
+  const isOn = tool.enabled !== false;
+  const turn = async () => {
+    await ask("PATCH", place, { body: { enabled: !isOn } });
+    reload();
+  };
+  return html`<${Doing} to=${turn} title="On every replica, for all callers">${isOn ? "Switch off" : "Switch on"}<//>`;
+}
+
+/** A call that is written, made, and looked at. */
+function Trial({ place, name, tool, begin, about }) {
+  const [values, change] = useState(begin);
+  const [call, told] = useState();
+  const leave = useRef();
+  useEffect(() => () => leave.current?.abort(), []);
+
+  const follow = async (step, body) => {
+    leave.current?.abort();
+    leave.current = new AbortController();
+    const begun = performance.now();
+    const say = (change) => told((before) => ({ ...before, ...change }));
+    told({ isRunning: true, said: [] });
+    try {
+      await events(
+        "POST",
+        `${place}/${step}`,
+        (event, data) => {
+          if (event === "result") say({ isRunning: false, result: data, took: performance.now() - begun });
+          else if (event === "problem") say({ isRunning: false, problem: new Problem(data.status, data), took: performance.now() - begun });
+          else told((before) => ({ ...before, said: [...before.said, [event, data]].slice(-200) }));
+        },
+        { body, signal: leave.current.signal },
+      );
+      say({ isRunning: false });
+    } catch (problem) {
+      if (problem.name !== "AbortError") say({ isRunning: false, problem });
+    }
+  };
+  const send = () => follow("call", values);
+  const answer = (responses) => follow("answer", { arguments: values, inputResponses: responses, requestState: call.result.requestState });
+  return html`<div class="trial">
+    <div>
+      <h2>Arguments</h2>
+      <${Arguments} schema=${tool.inputSchema} value=${values} change=${change} send=${send} />
+      <${Elsewhere} place=${place} name=${name} values=${values} about=${about} />
+    </div>
+    <div aria-live="polite">
+      <h2>Result ${call?.took != null && html`<small class="quiet">${millis(call.took)}</small>`}</h2>
+      ${call ? html`<${Result} call=${call} answer=${answer} stop=${() => (leave.current.abort(), told({ ...call, isRunning: false }))} />` : html`<p class="quiet">What the tool says stands here.</p>`}
+    </div>
+  </div>`;
+}
+
+function Result({ call, answer, stop }) {
+  const progress = call.said.findLast(([event]) => event === "progress")?.[1];
+  const logs = call.said.filter(([event]) => event === "log");
+  const { result, problem } = call;
+  return html`${call.isRunning && html`<p><progress value=${progress?.progress} max=${progress?.total}></progress> ${progress?.message} <button class="small" onClick=${stop}>Stop</button></p>`}
+    ${logs.map(([, line]) => html`<p class="quiet">${line.level}: ${typeof line.data === "string" ? line.data : JSON.stringify(line.data)}</p>`)}
+    ${problem && html`<p class="trouble" role="alert">${problem.message}</p>`} ${problem?.errors.map((error) => html`<p class="trouble"><code>${error.pointer}</code> ${error.detail}</p>`)}
+    ${result?.resultType === "input_required" && html`<${Questions} requests=${result.inputRequests} answer=${answer} />`}
+    ${result?.isError && html`<p><${State} of="error" /> The tool says that it failed.</p>`} ${result?.content?.map((part) => html`<${Content} part=${part} />`)}
+    ${result?.structuredContent !== undefined && html`<${Json} value=${result.structuredContent} label="Structured result" />`}`;
+}
+
+function Content({ part }) {
+  if (part.type === "text") return html`<${Json} value=${part.text} label="Text" />`;
+  const source = `data:${part.mimeType};base64,${part.data}`;
+  if (part.type === "image") return html`<img src=${source} alt="What the tool shows" />`;
+  if (part.type === "audio") return html`<audio controls src=${source}></audio>`;
+  return html`<${Json} value=${part} label=${part.type} />`;
+}
+
+/** What is asked before something goes on, and the answers. */
+export function Questions({ requests, answer }) {
+  return Object.entries(requests).map(([key, request]) => html`<${Question} key=${key} name=${key} request=${request} answer=${(response) => answer({ [key]: response })} />`);
+}
+
+export function Question({ name, request, answer }) {
+  const params = request.params ?? {};
+  const schema = params.requestedSchema ?? { properties: {} };
+  const [values, change] = useState(() => initial(schema));
+  if (request.method !== "elicitation/create") return html`<p class="trouble">${name}: it asks for ${request.method}, which nobody here can answer.</p>`;
+  const yes = Object.keys(schema.properties ?? {}).length === 1 && Object.values(schema.properties)[0].type === "boolean" && Object.keys(schema.properties)[0];
+  const accept = (content) => answer({ action: "accept", ...(params.mode === "url" ? {} : { content }) });
+  return html`<form class="question" onSubmit=${(event) => (event.preventDefault(), accept(values))}>
+    <p><strong>${params.message}</strong></p>
+    ${params.mode === "url" && html`<p><a href=${/^https?:/.test(params.url) ? params.url : undefined} target="_blank" rel="noreferrer noopener">${params.url}</a></p>`}
+    ${yes
+      ? html`<${Doing} class="main" to=${() => accept({ [yes]: true })}>Yes<//> <${Doing} to=${() => accept({ [yes]: false })}>No<//>`
+      : html`${params.mode !== "url" && html`<${Fields} schema=${schema} value=${values} change=${change} />`} <${Doing} class="main" to=${() => accept(values)}>Answer<//>`}
+    ${" "}<${Doing} to=${() => answer({ action: "decline" })}>Decline<//>
+  </form>`;
+}
+
+/** The same call from elsewhere. */
+function Elsewhere({ place, name, values, about }) {
+  const quoted = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const word = ([key, value]) => {
+    const text = quoted(value);
+    const pair = typeof value === "object" ? `${key}:=${text}` : `${key}=${text}`;
+    return /^[\w.,:=@/+-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", "'\\''")}'`;
+  };
+  const command = ["mcp-http call", name, ...Object.entries(values).map(word)].join(" ");
+  const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await?;`;
+  return html`<${Curl} method="POST" where=${`${place}/call`} body=${values} isOpen=${about.isOpen} />
+    <details><summary>Command line</summary><${Code} text=${command} /></details>
+    <details><summary>Rust test</summary><${Code} text=${rust} /></details>`;
+}
