@@ -55,7 +55,7 @@ use async_trait::async_trait;
 pub(crate) use as_tool::{AgentTools, Given};
 pub use budget::{Budget, Limit, Spent};
 pub use context::AgentContext;
-pub use desk::{AgentDesk, AgentRefusal};
+pub use desk::{AgentDesk, AgentRefusal, Asked};
 pub use error::AgentError;
 pub use event::{BadCursor, Cursor, Decided, Happened, RunEvent};
 pub use following::{Following, Told};

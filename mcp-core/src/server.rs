@@ -314,6 +314,16 @@ impl Server {
         }
     }
 
+    /// One recorded call, if `caller` may see it.
+    ///
+    /// # Errors
+    /// As [`Server::calls`].
+    pub async fn recorded_call(&self, caller: &Caller, id: CallId) -> Result<Option<CallRecord>, StoreError> {
+        let history = self.0.history.as_ref().ok_or(StoreError::Unavailable { store: "history", source: None })?;
+        let call = history.call(caller.tenant(), id).await?;
+        Ok(call.filter(|call| caller.has_role(Caller::ADMIN) || call.principal == *caller.principal()))
+    }
+
     /// The sessions of `caller`, the last used first. Nobody sees another's.
     ///
     /// # Errors

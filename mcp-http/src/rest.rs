@@ -49,6 +49,7 @@ use route::{Forms, Route, Table};
 /// | `POST tools/{name}/call` | calls it; the body is its arguments |
 /// | `POST tools/{name}/answer` | goes on with a call that has asked |
 /// | `GET calls` | recorded calls, the newest first |
+/// | `GET calls/{call}` | one of them |
 /// | `GET stats` | how many there were, how many failed, how long they took |
 /// | `GET files` | the caller's files, in the order of their names |
 /// | `PUT files/{name}` | keeps the body |
@@ -62,6 +63,7 @@ use route::{Forms, Route, Table};
 /// | `GET runs/{run}/events` | what happens in it |
 /// | `GET runs/{run}/questions` | what it asks |
 /// | `POST runs/{run}/answers` | answers it |
+/// | `GET questions` | what all runs ask, the oldest first |
 /// | `GET agents` | the agents on offer |
 /// | `POST agents/{name}/runs` | starts a run of one |
 /// | `GET threads` | the caller's threads, the newest first |
@@ -164,6 +166,18 @@ pub(crate) static TABLE: Table = Table {
             body: None,
             answers: &[(200, SchemaGenerator::subschema_for::<calls::Calls>)],
             problems: &[400, 503],
+        },
+        Route {
+            method: Method::GET,
+            path: "/calls/{call}",
+            to: |route| route.to(calls::show),
+            id: "showCall",
+            about: "One recorded call: an administrator sees each of the tenant's, others their own",
+            segments: &[("call", "The call's id.")],
+            query: None,
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<calls::Call>)],
+            problems: &[404, 503],
         },
         Route {
             method: Method::GET,

@@ -16,10 +16,11 @@ use super::transcript::text;
 use super::{KIND, questions};
 use crate::caller::Caller;
 use crate::catalog::Unseen;
+use crate::clock::Timestamp;
 use crate::policy::InsufficientScope;
 use crate::server::Server;
 use crate::store::StoreError;
-use crate::store::runs::{InputId, Posted, RunId};
+use crate::store::runs::{InputId, Posted, RunId, RunQuery, RunRecord, RunState};
 use crate::store::threads::ThreadId;
 
 /// What callers may do with agents: start runs of them, see what those ask, and answer. For all else they are
@@ -27,6 +28,20 @@ use crate::store::threads::ThreadId;
 pub struct AgentDesk<'s> {
     server: &'s Server,
     thread: Option<(ThreadId, Busy)>,
+}
+
+/// A question that waits for an answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Asked {
+    /// The run that asks.
+    pub run: RunRecord,
+    /// Under which name it is answered.
+    pub name: String,
+    /// A request of the protocol (schema, `ElicitRequest`).
+    pub request: Value,
+    /// When it was asked.
+    pub at: Timestamp,
 }
 
 /// Why nothing becomes of a request.
@@ -139,6 +154,34 @@ impl<'s> AgentDesk<'s> {
         }
         Ok(questions::open(self.server.run_store(), caller.tenant(), run).await?.requests)
     }
+
+    /// What waits for somebody, the oldest first: what runs ask that the caller may see, and nobody has answered; of the newest
+    /// [`MOST_WAITING`](Self::MOST_WAITING) runs that wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn waiting(&self, caller: &Caller) -> Result<Vec<Asked>, StoreError> {
+        let query = RunQuery {
+            kind: Some(KIND.to_owned()),
+            state: Some(RunState::Waiting),
+            limit: Self::MOST_WAITING,
+            ..RunQuery::default()
+        };
+        let mut waiting = Vec::new();
+        for run in self.server.runs().list(caller, query).await? {
+            let open = questions::open(self.server.run_store(), caller.tenant(), run.id).await?;
+            let asked = open.requests.into_iter().map(|(name, request)| {
+                let at = open.asked.get(&name).copied().unwrap_or(run.at);
+                Asked { run: run.clone(), name, request, at }
+            });
+            waiting.extend(asked);
+        }
+        waiting.sort_by_key(|asked| asked.at);
+        Ok(waiting)
+    }
+
+    /// Of how many runs the questions are told at once.
+    pub const MOST_WAITING: u16 = 100;
 
     /// Answers questions of a run, by their names: each with an `ElicitResult` of the protocol's schema. The first answer to a question
     /// counts. It is posted once, where it is posted again with the same `id` of the caller's own.

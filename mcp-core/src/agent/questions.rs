@@ -28,6 +28,8 @@ pub(super) fn name(key: &str) -> Option<&str> {
 pub(crate) struct Open {
     /// The requests of the protocol that nobody has answered, by the names of the questions (schema, `ElicitRequest`).
     pub(crate) requests: BTreeMap<String, Value>,
+    /// When each of them was asked.
+    pub(super) asked: BTreeMap<String, Timestamp>,
     /// When it recorded something last, or was told something.
     pub(crate) updated: Option<Timestamp>,
 }
@@ -40,6 +42,7 @@ pub(crate) async fn open(runs: &dyn Runs, tenant: &Tenant, run: RunId) -> Result
         open.updated = open.updated.max(Some(step.at));
         if let (StepKind::Noted, Some(name)) = (step.kind, name(&step.key)) {
             open.requests.insert(name.to_owned(), serde_json::from_slice(&step.body).unwrap_or_default());
+            open.asked.insert(name.to_owned(), step.at);
         }
     })
     .await?;

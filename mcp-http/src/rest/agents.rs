@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use mcp_core::Endpoint;
-use mcp_core::agent::{AgentRefusal, Budget, Busy, OfferedAgent};
+use mcp_core::agent::{self, AgentRefusal, Budget, Busy, OfferedAgent};
+use mcp_core::clock::Timestamp;
 use mcp_core::store::StoreError;
 use mcp_core::store::runs::{InputId, RunId};
 use mcp_core::store::threads::ThreadId;
@@ -50,6 +51,18 @@ pub(crate) static TABLE: Table = Table {
             body: Some(SchemaGenerator::subschema_for::<NewRun>),
             answers: &[(200, SchemaGenerator::subschema_for::<Begun>)],
             problems: &[403, 404, 408, 409, 413, 422, 429, 503],
+        },
+        Route {
+            method: Method::GET,
+            path: "/questions",
+            to: |route| route.to(waiting),
+            id: "listQuestions",
+            about: "What runs of agents ask and nobody has answered, the oldest first: an administrator sees all of the tenant's, others their own. Of the newest hundred runs that wait",
+            segments: &[],
+            query: None,
+            body: None,
+            answers: &[(200, SchemaGenerator::subschema_for::<Waiting>)],
+            problems: &[503],
         },
         Route {
             method: Method::GET,
@@ -122,6 +135,31 @@ struct Questions {
     questions: BTreeMap<String, Value>,
 }
 
+/// What waits for answers, the oldest first.
+#[derive(Serialize, JsonSchema)]
+struct Waiting {
+    questions: Vec<Asked>,
+}
+
+/// A question of a run.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Question")]
+struct Asked {
+    /// The agent that asks.
+    of: String,
+    /// A request of the protocol (schema, `ElicitRequest`).
+    request: Value,
+    /// When it was asked.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    at: Timestamp,
+    /// The principal for whom the run is.
+    caller: String,
+    /// Under which name it is answered.
+    name: String,
+    /// The run that asks.
+    run: String,
+}
+
 /// Answers to questions of a run.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +169,23 @@ struct Answers {
     /// A UUID of the client's own: what was posted under it is not posted again.
     #[schemars(with = "Option<String>", extend("format" = "uuid"))]
     id: Option<InputId>,
+}
+
+/// What waits for answers.
+async fn waiting(Admitted(caller): Admitted, endpoint: web::Data<Endpoint>) -> Result<HttpResponse, Problem> {
+    let waiting = endpoint.server().agent_runs().waiting(&caller).await?;
+    let asked = |asked: agent::Asked| {
+        let order = serde_json::from_slice::<Value>(&asked.run.arguments).unwrap_or_default();
+        Asked {
+            of: order["agent"].as_str().unwrap_or_default().to_owned(),
+            request: asked.request,
+            at: asked.at,
+            caller: asked.run.principal.to_string(),
+            name: asked.name,
+            run: asked.run.id.to_string(),
+        }
+    };
+    encoded(&Waiting { questions: waiting.into_iter().map(asked).collect() })
 }
 
 /// The agents on offer.

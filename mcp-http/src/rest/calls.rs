@@ -49,7 +49,7 @@ pub(super) struct Calls {
 
 /// A recorded call.
 #[derive(Serialize, JsonSchema)]
-struct Call {
+pub(super) struct Call {
     tool: String,
     /// The principal who called.
     caller: String,
@@ -94,6 +94,18 @@ pub(super) async fn list(
     let found = endpoint.server().calls(&caller, query).await?;
     let (calls, next) = size.cut(found, |call| call.id.to_string());
     encoded(&Calls { calls: calls.into_iter().map(Call::from).collect(), next })
+}
+
+/// One recorded call.
+pub(super) async fn show(
+    Admitted(caller): Admitted,
+    endpoint: web::Data<Endpoint>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let nothing = || Problem::new(404, "you have no such call");
+    let id = id.parse::<CallId>().map_err(|_| nothing())?;
+    let call = endpoint.server().recorded_call(&caller, id).await?.ok_or_else(nothing)?;
+    encoded(&Call::from(call))
 }
 
 pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
