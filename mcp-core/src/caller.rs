@@ -2,6 +2,7 @@
 
 mod access;
 mod any_of;
+pub mod browsers;
 pub mod desk;
 pub(crate) mod lately;
 mod rules;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::caller::browsers::ByKey;
 use crate::caller::{Authenticate, Caller, KeyOrLoopback};
 use crate::context::Outbox;
 use crate::dispatch::{self, Exchange, Reply};
@@ -194,6 +195,23 @@ impl Endpoint {
     /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 400 for such as cannot be read, 503 where it cannot be
     /// found out whose they are.
     pub async fn identify(&self, head: &dyn Head) -> Result<Caller, Refusal> {
+        match self.server.browsers().signed_in(head) {
+            Some(signed_in) => self.find_out(&signed_in).await,
+            None => self.find_out(head).await,
+        }
+    }
+
+    /// The same, for a request that is sent with this key, or access token, whatever it brings itself.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Endpoint::identify`].
+    pub async fn identify_by(&self, head: &dyn Head, key: &str) -> Result<Caller, Refusal> {
+        self.find_out(&ByKey::new(head, key)).await
+    }
+
+    async fn find_out(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
         let client = self.client_address(head);
         let behind = self.proxies.see(head, client);

@@ -29,6 +29,7 @@ use self::threads::OwnThreads;
 use crate::act::Refusals;
 use crate::agent::{self, AgentDesk, AgentWork, OfferedAgent};
 use crate::call::{Call, OnLeave};
+use crate::caller::browsers::Browsers;
 use crate::caller::desk::{CallerBooks, CallerDesk};
 use crate::caller::{Caller, Principal, StoredKeys, Tenant};
 use crate::catalog::Catalog;
@@ -38,6 +39,7 @@ use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
 use crate::definition::DefinitionDesk;
 use crate::definition::stored::StoredAgents;
+use crate::endpoint::answer::Refusal;
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
 use crate::policy::{InsufficientScope, Patterns, Rules};
@@ -141,6 +143,9 @@ type Listener = (Tenant, Principal);
 
 /// Counts one stream as open, as long as it lives.
 pub(crate) type ListenerGuard = Entered<Listener>;
+
+/// A stream that counts as open for as long as this lives.
+pub struct OpenStream(#[expect(dead_code, reason = "it counts")] ListenerGuard);
 
 /// Who the server says it is, encoded once.
 pub(crate) struct Identity {
@@ -312,6 +317,11 @@ impl Server {
             Some(history) => history.calls(caller.tenant(), &query).await,
             None => Err(StoreError::Unavailable { store: "history", source: None }),
         }
+    }
+
+    /// How browsers keep a key.
+    pub fn browsers(&self) -> Browsers<'_> {
+        Browsers::new(self)
     }
 
     /// One recorded call, if `caller` may see it.
@@ -572,6 +582,15 @@ impl Server {
 
     pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
         self.0.clock.clone()
+    }
+
+    /// Counts a stream that the shell opens for `caller`, for as long as what it gives lives.
+    ///
+    /// # Errors
+    /// 503 where as many are open as this server takes, 429 where the caller has as many as one may.
+    pub fn open_stream(&self, caller: &Caller) -> Result<OpenStream, Refusal> {
+        let refused = |full: RpcError| Refusal { status: full.status, message: full.message, challenge: None };
+        self.count_listener(caller).map(OpenStream).map_err(refused)
     }
 
     /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.

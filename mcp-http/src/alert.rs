@@ -139,6 +139,12 @@ impl Watch {
         picture::routes(self.clone())
     }
 
+    /// How many fire, as this replica has seen last.
+    pub(crate) fn firing(&self) -> u64 {
+        let firing = self.seen.lock().unwrap_or_else(PoisonError::into_inner).firing();
+        firing.iter().map(|(_, count)| *count as u64).sum()
+    }
+
     /// What is kept, under the rules of this process.
     async fn picture(&self) -> Result<Picture, StoreError> {
         let board = kept(&self.stores).await?.map(|(board, _)| board).unwrap_or_default();

@@ -32,6 +32,7 @@ use crate::config::{Config, ConfigError, LogFormat};
 use crate::health::machine::Machine;
 use crate::health::{self, Health};
 use crate::secret::SecretKeys;
+use crate::system::{Doctor, System};
 use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
 use listen::{Door, Tls};
 use reload::{Hangup, Living};
@@ -57,6 +58,7 @@ pub struct Bundled {
     stores: Stores,
     secret_keys: SecretKeys,
     models: Models,
+    doctor: Option<Doctor>,
 }
 
 /// Opens what the configuration names. To be called on a multi-thread tokio runtime, which also runs the calls.
@@ -85,7 +87,7 @@ pub async fn bundled(config: Config) -> Result<Bundled, StartError> {
     let builder = agents::offer(builder, &config, &models)?;
     let builder = config.rate_limit.into_iter().fold(builder, ServerBuilder::rate_limit);
     let builder = config.rate_limit_per_caller.into_iter().fold(builder, ServerBuilder::rate_limit_per_caller);
-    Ok(Bundled { config, builder, stores, secret_keys, models })
+    Ok(Bundled { config, builder, stores, secret_keys, models, doctor: None })
 }
 
 impl Bundled {
@@ -103,6 +105,11 @@ impl Bundled {
     pub fn server(mut self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         self.builder = change(self.builder);
         self
+    }
+
+    /// Has what is wrong found by this, for operators who ask.
+    pub(crate) fn doctor(self, doctor: Doctor) -> Self {
+        Self { doctor: Some(doctor), ..self }
     }
 
     /// The server, which does not serve.
@@ -131,7 +138,7 @@ impl Bundled {
     /// # Errors
     /// [`StartError`] when a tool cannot be offered or the address is taken.
     pub async fn run(self) -> Result<(), StartError> {
-        let Self { mut config, builder, stores, .. } = self;
+        let Self { mut config, builder, stores, doctor, .. } = self;
         let tls = Tls::open(&config)?;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let channels = alert::channels(&config, &clock)?;
@@ -167,10 +174,11 @@ impl Bundled {
             Watch::new(config.alerts.clone(), channels, kept.clone(), clock.clone(), gauges, alert::server(&config));
         let watch = Arc::new(watch);
         let metrics = metrics.collector(watch.clone());
+        let system = Arc::new(System::new(config.clone(), kept.clone(), Tenant::from(HOUSE), doctor));
         let door = Door::new(&config, tls.clone(), server.load().clone());
         let metrics = metrics.collector(Arc::new(door.clone()));
-        let (shown, monitored, watched, origins) =
-            (health.clone(), metrics.clone(), watch.clone(), config.allowed_origins.clone());
+        let (shown, monitored, watched, seen) = (health.clone(), metrics.clone(), watch.clone(), system.clone());
+        let origins = config.allowed_origins.clone();
         let (by_tls, strictly) =
             (tls.is_some() && !config.hsts.is_zero(), format!("max-age={}", config.hsts.as_secs()));
         let app = move || {
@@ -180,7 +188,7 @@ impl Bundled {
                 .wrap(cors)
                 .wrap(telemetry(&metrics))
                 .wrap(Condition::new(by_tls, strictly))
-                .configure(ways_in(&endpoint, &shown, &metrics, &watched))
+                .configure(ways_in(&endpoint, &shown, &metrics, &watched, &seen))
         };
         let http = listen::bind(&config).and_then(|sockets| {
             let address = sockets.first().map(TcpListener::local_addr).transpose()?;
@@ -206,7 +214,7 @@ impl Bundled {
         let handle = running.handle();
         let running = tokio::spawn(running);
         let audit = kept.audit.clone();
-        let mut living = Living::begin(&config, watch, kept.clone(), clock);
+        let mut living = Living::begin(&config, watch, system, kept.clone(), clock);
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
         let followed = tls.map(|tls| tokio::spawn(async move { tls.follow().await }));
         // Without it, SIGHUP ends the process.
@@ -337,15 +345,31 @@ pub(crate) fn ways_in(
     health: &Health,
     metrics: &Metrics,
     watch: &Arc<Watch>,
+    system: &Arc<System>,
 ) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        let api = web::scope("/api/v1").configure(rest(endpoint.clone()));
         config
             .service(web::scope("/mcp").configure(mount(endpoint.clone())))
-            .service(web::scope("/api/v1").configure(rest(endpoint.clone())).configure(watch.routes()))
+            .service(api.configure(watch.routes()).configure(system.routes()))
             .configure(docs(endpoint.clone()))
+            .configure(console(endpoint, system))
             .configure(well_known(endpoint.clone()))
             .configure(metrics.routes())
             .configure(health::routes(health.guarded_by(endpoint.clone())));
+    }
+}
+
+/// The web console, where it is built and `CONSOLE` is on.
+fn console(endpoint: &Endpoint, system: &System) -> impl FnOnce(&mut web::ServiceConfig) {
+    #[cfg(feature = "console")]
+    let console = system.has_console().then(|| crate::console(endpoint.clone()));
+    #[cfg(not(feature = "console"))]
+    let console: Option<fn(&mut web::ServiceConfig)> = None;
+    move |config| {
+        if let Some(console) = console {
+            config.configure(console);
+        }
     }
 }
 

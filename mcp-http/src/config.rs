@@ -147,6 +147,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a call may take, where its tool does not say.
     pub call_timeout: Duration,
+    /// Whether the web console is served.
+    pub console: bool,
     /// How often all callers together may call tools.
     pub rate_limit: Option<Rate>,
     /// How often one caller may.
@@ -330,6 +332,7 @@ impl Config {
             otel_resource_attributes: layers.get("OTEL_RESOURCE_ATTRIBUTES", value::pairs)?,
             otel_traces_sampler_arg: layers.get("OTEL_TRACES_SAMPLER_ARG", value::part)?,
             admin_bind: layers.get("ADMIN_BIND", value::optional_address)?,
+            console: layers.get("CONSOLE", value::switch)?,
             allowed_hosts: layers.get("ALLOWED_HOSTS", value::list)?,
             allowed_origins: layers.get("ALLOWED_ORIGINS", value::origins)?,
             trusted_proxies: layers.get("TRUSTED_PROXIES", value::networks)?,

@@ -3,11 +3,11 @@
 mod openapi;
 
 use actix_web::error::UrlGenerationError;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mcp_core::Endpoint;
 
-use crate::exchange::ActixHead;
+use crate::asset::{self, Asset};
 use crate::rest::problem::Problem;
 use crate::rest::route::Table;
 use crate::rest::{self, Admitted};
@@ -20,14 +20,8 @@ use crate::rest::{self, Admitted};
 pub fn docs(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         let endpoint = web::Data::new(endpoint);
-        let resource = |path| web::resource(path).app_data(endpoint.clone());
-        config.service(resource("/openapi.json").get(openapi));
-        for asset in &ASSETS {
-            config
-                .service(resource(asset.path).get(async |request: HttpRequest, endpoint: web::Data<Endpoint>| {
-                    asset.answer(&request, &endpoint)
-                }));
-        }
+        config.service(web::resource("/openapi.json").app_data(endpoint.clone()).get(openapi));
+        asset::serve(ASSETS, &endpoint, config);
     }
 }
 
@@ -45,10 +39,16 @@ const TABLES: &[&Table] = &[
     &rest::keys::TABLE,
     &rest::users::TABLE,
     &rest::export::TABLE,
+    &rest::changes::TABLE,
+    &rest::system::TABLE,
     #[cfg(feature = "bundled")]
     &crate::alert::picture::TABLE,
     #[cfg(feature = "bundled")]
     &crate::health::TABLE,
+    #[cfg(feature = "bundled")]
+    &crate::system::TABLE,
+    #[cfg(feature = "bundled")]
+    &crate::system::LOG,
 ];
 
 async fn openapi(
@@ -82,35 +82,12 @@ async fn openapi(
     )))
 }
 
-/// A file of the page.
-struct Asset {
-    path: &'static str,
-    content_type: &'static str,
-    text: &'static str,
-}
-
-const ASSETS: [Asset; 4] = [
-    Asset { path: "/docs", content_type: "text/html; charset=utf-8", text: include_str!("docs/page.html") },
-    Asset { path: "/docs/page.css", content_type: "text/css; charset=utf-8", text: include_str!("docs/page.css") },
-    Asset { path: "/docs/page.js", content_type: "text/javascript; charset=utf-8", text: include_str!("docs/page.js") },
-    Asset { path: "/docs/icon.svg", content_type: "image/svg+xml", text: include_str!("docs/icon.svg") },
+const ASSETS: &[Asset] = &[
+    Asset { path: "/docs", content_type: asset::HTML, text: include_str!("docs/page.html") },
+    Asset { path: "/docs/page.css", content_type: asset::CSS, text: include_str!("docs/page.css") },
+    Asset { path: "/docs/page.js", content_type: asset::JS, text: include_str!("docs/page.js") },
+    Asset { path: "/docs/icon.svg", content_type: asset::SVG, text: include_str!("docs/icon.svg") },
 ];
-
-/// Nothing but the page's own files, and in no frame of another.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-impl Asset {
-    fn answer(&self, request: &HttpRequest, endpoint: &Endpoint) -> Result<HttpResponse, Problem> {
-        endpoint.check_origin(&ActixHead::of(request))?;
-        Ok(HttpResponse::Ok()
-            .content_type(self.content_type)
-            .insert_header((CACHE_CONTROL, "no-cache"))
-            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((REFERRER_POLICY, "no-referrer"))
-            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .body(self.text))
-    }
-}
 
 #[cfg(all(test, feature = "bundled"))]
 mod tests;

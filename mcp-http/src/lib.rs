@@ -21,6 +21,9 @@
 //!
 //! With the feature `bundled` (on by default) it is also the ready-made server; an embedder turns default features off.
 
+mod asset;
+#[cfg(feature = "console")]
+mod console;
 mod docs;
 mod exchange;
 mod metrics;
@@ -46,12 +49,16 @@ pub mod log;
 #[cfg(feature = "bundled")]
 mod secret;
 #[cfg(feature = "bundled")]
+mod system;
+#[cfg(feature = "bundled")]
 mod traces;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{Bundled, StartError, bundled};
 #[cfg(feature = "bundled")]
 pub use config::{Config, ConfigError};
+#[cfg(feature = "console")]
+pub use console::console;
 pub use docs::docs;
 pub use metrics::Metrics;
 pub use mount::mount;

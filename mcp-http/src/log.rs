@@ -1,6 +1,7 @@
 //! The log of the bundled server, on stdout; on stderr where stdout is a client's; and in a file, where `LOG_FILE` names one.
 
 mod file;
+mod followed;
 mod json;
 mod queue;
 
@@ -16,6 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Config, ConfigError, LogFormat};
 use file::RollingFile;
+pub(crate) use followed::follow;
 use json::JsonLines;
 use queue::Queue;
 
@@ -68,6 +70,7 @@ impl Write for Lines {
         for queue in self.0.iter() {
             queue.push(line);
         }
+        followed::tell(line);
         Ok(line.len())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod calling;
 mod calls;
+pub(crate) mod changes;
 pub(crate) mod definitions;
 pub(crate) mod events;
 pub(crate) mod export;
@@ -10,12 +11,13 @@ pub(crate) mod files;
 pub(crate) mod keys;
 mod page;
 pub(crate) mod problem;
-mod representation;
+pub(crate) mod representation;
 pub(crate) mod route;
 pub(crate) mod runs;
 mod schema;
 mod sessions;
 pub(crate) mod stats;
+pub(crate) mod system;
 pub(crate) mod threads;
 mod tools;
 pub(crate) mod users;
@@ -75,6 +77,8 @@ use route::{Forms, Route, Table};
 /// | `PUT agent-definitions/{name}` | writes one down |
 /// | `PATCH agent-definitions/{name}` | puts an earlier version in force, or switches it off or on |
 /// | `DELETE agent-definitions/{name}` | removes it |
+/// | `GET events` | that calls, runs or questions have changed |
+/// | `GET system` | what the server is, and what of it there is for the caller |
 /// | `GET sessions` | the caller's sessions, the last used first |
 /// | `DELETE sessions/{handle}` | ends one of them |
 /// | `GET keys` | API keys, in the order in which they were made |

@@ -11,22 +11,24 @@ use tokio::task::JoinHandle;
 use super::opened;
 use crate::alert::{self, Watch};
 use crate::config::{Config, ConfigError};
+use crate::system::System;
 
 /// What goes on beside the server, as the configuration in force says.
 pub(super) struct Living {
     watch: Arc<Watch>,
     watched: JoinHandle<()>,
+    system: Arc<System>,
     stores: Stores,
     tidy: JoinHandle<()>,
     clock: Arc<dyn Clock>,
 }
 
 impl Living {
-    pub(super) fn begin(config: &Config, watch: Arc<Watch>, stores: Stores, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn begin(config: &Config, watch: Arc<Watch>, system: Arc<System>, stores: Stores, clock: Arc<dyn Clock>) -> Self {
         let looking = watch.clone();
         let watched = tokio::spawn(async move { looking.run().await });
         let tidy = tidy(config, stores.clone());
-        Self { watch, watched, stores, tidy, clock }
+        Self { watch, watched, system, stores, tidy, clock }
     }
 
     /// Reads the configuration again, and takes what can change. Where any of it cannot be used, all stays as it is.
@@ -46,6 +48,7 @@ impl Living {
         }
         config.take(newer);
         crate::log::change(config);
+        self.system.change(config);
         for change in changes {
             let (setting, before, after) = (change.key, change.before, change.after);
             if change.is_taken {

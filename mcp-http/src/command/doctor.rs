@@ -13,13 +13,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use mcp_store::StoreConfig;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::{Failure, Kind};
 use super::output::{Output, table};
 use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
+use crate::system::Found;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -81,11 +82,18 @@ enum Finding {
 }
 
 impl Finding {
+    const FAILED: &str = "failed";
+
+    /// As it is shown.
+    fn of_check(self, check: &'static str) -> Found {
+        Found { check, status: self.as_str(), detail: self.text().to_owned() }
+    }
+
     fn as_str(&self) -> &'static str {
         match self {
             Self::Ok(_) => "ok",
             Self::Warning(_) => "warning",
-            Self::Failed(_) => "failed",
+            Self::Failed(_) => Self::FAILED,
             Self::CannotApply(_) => "cannot apply",
         }
     }
@@ -114,15 +122,9 @@ pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Resul
     let found = runtime.block_on(look(config));
     // What was begun and did not end in time is not waited for.
     runtime.shutdown_background();
-    let shown: Vec<Value> = found
-        .iter()
-        .map(|(name, found)| json!({"check": name, "status": found.as_str(), "detail": found.text()}))
-        .collect();
-    let failed = found.iter().filter(|(_, found)| matches!(found, Finding::Failed(_))).count();
-    output.write(&json!({"well": failed == 0, "checks": shown}), || {
-        let row = |(name, found): &(&str, Finding)| {
-            vec![found.as_str().to_owned(), (*name).to_owned(), found.text().to_owned()]
-        };
+    let failed = found.iter().filter(|found| found.status == Finding::FAILED).count();
+    output.write(&json!({"well": failed == 0, "checks": found}), || {
+        let row = |found: &Found| vec![found.status.to_owned(), found.check.to_owned(), found.detail.clone()];
         table(&found.iter().map(row).collect::<Vec<_>>())
     })?;
     match failed {
@@ -132,24 +134,29 @@ pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Resul
     }
 }
 
-async fn look(config: Result<Config, Failure>) -> Vec<(&'static str, Finding)> {
+/// The same of a server's own configuration.
+pub(super) fn examine(config: Config) -> BoxFuture<'static, Vec<Found>> {
+    async { look(Ok(config)).await }.boxed()
+}
+
+async fn look(config: Result<Config, Failure>) -> Vec<Found> {
     let looked = config.and_then(|config| {
         let store = bundled::located(&config)?;
         Ok(Looked { config, store, pages: served::Pages::default() })
     });
     let mut looked = match looked {
         Ok(looked) => looked,
-        Err(failure) => return vec![(CONFIGURATION, Finding::Failed(failure.message().to_owned()))],
+        Err(failure) => return vec![Finding::Failed(failure.message().to_owned()).of_check(CONFIGURATION)],
     };
-    let mut found = vec![(CONFIGURATION, Finding::Ok("every setting can be used".to_owned()))];
+    let mut found = vec![Finding::Ok("every setting can be used".to_owned()).of_check(CONFIGURATION)];
     // What is wrong with them is told by their check.
     if let Ok(keys) = SecretKeys::existing(&looked.config) {
         looked.store.secret_keys = keys.subkeys("mcp-store").collect();
     }
     let late = |_| Finding::Failed(format!("no answer within {} seconds", DEADLINE.as_secs()));
-    let looks = CHECKS
-        .iter()
-        .map(async |(name, check)| (*name, tokio::time::timeout(DEADLINE, check(&looked)).await.unwrap_or_else(late)));
+    let looks = CHECKS.iter().map(async |(name, check)| {
+        tokio::time::timeout(DEADLINE, check(&looked)).await.unwrap_or_else(late).of_check(name)
+    });
     found.extend(join_all(looks).await);
     found
 }

@@ -1,5 +1,6 @@
 //! `serve`: the server itself.
 
+use super::doctor;
 use super::failure::Failure;
 use crate::config::Config;
 
@@ -14,5 +15,5 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     // One more than calls may hold: somebody must be there for everything else.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    Ok(runtime.block_on(async { crate::bundled(config).await?.run().await })?)
+    Ok(runtime.block_on(async { crate::bundled(config).await?.doctor(doctor::examine).run().await })?)
 }

@@ -130,6 +130,7 @@ pub static SETTINGS: &[Setting] = &[
         "ADMIN_BIND",
         "an address of its own, such as 127.0.0.1:9000, at which /metrics and all of /health are shown without a key; let nobody else reach it",
     ),
+    setting("CONSOLE", "true", "serve the web console at /console; false leaves it out"),
     unset("ALLOWED_HOSTS", "names under which the server is reached, beside localhost, separated by commas"),
     unset(
         "ALLOWED_ORIGINS",

@@ -11,8 +11,10 @@ use super::*;
 use crate::Metrics;
 use crate::alert::{Channels, Gauges, Watch};
 use crate::bundled::ways_in;
+use crate::Config;
 use crate::config::Alerts;
 use crate::health::Health;
+use crate::system::System;
 
 /// What is served and is no part of what the document describes.
 const BESIDE: [&str; 6] = ["/mcp", "/", "/api/v1", "/openapi.json", "/metrics", "/map"];
@@ -24,7 +26,7 @@ async fn registered(config: impl FnOnce(&mut web::ServiceConfig)) -> BTreeSet<St
     let map = call_and_read_body(&app, TestRequest::get().uri("/map").to_request()).await;
     let map = String::from_utf8(map.to_vec()).unwrap();
     let patterns = map.split("patterns: Single(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let beside = |path: &str| path.is_empty() || BESIDE.contains(&path) || path.starts_with("/docs");
+    let beside = |path: &str| path.is_empty() || BESIDE.contains(&path) || path.starts_with("/docs") || path.starts_with("/console");
     patterns.filter(|path| !beside(path)).map(str::to_owned).collect()
 }
 
@@ -36,17 +38,18 @@ async fn whatever_is_registered_comes_from_a_table() {
     let gauges = Gauges::new(health.dependencies(), Vec::new());
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
     let stores = Stores::in_memory(clock.clone());
-    let watch = Watch::new(Alerts::default(), Channels::new(), stores, clock, gauges, "test".to_owned());
+    let watch = Watch::new(Alerts::default(), Channels::new(), stores, clock.clone(), gauges, "test".to_owned());
     let watch = Arc::new(watch);
+    let system = Arc::new(System::new(Config::load_from(None, []).unwrap(), Stores::in_memory(clock), "default".into(), None));
     let mut described: BTreeSet<_> =
         TABLES.iter().flat_map(|table| table.routes).map(|route| route.path.to_owned()).collect();
-    let found = registered(ways_in(&endpoint, &health, &metrics, &watch)).await;
+    let found = registered(ways_in(&endpoint, &health, &metrics, &watch, &system)).await;
     assert_eq!(found, described, "a route that is not in a table is not in the OpenAPI document");
 
     // This test notices one that is added beside the tables.
     let found = registered(|config| {
         config
-            .configure(ways_in(&endpoint, &health, &metrics, &watch))
+            .configure(ways_in(&endpoint, &health, &metrics, &watch, &system))
             .service(web::scope("/a").route("/forgotten", web::get()));
     });
     described.extend(["/a".to_owned(), "/forgotten".to_owned()]);
@@ -70,11 +73,14 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "agents",
         "agents/{name}/runs",
         "calls",
+        "calls/{call}",
+        "events",
         "files",
         "files/{name}",
         "keys",
         "keys/{key}",
         "keys/{key}/rotate",
+        "questions",
         "runs",
         "runs/{run}",
         "runs/{run}/answers",
@@ -85,6 +91,7 @@ async fn the_document_says_where_an_app_has_put_the_routes() {
         "sessions",
         "sessions/{handle}",
         "stats",
+        "system",
         "threads",
         "threads/{thread}",
         "threads/{thread}/messages",

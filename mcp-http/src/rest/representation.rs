@@ -50,7 +50,7 @@ pub(crate) async fn negotiate_with_events(
 }
 
 /// Whether the client likes a stream of events best.
-pub(super) fn wants_events(request: &HttpRequest) -> bool {
+pub(crate) fn wants_events(request: &HttpRequest) -> bool {
     Form::wanted(request.headers()) == Some(Form::Events)
 }
 

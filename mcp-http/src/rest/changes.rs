@@ -1,0 +1,152 @@
+//! `/events`: that something has changed, for who shows it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use mcp_core::endpoint::answer::{Answer, Body};
+use mcp_core::store::StoreError;
+use mcp_core::store::history::CallQuery;
+use mcp_core::store::runs::RunQuery;
+use mcp_core::{Caller, Endpoint, Server};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::representation::wants_events;
+use super::route::{Forms, Route, Table};
+use super::{Admitted, encoded};
+use crate::exchange;
+
+/// The route.
+pub(crate) static TABLE: Table = Table {
+    name: "mcp_http::rest::changes",
+    about: "System",
+    open: false,
+    forms: Forms::TwoAndEvents(
+        "`tick`, with the same members as in the other forms: at the begin, and within a second of each change, on whichever replica it was.",
+    ),
+    routes: &[Route {
+        method: Method::GET,
+        path: "/events",
+        to: |route| route.to(changes),
+        id: "followChanges",
+        about: "Whether calls, runs or questions have changed that the caller may see: as a stream of events as they do, and in the other forms as it is. The stream ends after five minutes, to be opened again",
+        segments: &[],
+        query: None,
+        body: None,
+        answers: &[(200, SchemaGenerator::subschema_for::<Tick>)],
+        problems: &[429, 503],
+    }],
+};
+
+/// How often a stream without news says that it is alive.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What it says then.
+pub(crate) const ALIVE: Bytes = Bytes::from_static(b":\n\n");
+/// How often it is looked whether something has changed.
+const EACH: Duration = Duration::from_millis(500);
+/// After so long the stream ends, so that whoever follows says again who they are.
+pub(crate) const LONGEST: Duration = Duration::from_secs(300);
+/// Of how many of the newest runs it is seen that they have changed.
+const RUNS: u16 = 50;
+
+/// How it is at a moment. Texts tell by being others that something has changed, and nothing else.
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
+struct Tick {
+    /// Another one where there is a new call.
+    calls: String,
+    /// Another one where one of the newest runs has begun, waits, goes on or has ended.
+    runs: String,
+    /// How many questions wait for an answer.
+    questions: usize,
+    /// How many alerts fire, for callers with the role `monitor` or `operator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alerts: Option<u64>,
+}
+
+/// Looks again and again.
+struct Looking {
+    server: Server,
+    caller: Caller,
+    alerts: Alerts,
+    told: Option<Tick>,
+}
+
+/// Counts the alerts that fire, where there are any.
+type Alerts = Box<dyn Fn() -> Option<u64> + Send>;
+
+async fn changes(
+    Admitted(caller): Admitted,
+    request: HttpRequest,
+    endpoint: web::Data<Endpoint>,
+) -> Result<HttpResponse, Problem> {
+    let (server, alerts) = (endpoint.server().clone(), alerts(&request, &caller));
+    let looking = Looking { server, caller, alerts, told: None };
+    if !wants_events(&request) {
+        return encoded(&looking.look().await?);
+    }
+    let open = looking.server.open_stream(&looking.caller)?;
+    let next = async |(mut looking, open): (Looking, _)| Some((looking.next().await, (looking, open)));
+    let ticks = stream::unfold((looking, open), next).take_until(tokio::time::sleep(LONGEST));
+    Ok(exchange::respond(Answer::events(Body::Stream(ticks.boxed()))))
+}
+
+#[cfg(feature = "bundled")]
+fn alerts(request: &HttpRequest, caller: &Caller) -> Alerts {
+    let watch = request.app_data::<web::Data<crate::alert::Watch>>().filter(|_| caller.may_monitor()).cloned();
+    Box::new(move || watch.as_ref().map(|watch| watch.firing()))
+}
+
+#[cfg(not(feature = "bundled"))]
+fn alerts(_: &HttpRequest, _: &Caller) -> Alerts {
+    Box::new(|| None)
+}
+
+impl Looking {
+    async fn look(&self) -> Result<Tick, StoreError> {
+        let (server, caller) = (&self.server, &self.caller);
+        let newest = server.calls(caller, CallQuery { limit: 1, ..CallQuery::default() }).await?;
+        let mut runs = DefaultHasher::new();
+        let mut questions = 0;
+        if !server.agents().list().is_empty() {
+            for run in server.runs().list(caller, RunQuery { limit: RUNS, ..RunQuery::default() }).await? {
+                (run.id, run.state).hash(&mut runs);
+            }
+            questions = server.agent_runs().waiting(caller).await?.len();
+        }
+        Ok(Tick {
+            calls: newest.first().map(|call| call.id.to_string()).unwrap_or_default(),
+            runs: format!("{:016x}", runs.finish()),
+            questions,
+            alerts: (self.alerts)(),
+        })
+    }
+
+    /// The next piece of the stream; the first comes at once.
+    async fn next(&mut self) -> Bytes {
+        let silent = Instant::now();
+        loop {
+            if self.told.is_some() {
+                tokio::time::sleep(EACH).await;
+            }
+            // What cannot be read now is told of by /health; whoever looks goes on.
+            if let Ok(tick) = self.look().await
+                && self.told.as_ref() != Some(&tick)
+            {
+                let json = serde_json::to_vec(&tick).unwrap_or_default();
+                self.told = Some(tick);
+                return Answer::event("tick", &json);
+            }
+            if self.told.is_none() {
+                tokio::time::sleep(EACH).await;
+            }
+            if self.told.is_none() || silent.elapsed() >= KEEP_ALIVE {
+                return ALIVE;
+            }
+        }
+    }
+}

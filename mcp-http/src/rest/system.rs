@@ -1,0 +1,100 @@
+//! `/system`: what this server is, and what of it there is for whoever asks.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use mcp_core::endpoint::head::{Head, Header};
+use mcp_core::{Caller, Endpoint};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::route::{Forms, Route, Table};
+use super::{Admitted, encoded};
+use crate::exchange::ActixHead;
+use crate::mount;
+
+/// The route.
+pub(crate) static TABLE: Table = Table {
+    name: "mcp_http::rest::system",
+    about: "System",
+    open: false,
+    forms: Forms::Two,
+    routes: &[Route {
+        method: Method::GET,
+        path: "/system",
+        to: |route| route.to(show),
+        id: "showSystem",
+        about: "What this server is, where MCP is spoken, and which parts of it there are for the caller",
+        segments: &[],
+        query: None,
+        body: None,
+        answers: &[(200, SchemaGenerator::subschema_for::<System>)],
+        problems: &[],
+    }],
+};
+
+/// What this server is.
+#[derive(Serialize, JsonSchema)]
+struct System {
+    name: String,
+    version: String,
+    /// Who asks.
+    caller: String,
+    /// Where MCP is spoken: a URL, or a path of this host; absent where it is not, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mcp: Option<String>,
+    /// Which parts of it there are for the caller.
+    parts: Vec<Part>,
+    /// Whether the caller has come without a key.
+    is_open: bool,
+    /// Whether this replica has been spoken to by MCP since it began.
+    is_connected: bool,
+}
+
+/// A part of a server.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "SystemPart")]
+enum Part {
+    /// Agents are on offer.
+    Agents,
+    /// Whether it is well, and what fires.
+    Monitoring,
+    /// What operators do: tools are switched, and all under `/system` is shown.
+    Operating,
+}
+
+async fn show(
+    Admitted(caller): Admitted,
+    request: HttpRequest,
+    endpoint: web::Data<Endpoint>,
+) -> Result<HttpResponse, Problem> {
+    let server = endpoint.server();
+    let head = ActixHead::of(&request);
+    let brings = ["authorization", "x-api-key", "cookie"].map(|name| head.header(name) != Header::Absent);
+    let here = || request.url_for_static(mount::NAME).ok().map(|url| url.path().to_owned());
+    encoded(&System {
+        name: server.name().to_owned(),
+        version: server.version().to_owned(),
+        caller: caller.principal().to_string(),
+        mcp: endpoint.resource().map(|resource| resource.url().to_owned()).or_else(here),
+        parts: parts(&caller, &request, &endpoint),
+        is_open: !brings.contains(&true),
+        is_connected: !server.operations().is_empty(),
+    })
+}
+
+fn parts(caller: &Caller, request: &HttpRequest, endpoint: &Endpoint) -> Vec<Part> {
+    let is_mounted = |name| request.url_for_static(name).is_ok();
+    let mut parts = Vec::new();
+    if !endpoint.server().agents().list().is_empty() {
+        parts.push(Part::Agents);
+    }
+    if caller.may_monitor() && is_mounted("mcp_http::alert") {
+        parts.push(Part::Monitoring);
+    }
+    if caller.has_role(Caller::OPERATOR) && is_mounted("mcp_http::system") {
+        parts.push(Part::Operating);
+    }
+    parts
+}
