@@ -387,7 +387,7 @@ fn serve_admin(config: &Config, health: &Health, metrics: &Metrics) -> Result<Op
     Ok(Some(handle))
 }
 
-/// Says where the server is and what to do next: six lines for people, or one for what reads the log.
+/// Says where the server is and what to do next: some lines for people, or one for what reads the log.
 fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     let scheme = config.scheme();
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
@@ -400,6 +400,10 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     if config.log_format == LogFormat::Json {
         return;
     }
+    let console = match config.console && cfg!(feature = "console") {
+        true => format!("console    {scheme}://{address}/console\n"),
+        false => String::new(),
+    };
     let mut out = std::io::stdout().lock();
     // A closed stdout is no reason not to serve.
     let _ = write!(
@@ -409,6 +413,7 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
          tools      {}\n\
          storage    {}, cache {}\n\
          docs       {scheme}://{address}/docs\n\
+         {console}\
          next       curl -s {scheme}://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
         config

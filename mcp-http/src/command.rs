@@ -10,6 +10,7 @@ mod client;
 mod completion;
 mod config;
 mod connect;
+mod console;
 mod doctor;
 mod failure;
 mod forget;
@@ -90,6 +91,9 @@ enum Command {
     /// Make the server known to a client on this machine, with a key of its own that expires
     #[command(before_help = connect::EXAMPLES)]
     Connect(connect::Connect),
+    /// Say where the web console is; where it takes a key, by a link that lets in once
+    #[command(before_help = console::EXAMPLES)]
+    Console,
     /// Show each setting, its value and where that came from
     #[command(before_help = config::EXAMPLES)]
     Config,
@@ -271,6 +275,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Inspect { target } => inspect::run(&config?, target.as_deref(), &mut output),
         Command::Call { words, answers } => call::run(&config?, words, &answers, &mut output),
         Command::Connect(connect) => connect::run(&config?, &connect, &mut output),
+        Command::Console => console::run(&config?, &mut output),
         Command::Config => config::run(&config?, &mut output),
         Command::Alert { what } => alert::run(&config?, &what, &mut output),
         Command::Audit { what } => audit::run(&config?, &what, &mut output),

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
@@ -224,7 +224,7 @@ impl Head for ActixHead<'_> {
 
 /// A name that core asks for with each request, as actix keeps it: to read one from its text takes longer than to find it.
 fn asked_for(name: &str) -> Option<&'static HeaderName> {
-    static KEPT: [HeaderName; 9] = [
+    static KEPT: [HeaderName; 10] = [
         HOST,
         ORIGIN,
         AUTHORIZATION,
@@ -234,6 +234,7 @@ fn asked_for(name: &str) -> Option<&'static HeaderName> {
         HeaderName::from_static("mcp-name"),
         HeaderName::from_static("mcp-session-id"),
         HeaderName::from_static(IdempotencyKey::HEADER),
+        COOKIE,
     ];
     Some(
         &KEPT[match name {
@@ -246,6 +247,7 @@ fn asked_for(name: &str) -> Option<&'static HeaderName> {
             "mcp-name" => 6,
             "mcp-session-id" => 7,
             IdempotencyKey::HEADER => 8,
+            "cookie" => 9,
             _ => return None,
         }],
     )

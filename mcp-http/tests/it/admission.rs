@@ -59,8 +59,15 @@ const HIDDEN: [Told; 5] = [Nothing, Nothing, Yes, Yes, Nothing];
 const OF_THE_TENANT: [Told; 5] = [No, No, Yes, Yes, Nothing];
 
 /// What everyone may ask, without credentials as well.
-const OPEN: [(&str, &str); 5] =
-    [("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/docs"), ("GET", "/docs/page.js")];
+const OPEN: [(&str, &str); 7] = [
+    ("GET", "/health"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/docs"),
+    ("GET", "/docs/page.js"),
+    ("GET", "/console"),
+    ("GET", "/console/pages/system.js"),
+];
 
 const ROWS: &[Row] = &[
     ("GET", "/api/v1/tools", "", ALL),
@@ -78,6 +85,15 @@ const ROWS: &[Row] = &[
     ("POST", "/api/v1/tools/files.list/call", "{}", ALL),
     ("POST", "/api/v1/tools/files.search/call", "{}", ALL),
     ("GET", "/api/v1/calls", "", ALL),
+    ("GET", "/api/v1/calls/{call}", "", NOBODY),
+    ("GET", "/api/v1/events", "", ALL),
+    ("GET", "/api/v1/questions", "", ALL),
+    ("GET", "/api/v1/system", "", ALL),
+    ("GET", "/api/v1/system/config", "", OPERATORS),
+    ("GET", "/api/v1/system/replicas", "", OPERATORS),
+    ("GET", "/api/v1/system/backups", "", OPERATORS),
+    ("GET", "/api/v1/system/doctor", "", OPERATORS),
+    ("GET", "/api/v1/system/log", "", OPERATORS),
     ("GET", "/api/v1/stats", "", STATS),
     ("GET", "/api/v1/alerts", "", MONITORS),
     ("GET", "/api/v1/files", "", ALL),

@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 36] = [
+const CASES: [Case; 44] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -64,6 +64,54 @@ const CASES: [Case; 36] = [
         path: "/api/v1/alerts",
         good: ("/api/v1/alerts", ""),
         bad: ("POST", "/api/v1/alerts", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/events",
+        good: ("/api/v1/events", ""),
+        bad: ("POST", "/api/v1/events", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/questions",
+        good: ("/api/v1/questions", ""),
+        bad: ("POST", "/api/v1/questions", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system",
+        good: ("/api/v1/system", ""),
+        bad: ("POST", "/api/v1/system", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system/config",
+        good: ("/api/v1/system/config", ""),
+        bad: ("POST", "/api/v1/system/config", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system/replicas",
+        good: ("/api/v1/system/replicas", ""),
+        bad: ("POST", "/api/v1/system/replicas", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system/backups",
+        good: ("/api/v1/system/backups", ""),
+        bad: ("POST", "/api/v1/system/backups", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system/doctor",
+        good: ("/api/v1/system/doctor", ""),
+        bad: ("POST", "/api/v1/system/doctor", "", 405),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/system/log",
+        good: ("/api/v1/system/log", ""),
+        bad: ("POST", "/api/v1/system/log", "", 405),
     },
     Case {
         method: "GET",

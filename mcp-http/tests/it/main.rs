@@ -12,6 +12,7 @@ mod bundled;
 mod callers;
 mod commands;
 mod connect;
+mod console;
 mod cors;
 mod degraded;
 mod deploying;

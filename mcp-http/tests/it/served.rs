@@ -74,7 +74,7 @@ impl Served {
                 said.push(line.to_owned());
                 break event["address"].as_str().unwrap().to_owned();
             }
-            if said.len() == 6 {
+            if line.starts_with("next") {
                 break said[0].clone();
             }
         };
