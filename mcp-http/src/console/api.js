@@ -40,7 +40,8 @@ async function send(method, where, { body, headers, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "the server does not answer" });
   }
-  if (response.ok) return response;
+  // A server that is down answers what it is asked for, and says by its status that it is down.
+  if (response.ok || response.headers.get("content-type") === "application/json") return response;
   const problem = new Problem(response.status, await response.json().catch(() => undefined));
   if (response.status === 401) refusals.forEach((told) => told(problem));
   throw problem;

@@ -21,7 +21,7 @@ const PAGES = [
   { place: "runs", name: "Runs", page: Runs, part: "agents" },
   { place: "inbox", name: "Inbox", page: Inbox, part: "agents", count: "questions" },
   { place: "connect", name: "Connect", page: Connect },
-  { place: "keys", name: "Keys", page: Keys, part: "keys" },
+  { place: "keys", name: "Keys", page: Keys },
   { place: "system", name: "System", page: System, part: "operating" },
 ];
 

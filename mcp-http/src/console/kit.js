@@ -122,7 +122,7 @@ export function Page({ title, about, actions, curl: by, children }) {
 /** How something ended, in a word and a colour. */
 export function State({ of }) {
   const kind =
-    { ok: "good", completed: "good", up: "good", live: "good", resolved: "good", waiting: "warn", input_required: "warn", pending: "warn", degraded: "warn", queued: "quiet", running: "info", cancelled: "quiet" }[of] ?? "bad";
+    { ok: "good", completed: "good", up: "good", live: "good", resolved: "good", warning: "warn", "cannot apply": "quiet", waiting: "warn", input_required: "warn", pending: "warn", degraded: "warn", queued: "quiet", running: "info", cancelled: "quiet" }[of] ?? "bad";
   return html`<span class=${`state ${kind}`}>${of.replaceAll("_", " ")}</span>`;
 }
 

@@ -24,7 +24,7 @@ function List({ query, about }) {
   const stats = useLiveAnswer(path("stats", { measure: "calls", by: "outcome", from: filter.from, to: filter.to }), isFollowed ? "calls" : "");
   const set = (name) => (event) => filtered({ ...query, [name]: event.target.value });
   const isFiltered = Object.keys(filter).length > 0;
-  return html`<${Page} title="Calls" curl=${{ where, isOpen: about.isOpen }}>
+  return html`<${Page} title="Calls" curl=${{ where, isOpen: about.is_open }}>
     ${stats.data && html`<${Plot} title="Calls by outcome" stats=${[stats.data]} unit=${number} pick=${(from, to) => filtered({ ...query, from, to })} />`}
     <form class="filters" onSubmit=${(event) => event.preventDefault()}>
       <label>Tool <input type="search" value=${query.tool ?? ""} onChange=${set("tool")} /></label>
@@ -63,7 +63,7 @@ function Call({ id, about }) {
   const call = answer.data;
   if (!call) return html`<${Page} title="Call"><${Waiting} answer=${answer} /><//>`;
   const again = `#/tools/${encodeURIComponent(call.tool)}?again=${call.id}`;
-  return html`<${Page} title=${call.tool} about=${html`<${State} of=${call.outcome} /> after ${millis(call.duration_ms)}, for ${call.caller}, <${Time} at=${call.at} />`} actions=${html`<a class="button main" href=${again}>Edit and run again</a>`} curl=${{ where: `calls/${id}`, isOpen: about.isOpen }}>
+  return html`<${Page} title=${call.tool} about=${html`<${State} of=${call.outcome} /> after ${millis(call.duration_ms)}, for ${call.caller}, <${Time} at=${call.at} />`} actions=${html`<a class="button main" href=${again}>Edit and run again</a>`} curl=${{ where: `calls/${id}`, isOpen: about.is_open }}>
     <div class="trial">
       <div><h2>Arguments</h2><${Json} value=${call.arguments} label="Arguments" /></div>
       <div><h2>Result</h2><${Json} value=${call.result} label="Result" /></div>

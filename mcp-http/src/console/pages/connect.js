@@ -15,12 +15,12 @@ const CLIENTS = [
 const headers = (key) => (key ? { headers: { Authorization: `Bearer ${key}` } } : {});
 
 export function Connect({ about }) {
-  const url = new URL(about.mcp, location.href).href;
+  const url = new URL(about.mcp ?? "mcp", document.baseURI).href;
   const [made, show] = useState();
   const used = useLiveAnswer(made && `keys?principal=${encodeURIComponent(made.key.principal)}&limit=500`, "calls");
   const isThere = used.data?.keys.find((key) => key.id === made.key.id)?.used;
   const make = async () => show(await post("keys", { name: `console ${new Date().toISOString().slice(0, 10)}`, expires: new Date(Date.now() + 90 * 86_400_000).toISOString() }));
-  return html`<${Page} title="Connect" about=${html`Clients reach this server at <code>${url}</code>.`} actions=${about.parts.includes("keys") && !made && html`<${Doing} class="main" to=${make}>Make a key for a client<//>`}>
+  return html`<${Page} title="Connect" about=${html`Clients reach this server at <code>${url}</code>.`} actions=${!made && html`<${Doing} class="main" to=${make}>Make a key for a client<//>`}>
     ${made && html`<p role="status">${isThere ? html`<${State} of="ok" /> The client was here.` : html`<${State} of="waiting" /> The key is in the texts below, and is shown this once; it ends in 90 days. This turns green at the first request.`}</p>`}
     ${CLIENTS.map(([name, text]) => html`<section><h2>${name}</h2><${Code} text=${text(url, made?.secret)} label=${name} /></section>`)}
     <p class="quiet">On this machine, <code>mcp-http connect claude-code</code> writes it into the client's own file.</p>

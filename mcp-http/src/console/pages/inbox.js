@@ -14,7 +14,7 @@ export function Inbox({ about }) {
     forget((gone) => [...gone.slice(-100), `${question.run} ${question.name}`]);
     asked.reload();
   };
-  return html`<${Page} title="Inbox" curl=${{ where: "questions", isOpen: about.isOpen }}>
+  return html`<${Page} title="Inbox" curl=${{ where: "questions", isOpen: about.is_open }}>
     ${!asked.data
       ? html`<${Waiting} answer=${asked} />`
       : waiting.length

@@ -13,7 +13,7 @@ export function Keys({ about }) {
     keys.reload();
     if (answer?.secret) show(answer);
   };
-  return html`<${Page} title="Keys" about="Each lets its user in, with no more than its user may do." actions=${html`<button class="main" onClick=${() => make(true)}>Make a key</button>`} curl=${{ where: "keys", isOpen: about.isOpen }}>
+  return html`<${Page} title="Keys" about="Each lets its user in, with no more than its user may do." actions=${html`<button class="main" onClick=${() => make(true)}>Make a key</button>`} curl=${{ where: "keys", isOpen: about.is_open }}>
     ${!keys.data
       ? html`<${Waiting} answer=${keys} />`
       : keys.items.length

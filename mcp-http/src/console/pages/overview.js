@@ -38,7 +38,7 @@ export function Overview({ about }) {
   const failed = errors.data?.series[0]?.total;
   const firing = alerts.data?.alerts.filter((alert) => alert.phase === "firing") ?? [];
   const waiting = live.questions ?? 0;
-  return html`<${Page} title="Overview" curl=${{ where: stats("calls", "outcome"), isOpen: about.isOpen }}>
+  return html`<${Page} title="Overview" curl=${{ where: stats("calls", "outcome"), isOpen: about.is_open }}>
     <${Sentence} health=${health.data} calls=${calls} failed=${failed} firing=${firing} waiting=${waiting} state=${live.state} />
     <dl class="figures">
       <div><dt>Calls, last hour</dt><dd><a href="#/calls">${number(calls || null)}</a></dd></div>
@@ -50,7 +50,7 @@ export function Overview({ about }) {
     html`<section>
       <h2>Alerts</h2>
       <ul class="alerts">
-        ${firing.map((alert) => html`<li><a href="#/system/alerts">${alert.about ?? alert.rule}</a> <span class="quiet">${alert.subject} since <${Time} at=${alert.since} /></span></li>`)}
+        ${firing.map((alert) => html`<li><a href="#/system/alerts">${alert.summary}</a> <span class="quiet">since <${Time} at=${alert.since} /></span></li>`)}
       </ul>
     </section>`}
     ${outcomes.data
@@ -69,7 +69,7 @@ export function Overview({ about }) {
 function Sentence({ health, calls, failed, firing, waiting, state }) {
   const isDown = state === "away" || health?.status === "down";
   const isTroubled = isDown || firing.length > 0 || health?.status === "degraded";
-  const checks = Object.entries(health?.checks ?? {}).filter(([, check]) => check.status !== "ok" && check.status !== "up");
+  const checks = Object.entries(health?.checks ?? {}).filter(([, check]) => check.state === "down");
   let text;
   if (state === "away") text = "The server does not answer.";
   else if (isDown) text = "Calls fail.";
@@ -86,12 +86,11 @@ function Sentence({ health, calls, failed, firing, waiting, state }) {
 
 /** What one does first; each ticks itself once it is done. */
 function FirstSteps({ about, calls }) {
-  const keys = useLiveAnswer(about.parts.includes("keys") && "keys?limit=1", "calls");
-  const mcp = new URL(about.mcp, location.href).href;
+  const keys = useLiveAnswer("keys?limit=1", "calls");
   const steps = [
     [calls > 0, "Call a tool", html`<a href="#/tools">Tools</a>`, "mcp-http call time.now zone=Europe/Lisbon"],
     [keys.data?.keys.length > 0, "Make a key for somebody else", html`<a href="#/keys">Keys</a>`, "mcp-http keys create ci --expires 90d"],
-    [about.clients > 0, "Connect a client", html`<a href="#/connect">Connect</a>`, `mcp-http connect claude-code --print # ${mcp}`],
+    [about.is_connected, "Connect a client", html`<a href="#/connect">Connect</a>`, "mcp-http connect claude-code --print"],
   ];
   if (steps.every(([isDone]) => isDone)) return null;
   return html`<section>

@@ -18,7 +18,7 @@ function List({ query, about }) {
   const where = path("runs", { ...query, limit: 50 });
   const runs = usePages(where, "before", "runs", live.runs);
   const set = (event) => (location.hash = `#/${path("runs", { ...query, state: event.target.value })}`);
-  return html`<${Page} title="Runs" actions=${html`<button class="main" onClick=${() => start(true)}>Start an agent</button>`} curl=${{ where, isOpen: about.isOpen }}>
+  return html`<${Page} title="Runs" actions=${html`<button class="main" onClick=${() => start(true)}>Start an agent</button>`} curl=${{ where, isOpen: about.is_open }}>
     <form class="filters"><label>State
       <select value=${query.state ?? ""} onChange=${set}><option value="">any</option>${STATES.map((state) => html`<option value=${state}>${state}</option>`)}</select>
     </label></form>
@@ -120,7 +120,7 @@ function Run({ id, about }) {
     title=${of}
     about=${html`<${State} of=${record.state} /> for ${record.caller}, begun <${Time} at=${record.at} />${usage && html`, ${number(usage.tokens)} tokens`}`}
     actions=${!isOver && html`<${Doing} to=${() => post(`runs/${id}/cancel`)}>Cancel<//>`}
-    curl=${{ where: `runs/${id}/events`, accept: "text/event-stream", isOpen: about.isOpen }}
+    curl=${{ where: `runs/${id}/events`, accept: "text/event-stream", isOpen: about.is_open }}
   >
     ${Object.entries(asked.data?.questions ?? {}).map(([name, request]) => html`<${Question} key=${name} name=${name} request=${request} answer=${(response) => answer(name, response)} />`)}
     <div class="trial">

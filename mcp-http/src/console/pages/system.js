@@ -39,10 +39,10 @@ function Health() {
     Object.entries(health.checks ?? {}).map(
       ([name, check]) => html`<tr>
         <td>${name}</td>
-        <td><${State} of=${check.status} /></td>
+        <td><${State} of=${check.state} /></td>
         <td class="figure">${millis(check.latency_ms)}</td>
         <td><${Time} at=${check.since} /></td>
-        <td class="wide">${check.error ?? ""}</td>
+        <td class="wide">${check.last_error && html`${check.last_error.message} <span class="quiet"><${Time} at=${check.last_error.at} /></span>`}</td>
       </tr>`,
     );
   return html`<${List} label="What it leans on" answer=${answer} rows=${rows} head=${["What", "State", "Took", "Since", "Last error"]} empty=${html`<${Empty} command="mcp-http health">You may not see more than whether it serves.<//>`} />`;
@@ -50,8 +50,8 @@ function Health() {
 
 function Replicas() {
   const answer = useAnswer("system/replicas", useEvery(5));
-  const rows = ({ replicas }) => replicas.map((replica) => html`<tr><td>${replica.name}</td><td>${replica.version}</td><td><${Time} at=${replica.since} /></td><td><${Time} at=${replica.seen} /></td><td><small class="quiet">${replica.id}</small></td></tr>`);
-  return html`<${List} label="Replicas" answer=${answer} rows=${rows} head=${["Name", "Version", "Since", "Seen", "Id"]} />`;
+  const rows = ({ replicas }) => replicas.map((replica) => html`<tr><td>${replica.host}${replica.is_this && " (this one)"}</td><td>${replica.version}</td><td><${Time} at=${replica.started} /></td><td><${Time} at=${replica.until} /></td><td><small class="quiet">${replica.id}</small></td></tr>`);
+  return html`<${List} label="Replicas" answer=${answer} rows=${rows} head=${["Host", "Version", "Since", "Alive until", "Id"]} />`;
 }
 
 const MOST_LINES = 1000;
@@ -66,8 +66,20 @@ function Log() {
     if (!isFollowed) return;
     const leave = new AbortController();
     // Many lines are shown at once, so that none of them is waited for.
-    const each = setInterval(() => kept.current !== undefined && told([...kept.current]), 250);
-    events("GET", "system/log", (_, line) => (kept.current = [...kept.current.slice(-MOST_LINES + 1), line]), { signal: leave.signal }).catch(() => follow(false));
+    const each = setInterval(() => told(kept.current.slice(-MOST_LINES)), 250);
+    const keep = (name, line) => {
+      kept.current.push(name === "line" ? line : { level: "WARN", message: `${line.lines} lines were written faster than they were read` });
+      if (kept.current.length > 2 * MOST_LINES) kept.current = kept.current.slice(-MOST_LINES);
+    };
+    const read = async () => {
+      while (!leave.signal.aborted) {
+        // Each stream begins with the last lines.
+        kept.current = [];
+        await events("GET", "system/log", keep, { signal: leave.signal }).catch((problem) => problem.status && follow(false));
+        await new Promise((resume) => setTimeout(resume, 500));
+      }
+    };
+    read();
     return () => (leave.abort(), clearInterval(each));
   }, [isFollowed]);
   const shown = lines.filter((line) => JSON.stringify(line).toLowerCase().includes(text.toLowerCase()));
@@ -98,13 +110,13 @@ function Alerts() {
 
 function Backups() {
   const answer = useAnswer("system/backups");
-  const rows = ({ backups }) => backups.map((backup) => html`<tr><td><${Time} at=${backup.at} /></td><td><${State} of=${backup.outcome} /></td><td class="wide">${backup.folder ?? ""}</td></tr>`);
-  return html`<${List} label="Backups" answer=${answer} rows=${rows} head=${["When", "How it ended", "Where"]} empty=${html`<${Empty} command="mcp-http backup ./backup-of-today">No backup was made.<//>`} />`;
+  const rows = ({ backups }) => backups.map((backup) => html`<tr><td><${Time} at=${backup.at} /></td><td><${State} of=${backup.outcome} /></td><td class="wide">${backup.folder}</td><td>${backup.verified ? "tried" : "not tried"}</td></tr>`);
+  return html`<${List} label="Backups" answer=${answer} rows=${rows} head=${["When", "How it ended", "Where", "Restored for a trial"]} empty=${html`<${Empty} command="mcp-http backup ./backup-of-today">No backup was made.<//>`} />`;
 }
 
 function Doctor() {
   const [found, told] = useState();
-  return html`<p>It looks at the configuration and all that it names, which takes some seconds.</p>
+  return html`<p class="quiet">It looks at the configuration and all that it names, which takes some seconds.</p>
     <${Doing} class="main" to=${async () => told(await get("system/doctor"))}>Look<//>
-    ${found && html`<${Table} label="Findings" head=${["Check", "Found", "What"]} rows=${found.checks.map((check) => html`<tr><td>${check.name}</td><td><${State} of=${check.status} /></td><td class="wide">${check.detail}</td></tr>`)} />`}`;
+    ${found && html`<${Table} label="Findings" head=${["Check", "Found", "What"]} rows=${found.checks.map((check) => html`<tr><td>${check.check}</td><td><${State} of=${check.status} /></td><td class="wide">${check.detail}</td></tr>`)} />`}`;
 }

@@ -16,7 +16,7 @@ function List({ about }) {
   const series = Object.fromEntries(used.data?.series.map((series) => [series.name, series]) ?? []);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const found = tools.items.filter((tool) => words.every((word) => `${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase().includes(word)));
-  return html`<${Page} title="Tools" curl=${{ where: "tools", isOpen: about.isOpen }}>
+  return html`<${Page} title="Tools" curl=${{ where: "tools", isOpen: about.is_open }}>
     <input type="search" aria-label="Find a tool" placeholder="Find a tool ( / )" value=${text} onInput=${(event) => find(event.target.value)} />
     ${!tools.data
       ? html`<${Waiting} answer=${tools} />`
@@ -42,9 +42,9 @@ function Tool({ name, about, again }) {
   const place = `tools/${encodeURIComponent(name)}`;
   const tool = useAnswer(place);
   // What was called before is written down once more.
-  const earlier = useAnswer(again && path("calls", { limit: 1, id: again }));
+  const earlier = useAnswer(again && `calls/${again}`);
   if (!tool.data || (again && !earlier.data && !earlier.problem)) return html`<${Page} title=${name}><${Waiting} answer=${tool} /><//>`;
-  const begin = earlier.data?.calls[0]?.arguments ?? initial(tool.data.inputSchema);
+  const begin = earlier.data?.arguments ?? initial(tool.data.inputSchema);
   return html`<${Page} title=${tool.data.title ?? name} about=${tool.data.description} actions=${about.parts.includes("operating") && html`<${Switch} place=${place} tool=${tool.data} reload=${tool.reload} />`}>
     <${Trial} place=${place} name=${name} tool=${tool.data} begin=${begin} about=${about} />
   <//>`;
@@ -155,7 +155,7 @@ function Elsewhere({ place, name, values, about }) {
   };
   const command = ["mcp-http call", name, ...Object.entries(values).map(word)].join(" ");
   const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await?;`;
-  return html`<${Curl} method="POST" where=${`${place}/call`} body=${values} isOpen=${about.isOpen} />
+  return html`<${Curl} method="POST" where=${`${place}/call`} body=${values} isOpen=${about.is_open} />
     <details><summary>Command line</summary><${Code} text=${command} /></details>
     <details><summary>Rust test</summary><${Code} text=${rust} /></details>`;
 }

@@ -1,0 +1,345 @@
+// What scripts/test-console looks at.
+
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { House, balancer, model, pause, until } from "./house.mjs";
+
+const require = createRequire(join(process.env.BROWSER, "x"));
+const { chromium } = require("playwright-core");
+const axe = require.resolve("axe-core/axe.min.js");
+
+const isLarge = process.argv.includes("--large");
+const shots = process.env.SHOTS;
+if (shots) mkdirSync(shots, { recursive: true });
+/** What is shown as text, wherever it comes from. */
+const EVIL = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>\u202egnp.exe`;
+const wrong = [];
+const check = (holds, what) => holds || (wrong.push(what), console.log(`FAILED: ${what}`));
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+
+/** A window whose complaints are kept. */
+async function open(house, { dark = false, width = 1280, url = house.url, headers } = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce", extraHTTPHeaders: headers });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.asked = [];
+  page.on("console", (line) => ["error", "warning"].includes(line.type()) && page.complaints.push(line.text()));
+  page.on("pageerror", (error) => page.complaints.push(String(error)));
+  page.on("requestfailed", (request) => request.failure().errorText === "net::ERR_ABORTED" || page.complaints.push(`${request.url()}: ${request.failure().errorText}`));
+  page.on("response", (response) => response.status() >= 400 && page.complaints.push(`${response.status()} ${response.url()}`));
+  page.on("request", (request) => {
+    page.asked.push(`${request.method()} ${request.url().slice(url.length)}`);
+    if (!request.url().startsWith(`${url}/`) && !request.url().startsWith("data:") && !request.url().startsWith("blob:")) page.complaints.push(`a foreign host: ${request.url()}`);
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => console.error(`the policy forbids ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  page.at = async (place) => {
+    await page.goto(`${url}/console#/${place}`);
+    await page.waitForSelector("main h1");
+    await page.waitForFunction(() => !document.querySelector("main [aria-busy]"));
+  };
+  return page;
+}
+
+/** Light, dark, and a telephone. */
+const LOOKS = [["light", {}], ["dark", { dark: true }], ["narrow", { width: 390 }]];
+
+async function looks(house, places) {
+  for (const [look, options] of LOOKS) {
+    const page = await open(house, options);
+    for (const [name, place] of places) {
+      page.complaints.length = 0;
+      await page.at(place);
+      await page.waitForTimeout(200);
+      const what = `${name} (${look})`;
+      check(!page.complaints.length, `${what}: ${page.complaints.join("; ")}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      check(wide <= 0, `${what}: it scrolls sideways by ${wide} pixels`);
+      check((await page.title()) !== "owned", `${what}: a text was read as markup`);
+      await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = false)));
+      if (shots) await page.screenshot({ path: join(shots, `${name}-${look}.png`), fullPage: true });
+      // A page may not load scripts from elsewhere; one that looks at it is let in by the browser itself.
+      await page.context().newCDPSession(page).then((session) => session.send("Page.setBypassCSP", { enabled: true }));
+      await page.addScriptTag({ path: axe }).catch(() => {});
+      const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+      for (const { id, nodes } of violations) check(false, `${what}: axe: ${id}: ${nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ")}`);
+    }
+    await page.context().close();
+  }
+}
+
+/** Each command of an empty page works. */
+async function emptiness() {
+  const house = await House.open();
+  const page = await open(house);
+  const commands = new Set();
+  for (const place of ["", "tools", "calls", "connect", "keys", "system", "system/log", "system/alerts", "system/backups"]) {
+    await page.at(place);
+    if (["", "calls", "keys", "system/backups"].includes(place)) await page.waitForSelector(".empty pre, .steps pre");
+    for (const text of await page.locator(".empty pre, .steps pre").allTextContents()) commands.add(text);
+  }
+  check(commands.size >= 5, `empty pages tell ${[...commands].join("; ")}`);
+  for (const command of commands) {
+    // It serves, which ends with nobody.
+    if (command.startsWith("LOG_LEVEL=")) continue;
+    const ran = house.run(command);
+    check(ran.status === 0, `\`${command}\` fails: ${ran.stderr}`);
+  }
+  await page.at("");
+  check((await page.locator(".steps .done").count()) >= 2, "the first steps do not tick themselves");
+  check(!(await page.locator("nav").textContent()).includes("Runs"), "a page of a part that is off is in the navigation");
+  check((await page.locator(".figures dd").allTextContents()).includes("–") || (await page.locator(".figures").count()), "no calls is not –");
+  await page.context().close();
+  house.kill();
+}
+
+/** Seven calls, one of them an error, are the same everywhere within a second. */
+async function honesty() {
+  const house = await House.open();
+  const pages = await Promise.all(["", "tools", "calls"].map(async (place) => {
+    const page = await open(house);
+    await page.at(place);
+    return page;
+  }));
+  const [overview, tools, calls] = pages;
+  const figures = () => overview.locator(".figures dd").allTextContents();
+  check((await figures()).every((figure) => figure.trim() === "–"), `nothing was called, and it says ${await figures()}`);
+  for (let n = 0; n < 6; n++) await house.call("time.now");
+  await house.call("notes.read", { name: "none" });
+  const begun = performance.now();
+  const seen = async () => {
+    const [all, errors] = await figures();
+    const rows = await calls.locator("tbody tr[tabindex]").count();
+    const each = await tools.locator("tbody tr[tabindex] td.figure").allTextContents();
+    const used = each.map((text) => Number(text.trim())).filter((count) => count > 0).sort();
+    return all.trim() === "7" && errors.trim().startsWith("1 ") && rows === 7 && `${used}` === "1,6";
+  };
+  await until("seven calls are shown everywhere", seen);
+  const took = performance.now() - begun;
+  console.log(`seven calls were shown on three pages after ${Math.round(took)} ms`);
+  const metrics = (await house.ask("GET", "/metrics")).text;
+  const counted = [...metrics.matchAll(/^mcp_tool_calls_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+  check(counted === 7, `/metrics counts ${counted}`);
+  check(took < 1500, `it took ${Math.round(took)} ms`);
+  for (const page of pages) {
+    check(!page.complaints.length, page.complaints.join("; "));
+    await page.context().close();
+  }
+  house.kill();
+}
+
+/** The main ways by keyboard alone; what is counted is how often something is set off. */
+async function keyboard(house) {
+  const page = await open(house);
+  const press = (key) => page.keyboard.press(key);
+  await page.at("tools");
+  await press("/");
+  await page.keyboard.type("time.now");
+  await press("Escape");
+  await page.evaluate(() => document.activeElement.blur());
+  await press("j");
+  await press("Enter"); // one
+  await page.waitForSelector("form.arguments");
+  await page.locator("form.arguments textarea").first().focus();
+  await page.keyboard.type("Europe/Lisbon");
+  await press("Control+Enter"); // two
+  await page.waitForSelector("pre[aria-label='Structured result']");
+
+  await press("Control+k");
+  await page.keyboard.type("inbox");
+  await press("Enter");
+  await page.waitForSelector(".inbox .question button");
+  const before = await page.locator(".inbox > li").count();
+  await page.locator(".inbox .question button").first().focus();
+  await press("Enter"); // one
+  await page.waitForFunction((before) => document.querySelectorAll(".inbox > li").length === before - 1, before);
+
+  await house.call("notes.read", { name: "there-is-none" });
+  const { calls } = (await house.ask("GET", "/api/v1/calls?outcome=error&limit=1")).body;
+  await page.at(`calls/${calls[0].id}`);
+  await page.locator("a.button").focus();
+  await press("Enter"); // one
+  await page.waitForSelector("form.arguments textarea");
+  const field = page.locator("form.arguments textarea").first();
+  check((await field.inputValue()) === "there-is-none", "a call is not written down once more");
+  await field.focus();
+  await press("Control+a");
+  await page.keyboard.type("list");
+  await press("Control+Enter"); // two
+  await page.waitForSelector("pre[aria-label='Structured result']");
+  await press("?");
+  await page.evaluate(() => document.activeElement.blur());
+  await press("?");
+  await page.waitForSelector("dialog[open] kbd");
+  await press("Escape");
+  await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+  check(!page.complaints.length, `by keyboard: ${page.complaints.join("; ")}`);
+  await page.context().close();
+}
+
+/** A view asks for what it shows once. */
+async function sparing(house) {
+  const page = await open(house);
+  for (const [place, most] of [["tools", ["tools", "stats"]], ["calls", ["calls", "stats"]], ["runs", ["runs"]], ["keys", ["keys"]], ["inbox", ["questions"]]]) {
+    await page.at("connect");
+    page.asked.length = 0;
+    await page.evaluate((place) => (location.hash = `#/${place}`), place);
+    await page.waitForFunction(() => document.querySelector("main table, main .inbox, main .empty"));
+    await page.waitForTimeout(300);
+    const asked = page.asked.map((line) => line.match(/api\/v1\/(\w+)/)?.[1]).filter(Boolean);
+    check(asked.length === most.length && most.every((name) => asked.includes(name)), `${place} asks for ${page.asked.join(", ")}`);
+  }
+  await page.context().close();
+}
+
+/** With a key, and without. */
+async function doors() {
+  const key = "the-key-of-the-house";
+  const house = await House.open({ HOST: "0.0.0.0", API_KEY: key, SECRET_KEYS: "aG91c2UhIGhvdXNlISBob3VzZSEgaG91c2UhIDEyMzQ=" });
+  const page = await open(house);
+  await page.goto(`${house.url}/console`);
+  await page.waitForSelector("input[type=password]");
+  await page.locator("input[type=password]").fill("another key");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".sign-in [role=alert]");
+  await page.locator("input[type=password]").fill(key);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".figures");
+  const [cookie] = await page.context().cookies();
+  check(cookie.httpOnly && cookie.sameSite === "Strict", `the cookie is ${JSON.stringify(cookie)}`);
+  await page.context().close();
+  const { url } = JSON.parse(house.run("mcp-http console --json").stdout);
+  const linked = await open(house);
+  await linked.goto(url);
+  await linked.waitForSelector(".figures");
+  check(!linked.url().includes("token"), "the token stays in the address");
+  await linked.context().close();
+  house.kill();
+}
+
+/** A replica dies behind a balancer: the page says so, and comes back by itself. */
+async function replicas() {
+  const redis = process.env.REDIS_URL;
+  const one = await House.open();
+  const url = await balancer([one]);
+  const page = await open(one, { url });
+  await page.at("");
+  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("live"));
+  one.kill();
+  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("does not answer"), undefined, { timeout: 15_000 });
+  const again = await House.open({ PORT: one.settings.PORT, REDIS_URL: redis ?? "" }, one.folder);
+  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("live"), undefined, { timeout: 30_000 });
+  await page.context().close();
+  again.kill();
+}
+
+/** Lines that come fast cost no more than a few. */
+async function logs(seconds) {
+  const house = await House.open({ LOG_LEVEL: "debug" });
+  const page = await open(house);
+  await page.at("system/log");
+  const session = await page.context().newCDPSession(page);
+  const used = async () => {
+    await session.send("HeapProfiler.collectGarbage");
+    return (await session.send("Runtime.getHeapUsage")).usedSize / 2 ** 20;
+  };
+  const lines = async () => Number((await house.ask("GET", "/metrics")).text.match(/^mcp_tool_calls_total\{.*\} (\d+)$/m)?.[1] ?? 0);
+  const load = (time) => house.run(`mcp-http load --rate 1000 --for ${time}s --tool time.now --json >/dev/null`);
+  load(3);
+  const before = await used();
+  load(seconds);
+  const after = await used();
+  console.log(`a log of ${await lines()} calls and ${seconds} s: the page has ${before.toFixed(1)} MiB, and then ${after.toFixed(1)} MiB`);
+  check(after < before + 3, `the page grows from ${before} to ${after} MiB`);
+  check((await page.locator(".log p").count()) > 100, "the log shows no lines");
+  await page.context().close();
+  house.kill();
+}
+
+/** A page of many calls. */
+async function many() {
+  const house = await House.open({ RATE_LIMIT: "" });
+  while (Number((await house.ask("GET", "/api/v1/stats?measure=calls")).body.series[0].total) < 100_000) {
+    const ran = house.run("mcp-http load --rate 2500 --for 20s --tool time.now --json");
+    if (ran.status) throw new Error(ran.stderr);
+  }
+  const page = await open(house);
+  await page.at("connect");
+  const begun = performance.now();
+  await page.evaluate(() => (location.hash = "#/calls"));
+  await page.waitForSelector("tbody tr[tabindex]");
+  const took = performance.now() - begun;
+  console.log(`a page of 100,000 calls is there after ${Math.round(took)} ms`);
+  check(took < 300, `a page of 100,000 calls takes ${Math.round(took)} ms`);
+  await page.context().close();
+  house.kill();
+}
+
+/** A server on which everything was used. */
+async function furnished() {
+  const base = await model();
+  const house = await House.open({
+    MODELS: JSON.stringify({ scripted: { provider: "openai_compatible", model: "scripted", base_url: base } }),
+    AGENTS: JSON.stringify({ helper: { description: `Takes notes. ${EVIL}`, model: "scripted", tools: ["notes.*"] } }),
+    POLICY: JSON.stringify({ approval: ["notes.write"] }),
+    DEBUG_MODE: "true",
+  });
+  await house.call("notes.write", { name: "list", text: EVIL });
+  for (const zone of ["Europe/Lisbon", "Asia/Tokyo"]) await house.call("time.now", { zone });
+  await house.call("notes.read", { name: "list" });
+  await house.call("notes.read", { name: EVIL });
+  await house.ask("POST", "/api/v1/keys", { name: EVIL.slice(0, 100) });
+  const runs = [];
+  for (let n = 0; n < 3; n++) runs.push((await house.ask("POST", "/api/v1/agents/helper/runs", { input: n ? "Note that we need milk, and bread." : EVIL })).body.id);
+  await until("all runs ask", async () => (await house.ask("GET", "/api/v1/questions")).body.questions.length === 3);
+  const [{ name }] = (await house.ask("GET", "/api/v1/questions")).body.questions;
+  await house.ask("POST", `/api/v1/runs/${runs[0]}/answers`, { answers: { [name]: { action: "accept", content: { approve: true } } } });
+  await until("a run has ended", async () => (await house.ask("GET", `/api/v1/runs/${runs[0]}`)).body.run.state === "completed");
+  house.run("mcp-http backup monday");
+  return { house, runs };
+}
+
+try {
+  const { house, runs } = await furnished();
+  const { calls } = (await house.ask("GET", "/api/v1/calls?limit=100")).body;
+  const failed = calls.find((call) => call.outcome === "error");
+  await looks(house, [
+    ["overview", ""],
+    ["tools", "tools"],
+    ["tool", "tools/notes.write"],
+    ["calls", "calls"],
+    ["call", `calls/${failed.id}`],
+    ["runs", "runs"],
+    ["run", `runs/${runs[0]}`],
+    ["run-waiting", `runs/${runs[1]}`],
+    ["inbox", "inbox"],
+    ["connect", "connect"],
+    ["keys", "keys"],
+    ["system", "system"],
+    ["system-replicas", "system/replicas"],
+    ["system-log", "system/log"],
+    ["system-config", "system/config"],
+    ["system-alerts", "system/alerts"],
+    ["system-backups", "system/backups"],
+    ["system-doctor", "system/doctor"],
+  ]);
+  await keyboard(house);
+  await sparing(house);
+  house.kill();
+  await emptiness();
+  await honesty();
+  await doors();
+  await replicas();
+  await logs(isLarge ? 60 : 8);
+  if (isLarge) await many();
+} catch (error) {
+  wrong.push(String(error));
+  console.log(`FAILED: ${error.stack}`);
+}
+await browser.close();
+console.log(wrong.length ? `${wrong.length} things do not hold` : "all holds");
+process.exit(wrong.length ? 1 : 0);
