@@ -61,20 +61,24 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(50
 /// How long a lease is believed in without being renewed.
 const RENEWED: Duration = Duration::from_secs(15);
 
-/// Removes each minute what `policy` does not keep, as long as none of the other replicas does. It never ends; it may be dropped at
-/// any moment, and then another one goes on when the lease has ended.
+/// Removes each minute what `policy` does not keep, as long as none of the other replicas does; where that takes longer, again at once. It
+/// never ends; it may be dropped at any moment, and then another one goes on when the lease has ended.
 pub async fn keep_tidy(stores: &Stores, clock: &dyn Clock, policy: &Policy) {
-    let mut held = None;
+    let (mut held, mut is_done) = (None, true);
     loop {
-        clock.sleep(EACH).await;
+        if is_done {
+            clock.sleep(EACH).await;
+        }
+        is_done = true;
         for records in &stores.records {
             held = hold(&*stores.leases, held).await;
             if held.is_none() {
                 break;
             }
             match expire(stores, clock, policy, &**records, &mut held).await {
-                Ok(0) => {}
-                Ok(removed) => {
+                Ok((0, _)) => {}
+                Ok((removed, all)) => {
+                    is_done &= all;
                     tracing::info!(kind = records.kind(), removed, "what was kept for long enough is removed")
                 }
                 Err(error) => {
@@ -86,21 +90,22 @@ pub async fn keep_tidy(stores: &Stores, clock: &dyn Clock, policy: &Policy) {
     }
 }
 
-/// Removes all of one kind that is not to be kept, as long as the lease is held; or for so long that it would be another kind's turn.
+/// Removes all of one kind that is not to be kept, as long as the lease is held; or for so long that it is another kind's turn. How many were
+/// removed, and whether these were all.
 async fn expire(
     stores: &Stores,
     clock: &dyn Clock,
     policy: &Policy,
     records: &dyn Records,
     held: &mut Option<Lease>,
-) -> Result<u64, StoreError> {
+) -> Result<(u64, bool), StoreError> {
     let keep = policy.keep(records.kind(), clock.now());
     let begun = clock.monotonic();
     let (mut renewed, mut all) = (begun, 0);
     while held.is_some() && clock.monotonic() - begun < EACH {
         let asked = clock.monotonic();
         match records.expire(keep, BATCH).await? {
-            0 => break,
+            0 => return Ok((all, true)),
             removed => all += removed,
         }
         let [least, most] = PAUSE;
@@ -110,7 +115,7 @@ async fn expire(
             renewed = clock.monotonic();
         }
     }
-    Ok(all)
+    Ok((all, false))
 }
 
 /// The lease, if it is still ours or nobody else's. Without an answer it is not: the others can do the same.

@@ -32,7 +32,6 @@ const ASSETS: &[Asset] = &[
     Asset { path: "/console", content_type: asset::HTML, text: include_str!("console/index.html") },
     Asset { path: "/console/icon.svg", content_type: asset::SVG, text: include_str!("console/icon.svg") },
     Asset { path: "/console/console.css", content_type: asset::CSS, text: include_str!("console/console.css") },
-    Asset { path: "/console/vendor.css", content_type: asset::CSS, text: include_str!("console/vendor.css") },
     script!("vendor.js"),
     script!("api.js"),
     script!("app.js"),

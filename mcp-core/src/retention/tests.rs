@@ -149,6 +149,7 @@ async fn a_database_has_as_long_for_others_as_a_batch_takes_and_each_kind_has_it
         batches += u128::from(removed(taken));
     }
     assert_eq!(batches, EACH.as_millis() / (taken * 2).as_millis());
+    assert_eq!(removed(taken), 1, "what was left is gone on with at once");
 }
 
 #[tokio::test]

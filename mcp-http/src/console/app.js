@@ -3,7 +3,7 @@
 import { html, render, useEffect, useMemo, useRef, useState } from "./vendor.js";
 import { get, onRefused, path, post } from "./api.js";
 import { start, useLive } from "./live.js";
-import { Dialog, State, number } from "./kit.js";
+import { Dialog, Form, State, number } from "./kit.js";
 import { Overview } from "./pages/overview.js";
 import { Tools } from "./pages/tools.js";
 import { Calls } from "./pages/calls.js";
@@ -154,23 +154,14 @@ function Help({ close }) {
 
 /** A key becomes a cookie, which no script reads. */
 function SignIn({ enter, why }) {
-  const [wrong, say] = useState(why);
-  const send = async (event) => {
-    event.preventDefault();
-    try {
-      await post(new URL("console/session", document.baseURI), { key: new FormData(event.target).get("key").trim() });
-      enter();
-    } catch (problem) {
-      say(problem.message);
-    }
+  const send = async ({ key }) => {
+    await post(new URL("console/session", document.baseURI), { key: key.trim() });
+    enter();
   };
   return html`<main class="sign-in">
     <h1>Console</h1>
-    <form onSubmit=${send}>
-      <label class="field">API key<input name="key" type="password" required autofocus autocomplete="off" /></label>
-      <button class="main">Sign in</button>
-      ${wrong && html`<p class="trouble" role="alert">${wrong}</p>`}
-    </form>
+    ${why && html`<p class="trouble" role="alert">${why}</p>`}
+    <${Form} to=${send} button="Sign in"><label class="field">API key<input name="key" type="password" required autofocus autocomplete="off" /></label><//>
     <p class="quiet">On the server's machine, <code>mcp-http console</code> prints a link that needs no key.</p>
   </main>`;
 }

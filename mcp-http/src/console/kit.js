@@ -1,7 +1,7 @@
 // What pages are made of. Texts of the server are never read as markup.
 
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "./vendor.js";
-import { get, post, curl } from "./api.js";
+import { get, curl } from "./api.js";
 import { useLive } from "./live.js";
 
 /** What stands where there is nothing of which anything could be told. */
@@ -165,6 +165,22 @@ export function Table({ head, rows, label }) {
   </table></div>`;
 }
 
+/** A list: on its way, its rows, or why there are none; and more of it. */
+export function List({ of, label, head, rows, empty }) {
+  if (!of.data) return html`<${Waiting} answer=${of} />`;
+  return html`${rows.length ? html`<${Table} label=${label} head=${head} rows=${rows} />` : empty} ${of.more && html`<${Doing} to=${of.more}>More<//>`}`;
+}
+
+/** Fields that are sent together; what keeps them from that is said beside the button. */
+export function Form({ to, button, children }) {
+  const [wrong, say] = useState();
+  const send = (event) => {
+    event.preventDefault();
+    to(Object.fromEntries(new FormData(event.target))).catch((problem) => say(problem.message));
+  };
+  return html`<form onSubmit=${send}>${children}<button class="main">${button}</button> ${wrong && html`<p class="trouble" role="alert">${wrong}</p>`}</form>`;
+}
+
 /** A button that does something once, and says what kept it from that. */
 export function Doing({ to, children, class: kind, title }) {
   const [state, told] = useState({});
@@ -194,5 +210,3 @@ export function usePages(where, cursor, member, again) {
   };
   return { ...first, items, more: next ? load : undefined };
 }
-
-export { post };

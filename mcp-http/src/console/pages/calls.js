@@ -1,21 +1,21 @@
 // What happened: each call that was recorded, the newest first.
 
-import { html, useEffect, useState } from "../vendor.js";
+import { html } from "../vendor.js";
 import { path } from "../api.js";
-import { Curl, Doing, Empty, Json, Page, State, Table, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Empty, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Plot } from "../plot.js";
 import { useLive } from "../live.js";
 
 const OUTCOMES = ["ok", "error", "input_required", "cancelled", "invalid", "timed_out", "limited", "internal", "outcome_unknown"];
 
 export function Calls({ about, rest, query }) {
-  return rest[0] ? html`<${Call} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${List} query=${query} about=${about} />`;
+  return rest[0] ? html`<${Call} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${All} query=${query} about=${about} />`;
 }
 
 /** Filters are in the address, so that a view can be kept and sent to others. */
 const filtered = (query) => (location.hash = `#/${path("calls", query)}`);
 
-function List({ query, about }) {
+function All({ query, about }) {
   const live = useLive();
   const isFollowed = query.follow !== "no";
   const { follow, ...filter } = query;
@@ -39,12 +39,13 @@ function List({ query, about }) {
       <label class="check"><input type="checkbox" checked=${isFollowed} onChange=${(event) => filtered({ ...query, follow: event.target.checked ? undefined : "no" })} /> Live</label>
       ${isFiltered && html`<a href="#/calls">All calls</a>`}
     </form>
-    ${!calls.data
-      ? html`<${Waiting} answer=${calls} />`
-      : calls.items.length
-        ? html`<${Table} label="Calls" head=${["Tool", "Outcome", "Took", "Caller", "Begun"]} rows=${calls.items.map((call) => html`<${Row} key=${call.id} call=${call} />`)} />`
-        : html`<${Empty} command=${isFiltered ? undefined : "mcp-http call time.now zone=Europe/Lisbon"}>${isFiltered ? "No recorded call is like that." : "Nothing was called yet."}<//>`}
-    ${calls.more && html`<${Doing} to=${calls.more}>More<//>`}
+    <${List}
+      of=${calls}
+      label="Calls"
+      head=${["Tool", "Outcome", "Took", "Caller", "Begun"]}
+      rows=${calls.items.map((call) => html`<${Row} key=${call.id} call=${call} />`)}
+      empty=${html`<${Empty} command=${isFiltered ? undefined : "mcp-http call time.now zone=Europe/Lisbon"}>${isFiltered ? "No recorded call is like that." : "Nothing was called yet."}<//>`}
+    />
   <//>`;
 }
 

@@ -1,8 +1,8 @@
 // Who may come in.
 
 import { html, useState } from "../vendor.js";
-import { ask, base, path, post } from "../api.js";
-import { Code, Dialog, Doing, Empty, Page, Table, Time, Waiting, usePages } from "../kit.js";
+import { ask, base } from "../api.js";
+import { Code, Dialog, Doing, Empty, Form, List, Page, Time, usePages } from "../kit.js";
 
 export function Keys({ about }) {
   const keys = usePages("keys?limit=100", "after", "keys");
@@ -14,51 +14,41 @@ export function Keys({ about }) {
     if (answer?.secret) show(answer);
   };
   return html`<${Page} title="Keys" about="Each lets its user in, with no more than its user may do." actions=${html`<button class="main" onClick=${() => make(true)}>Make a key</button>`} curl=${{ where: "keys", isOpen: about.is_open }}>
-    ${!keys.data
-      ? html`<${Waiting} answer=${keys} />`
-      : keys.items.length
-        ? html`<${Table}
-            label="API keys"
-            head=${["Name", "User", "Roles", "Used", "Ends", ""]}
-            rows=${keys.items.map(
-              (key) => html`<tr tabindex="0" key=${key.id}>
-                <td>${key.name}<br /><small class="quiet">${key.id}</small></td>
-                <td>${key.principal}</td>
-                <td>${key.roles.join(", ") || "–"}</td>
-                <td><${Time} at=${key.used} /></td>
-                <td>${key.revoked ? html`revoked <${Time} at=${key.revoked} />` : html`<${Time} at=${key.expires} />`}</td>
-                <td>
-                  ${!key.revoked &&
-                  html`<${Doing} class="small" to=${() => change("POST", `keys/${key.id}/rotate`, { overlap_seconds: 86400 })} title="A new one; this one lets in for a day more">Rotate<//>
-                    <${Doing} class="small" to=${() => change("DELETE", `keys/${key.id}`)}>Revoke<//>`}
-                </td>
-              </tr>`,
-            )}
-          />`
-        : html`<${Empty} command="mcp-http keys create ci --expires 90d">Nobody has a key yet.<//>`}
-    ${keys.more && html`<${Doing} to=${keys.more}>More<//>`} ${isMaking && html`<${Make} close=${() => make(false)} to=${(key) => change("POST", "keys", key)} />`}
+    <${List}
+      of=${keys}
+      label="API keys"
+      head=${["Name", "User", "Roles", "Used", "Ends", ""]}
+      rows=${keys.items.map(
+        (key) => html`<tr tabindex="0" key=${key.id}>
+          <td>${key.name}<br /><small class="quiet">${key.id}</small></td>
+          <td>${key.principal}</td>
+          <td>${key.roles.join(", ") || "–"}</td>
+          <td><${Time} at=${key.used} /></td>
+          <td>${key.revoked ? html`revoked <${Time} at=${key.revoked} />` : html`<${Time} at=${key.expires} />`}</td>
+          <td>
+            ${!key.revoked &&
+            html`<${Doing} class="small" to=${() => change("POST", `keys/${key.id}/rotate`, { overlap_seconds: 86400 })} title="A new one; this one lets in for a day more">Rotate<//>
+              <${Doing} class="small" to=${() => change("DELETE", `keys/${key.id}`)}>Revoke<//>`}
+          </td>
+        </tr>`,
+      )}
+      empty=${html`<${Empty} command="mcp-http keys create ci --expires 90d">Nobody has a key yet.<//>`}
+    />
+    ${isMaking && html`<${Make} close=${() => make(false)} to=${(key) => change("POST", "keys", key)} />`}
     ${made && html`<${Shown} made=${made} close=${() => show()} />`}
   <//>`;
 }
 
 function Make({ close, to }) {
-  const [wrong, say] = useState();
-  const send = async (event) => {
-    event.preventDefault();
-    const { name, days } = Object.fromEntries(new FormData(event.target));
-    try {
-      await to({ name, expires: days ? new Date(Date.now() + days * 86_400_000).toISOString() : undefined });
-      close();
-    } catch (problem) {
-      say(problem.message);
-    }
+  const send = async ({ name, days }) => {
+    await to({ name, expires: days ? new Date(Date.now() + days * 86_400_000).toISOString() : undefined });
+    close();
   };
   return html`<${Dialog} title="Make a key" close=${close}>
-    <form onSubmit=${send}>
+    <${Form} to=${send} button="Make it">
       <label class="field">What it is for<input name="name" required maxlength="100" autofocus /></label>
       <label class="field">It ends after<select name="days"><option value="90">90 days</option><option value="30">30 days</option><option value="1">a day</option><option value="">never</option></select></label>
-      <button class="main">Make it</button> ${wrong && html`<p class="trouble" role="alert">${wrong}</p>`}
-    </form>
+    <//>
   <//>`;
 }
 

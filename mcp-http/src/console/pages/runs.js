@@ -2,17 +2,17 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor.js";
 import { events, path, post } from "../api.js";
-import { Dialog, Doing, Empty, Json, Page, State, Table, Time, Waiting, millis, number, span, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, usePages } from "../kit.js";
 import { useLive } from "../live.js";
 import { Question } from "./tools.js";
 
 export function Runs({ about, rest, query }) {
-  return rest[0] ? html`<${Run} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${List} query=${query} about=${about} />`;
+  return rest[0] ? html`<${Run} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${All} query=${query} about=${about} />`;
 }
 
 const STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled"];
 
-function List({ query, about }) {
+function All({ query, about }) {
   const live = useLive();
   const [isStarting, start] = useState(false);
   const where = path("runs", { ...query, limit: 50 });
@@ -22,48 +22,41 @@ function List({ query, about }) {
     <form class="filters"><label>State
       <select value=${query.state ?? ""} onChange=${set}><option value="">any</option>${STATES.map((state) => html`<option value=${state}>${state}</option>`)}</select>
     </label></form>
-    ${!runs.data
-      ? html`<${Waiting} answer=${runs} />`
-      : runs.items.length
-        ? html`<${Table}
-            label="Runs"
-            head=${["Of", "State", "Caller", "Begun", "Took"]}
-            rows=${runs.items.map(
-              (run) => html`<tr tabindex="0" key=${run.id}>
-                <td><a href=${`#/runs/${run.id}`}>${run.arguments?.agent ?? run.arguments?.tool ?? run.kind}</a></td>
-                <td><${State} of=${run.state} /></td>
-                <td>${run.caller}</td>
-                <td><${Time} at=${run.at} /></td>
-                <td class="figure">${run.ended ? millis(Date.parse(run.ended) - Date.parse(run.at)) : "–"}</td>
-              </tr>`,
-            )}
-          />`
-        : html`<${Empty} command="mcp-http runs start assistant 'What can you do?' --watch">There are no runs ${query.state ? "in that state" : "yet"}.<//>`}
-    ${runs.more && html`<${Doing} to=${runs.more}>More<//>`} ${isStarting && html`<${Start} close=${() => start(false)} />`}
+    <${List}
+      of=${runs}
+      label="Runs"
+      head=${["Of", "State", "Caller", "Begun", "Took"]}
+      rows=${runs.items.map(
+        (run) => html`<tr tabindex="0" key=${run.id}>
+          <td><a href=${`#/runs/${run.id}`}>${named(run)}</a></td>
+          <td><${State} of=${run.state} /></td>
+          <td>${run.caller}</td>
+          <td><${Time} at=${run.at} /></td>
+          <td class="figure">${run.ended ? millis(Date.parse(run.ended) - Date.parse(run.at)) : "–"}</td>
+        </tr>`,
+      )}
+      empty=${html`<${Empty} command="mcp-http runs start assistant 'What can you do?' --watch">There are no runs ${query.state ? "in that state" : "yet"}.<//>`}
+    />
+    ${isStarting && html`<${Start} close=${() => start(false)} />`}
   <//>`;
 }
 
+/** What a run is called. */
+const named = (run) => run.arguments?.agent ?? run.arguments?.tool ?? run.kind;
+
 function Start({ close }) {
   const agents = useAnswer("agents?limit=500");
-  const [wrong, say] = useState();
-  const send = async (event) => {
-    event.preventDefault();
-    const { agent, input } = Object.fromEntries(new FormData(event.target));
-    try {
-      const begun = await post(`agents/${encodeURIComponent(agent)}/runs`, { input });
-      location.hash = `#/runs/${begun.id}`;
-      close();
-    } catch (problem) {
-      say(problem.message);
-    }
+  const send = async ({ agent, input }) => {
+    const begun = await post(`agents/${encodeURIComponent(agent)}/runs`, { input });
+    location.hash = `#/runs/${begun.id}`;
+    close();
   };
   return html`<${Dialog} title="Start an agent" close=${close}>
     ${agents.data
-      ? html`<form onSubmit=${send}>
+      ? html`<${Form} to=${send} button="Start">
           <label class="field">Agent<select name="agent">${agents.data.agents.map((agent) => html`<option value=${agent.name}>${agent.name}: ${agent.description}</option>`)}</select></label>
           <label class="field">What it is to do<textarea name="input" rows="4" required autofocus></textarea></label>
-          <button class="main">Start</button> ${wrong && html`<p class="trouble" role="alert">${wrong}</p>`}
-        </form>`
+        <//>`
       : html`<${Waiting} answer=${agents} />`}
   <//>`;
 }
@@ -113,12 +106,12 @@ function Run({ id, about }) {
   };
   if (!run.data) return html`<${Page} title="Run"><${Waiting} answer=${run} /><//>`;
   const { run: record } = run.data;
-  const of = record.arguments?.agent ?? record.arguments?.tool ?? record.kind;
   const isOver = Boolean(record.ended);
-  const usage = events.findLast((event) => event.usage)?.usage;
+  const spent = events.findLast((event) => event.spent)?.spent ?? {};
+  const budget = record.arguments?.budget;
   return html`<${Page}
-    title=${of}
-    about=${html`<${State} of=${record.state} /> for ${record.caller}, begun <${Time} at=${record.at} />${usage && html`, ${number(usage.tokens)} tokens`}`}
+    title=${named(record)}
+    about=${html`<${State} of=${record.state} /> for ${record.caller}, begun <${Time} at=${record.at} />${spent.tokens && `, ${number(spent.tokens)} tokens`}${spent.money && `, cost ${number(spent.money / 1e6)}`}${budget && `, of a budget of ${JSON.stringify(budget)}`}`}
     actions=${!isOver && html`<${Doing} to=${() => post(`runs/${id}/cancel`)}>Cancel<//>`}
     curl=${{ where: `runs/${id}/events`, accept: "text/event-stream", isOpen: about.is_open }}
   >
@@ -156,34 +149,27 @@ function Transcript({ record, events, saying }) {
   </ol>`;
 }
 
-/** Bars of what the model, tools and other agents took; time that somebody was waited for is hatched. */
+/** Bars of what the model, tools and other agents took; time in which it waited for somebody is hatched. */
 function Timeline({ record, events }) {
+  const end = record.ended ? Date.parse(record.ended) : Date.now();
   const bars = useMemo(() => {
-    const open = new Map();
-    const done = [];
+    const [open, done] = [new Map(), []];
     let since = Date.parse(record.at);
-    for (const event of events) {
+    events.forEach((event, n) => {
       const at = Date.parse(event.at);
       if (event.event === "step") done.push({ kind: "model", name: event.agent, from: since, to: at });
-      else if (event.event === "tool.started") open.set(event.call ?? event.tool, { kind: event.tool.startsWith("agent.") ? "agent" : "tool", name: event.tool, from: at });
-      else if (event.event === "tool.ended") {
-        const bar = open.get(event.call ?? event.tool);
-        if (bar) done.push({ ...bar, to: at });
-        open.delete(event.call ?? event.tool);
-      } else if (event.event === "question") open.set(`? ${event.name}`, { kind: "waiting", name: event.name, from: at });
-      else if (event.event === "answer" || event.event === "answered") {
-        const bar = open.get(`? ${event.name}`);
-        if (bar) done.push({ ...bar, to: at });
-        open.delete(`? ${event.name}`);
-      } else if (event.event === "run.started" && done.length) done.push({ kind: "restart", name: "goes on at another replica", from: at, to: at });
+      else if (event.event === "tool.started") open.set(event.call, { kind: event.run ? "agent" : "tool", name: event.tool, from: at });
+      else if (event.event === "tool.ended" && open.has(event.call)) {
+        done.push({ ...open.get(event.call), to: at });
+        open.delete(event.call);
+      } else if (event.event === "question") done.push({ kind: "waiting", name: event.name, from: at, to: events[n + 1] ? Date.parse(events[n + 1].at) : end });
       since = at;
-    }
-    const end = record.ended ? Date.parse(record.ended) : Date.now();
+    });
     return [...done, ...[...open.values()].map((bar) => ({ ...bar, to: end }))].sort((a, b) => a.from - b.from);
   }, [record, events]);
   if (!bars.length) return html`<p class="quiet">Nothing has taken time yet.</p>`;
   const start = Date.parse(record.at);
-  const whole = Math.max(1, (record.ended ? Date.parse(record.ended) : Date.now()) - start);
+  const whole = Math.max(1, end - start);
   return html`<ol class="timeline">
     ${bars.map(
       (bar) => html`<li>
@@ -191,7 +177,7 @@ function Timeline({ record, events }) {
         <svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label=${`${bar.kind} ${bar.name}: ${millis(bar.to - bar.from)}`}>
           <rect class=${bar.kind} x=${((bar.from - start) / whole) * 100} width=${Math.max(0.5, ((bar.to - bar.from) / whole) * 100)} height="10" rx="1" />
         </svg>
-        <span class="figure">${bar.kind === "waiting" ? span((bar.to - bar.from) / 1000) : millis(bar.to - bar.from)}</span>
+        <span class="figure">${millis(bar.to - bar.from)}</span>
       </li>`,
     )}
   </ol>`;

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
 import { base, events, get } from "../api.js";
-import { Doing, Empty, Page, State, Table, Time, Waiting, millis, span, useAnswer, useLiveAnswer } from "../kit.js";
+import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, span, useAnswer, useLiveAnswer } from "../kit.js";
 
 const PARTS = { "": ["Health", Health], replicas: ["Replicas", Replicas], log: ["Log", Log], config: ["Configuration", Config], alerts: ["Alerts", Alerts], backups: ["Backups", Backups], doctor: ["Doctor", Doctor] };
 
@@ -16,12 +16,7 @@ export function System({ about, rest }) {
   <//>`;
 }
 
-/** A list that is there or not: its rows, or why there is none. */
-function List({ answer, rows, head, label, empty }) {
-  if (!answer.data) return html`<${Waiting} answer=${answer} />`;
-  const shown = rows(answer.data);
-  return shown.length ? html`<${Table} label=${label} head=${head} rows=${shown} />` : empty;
-}
+const List = ({ answer, rows, ...more }) => html`<${Rows} of=${answer} rows=${answer.data ? rows(answer.data) : []} ...${more} />`;
 
 /** The same again every few seconds. */
 function useEvery(seconds) {

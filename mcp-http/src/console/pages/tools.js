@@ -1,40 +1,42 @@
 // Let me try it: each tool with its form, and beside it what came of a call.
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
-import { ask, events, get, path, Problem } from "../api.js";
-import { Code, Curl, Doing, Empty, Json, Page, Spark, State, Table, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Problem, ask, events, path } from "../api.js";
+import { Code, Curl, Doing, Empty, Json, List, Page, Spark, State, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Arguments, Fields, initial } from "../form.js";
 
 export function Tools({ about, rest, query }) {
-  return rest[0] ? html`<${Tool} key=${rest[0]} name=${rest[0]} about=${about} again=${query.again} />` : html`<${List} about=${about} />`;
+  return rest[0] ? html`<${Tool} key=${rest[0]} name=${rest[0]} about=${about} again=${query.again} />` : html`<${All} about=${about} />`;
 }
 
-function List({ about }) {
+function All({ about }) {
   const [text, find] = useState("");
   const tools = usePages("tools?limit=500", "after", "tools");
   const used = useLiveAnswer(path("stats", { measure: "calls", by: "tool" }), "calls");
   const series = Object.fromEntries(used.data?.series.map((series) => [series.name, series]) ?? []);
+  const isOperating = about.parts.includes("operating");
+  const off = useAnswer(isOperating && "tools?enabled=false");
+  const reload = () => (tools.reload(), off.reload());
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = tools.items.filter((tool) => words.every((word) => `${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase().includes(word)));
+  const all = [...tools.items, ...(off.data?.tools ?? []).map((tool) => ({ ...tool, isOff: true }))];
+  const found = all.filter((tool) => words.every((word) => `${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase().includes(word)));
   return html`<${Page} title="Tools" curl=${{ where: "tools", isOpen: about.is_open }}>
     <input type="search" aria-label="Find a tool" placeholder="Find a tool ( / )" value=${text} onInput=${(event) => find(event.target.value)} />
-    ${!tools.data
-      ? html`<${Waiting} answer=${tools} />`
-      : found.length
-        ? html`<${Table}
-            label="Tools"
-            head=${["Name", "What it does", "Calls, last hour", ""]}
-            rows=${found.map(
-              (tool) => html`<tr tabindex="0" key=${tool.name}>
-                <td><a href=${`#/tools/${encodeURIComponent(tool.name)}`}>${tool.title ?? tool.name}</a>${tool.title && html`<br /><small class="quiet">${tool.name}</small>`}</td>
-                <td class="wide">${tool.description.split("\n")[0]}</td>
-                <td class="figure">${number(series[tool.name]?.total || null)}</td>
-                <td><${Spark} values=${series[tool.name]?.values ?? []} label=${`Calls of ${tool.name} over the last hour`} /></td>
-              </tr>`,
-            )}
-          />`
-        : html`<${Empty} command="mcp-http list">${tools.items.length ? "No tool has that in its name or description." : "There are no tools that you may see."}<//>`}
-    ${tools.more && html`<${Doing} to=${tools.more}>More<//>`}
+    <${List}
+      of=${tools}
+      label="Tools"
+      head=${["Name", "What it does", "Calls, last hour", "Over that time", ...(isOperating ? ["Offered"] : [])]}
+      rows=${found.map(
+        (tool) => html`<tr tabindex="0" key=${tool.name}>
+          <td>${tool.isOff ? (tool.title ?? tool.name) : html`<a href=${`#/tools/${encodeURIComponent(tool.name)}`}>${tool.title ?? tool.name}</a>`}${tool.title && html`<br /><small class="quiet">${tool.name}</small>`}</td>
+          <td class="wide">${tool.description.split("\n")[0]}</td>
+          <td class="figure">${number(series[tool.name]?.total || null)}</td>
+          <td><${Spark} values=${series[tool.name]?.values ?? []} label=${`Calls of ${tool.name} over the last hour`} /></td>
+          ${isOperating && html`<td><${Switch} tool=${tool} reload=${reload} /></td>`}
+        </tr>`,
+      )}
+      empty=${html`<${Empty} command="mcp-http list">${all.length ? "No tool has that in its name or description." : "There are no tools that you may see."}<//>`}
+    />
   <//>`;
 }
 
@@ -45,18 +47,18 @@ function Tool({ name, about, again }) {
   const earlier = useAnswer(again && `calls/${again}`);
   if (!tool.data || (again && !earlier.data && !earlier.problem)) return html`<${Page} title=${name}><${Waiting} answer=${tool} /><//>`;
   const begin = earlier.data?.arguments ?? initial(tool.data.inputSchema);
-  return html`<${Page} title=${tool.data.title ?? name} about=${tool.data.description} actions=${about.parts.includes("operating") && html`<${Switch} place=${place} tool=${tool.data} reload=${tool.reload} />`}>
+  return html`<${Page} title=${tool.data.title ?? name} about=${tool.data.description}>
     <${Trial} place=${place} name=${name} tool=${tool.data} begin=${begin} about=${about} />
   <//>`;
 }
 
-function Switch({ place, tool, reload }) {
-  const isOn = tool.enabled !== false;
+/** Whether a tool is offered, on every replica and to all callers. */
+function Switch({ tool, reload }) {
   const turn = async () => {
-    await ask("PATCH", place, { body: { enabled: !isOn } });
+    await ask("PATCH", `tools/${encodeURIComponent(tool.name)}`, { body: { enabled: Boolean(tool.isOff) } });
     reload();
   };
-  return html`<${Doing} to=${turn} title="On every replica, for all callers">${isOn ? "Switch off" : "Switch on"}<//>`;
+  return html`<${Doing} class="small" to=${turn} title=${`${tool.name}, on every replica and for all callers`}>${tool.isOff ? "Switch on" : "Switch off"}<//>`;
 }
 
 /** A call that is written, made, and looked at. */
@@ -154,7 +156,7 @@ function Elsewhere({ place, name, values, about }) {
     return /^[\w.,:=@/+-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", "'\\''")}'`;
   };
   const command = ["mcp-http call", name, ...Object.entries(values).map(word)].join(" ");
-  const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await?;`;
+  const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await;`;
   return html`<${Curl} method="POST" where=${`${place}/call`} body=${values} isOpen=${about.is_open} />
     <details><summary>Command line</summary><${Code} text=${command} /></details>
     <details><summary>Rust test</summary><${Code} text=${rust} /></details>`;
