@@ -1,6 +1,6 @@
 //! Calls, as they go again: through the ledger, which tells the audit chain.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mcp_core::caller::{Principal, Tenant};
@@ -22,6 +22,10 @@ use crate::sql::text::{shown, stored};
 pub(crate) struct CallRecords {
     database: Database,
     ledger: Arc<dyn Ledger>,
+    /// The tenant, as it is stored, and the last call of the batch that went last. What is before that is gone: to look for more from the first
+    /// entry of the index on would be to pass over all that were removed, as long as PostgreSQL must keep those for some other transaction
+    /// (an `ANALYZE` is one), with each batch again.
+    reached: Mutex<Option<(String, Uuid)>>,
 }
 
 const STORE: &str = "history";
@@ -31,7 +35,7 @@ const FIRST_TENANT: &str = "SELECT min(tenant) FROM mcp_calls";
 const NEXT_TENANT: &str = "SELECT min(tenant) FROM mcp_calls WHERE tenant > $1";
 
 /// By the ids that calls of that time have.
-const OLD: &str = "SELECT id FROM mcp_calls WHERE tenant = $1 AND id < $2 AND at < $3 ORDER BY id LIMIT $4";
+const OLD: &str = "SELECT id FROM mcp_calls WHERE tenant = $1 AND id > $5 AND id < $2 AND at < $3 ORDER BY id LIMIT $4";
 
 const TOO_MANY: &str = "SELECT tenant, count(*) FROM mcp_calls GROUP BY tenant HAVING count(*) > $1 LIMIT 1";
 const OLDEST: &str = "SELECT id FROM mcp_calls WHERE tenant = $1 ORDER BY id LIMIT $2";
@@ -41,7 +45,7 @@ const THEIRS: &str = "SELECT id FROM mcp_calls {index} WHERE tenant = $1 AND pri
 
 impl CallRecords {
     pub(crate) fn new(database: Database, ledger: Arc<dyn Ledger>) -> Self {
-        Self { database, ledger }
+        Self { database, ledger, reached: Mutex::default() }
     }
 
     async fn rows(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<QueryResult>, StoreError> {
@@ -76,17 +80,32 @@ impl CallRecords {
     async fn remove_old(&self, since: Timestamp, batch: u16) -> Result<u64, StoreError> {
         let (_, end) = CallQuery { to: Some(since), ..CallQuery::default() }.ids();
         let end = uuid(end.unwrap_or(CallId::from_u128(u128::MAX)));
-        let mut tenant = self.tenant_after(None).await?;
-        while let Some(name) = tenant {
-            let values: [Value; 4] =
-                [name.clone().into(), end.into(), since.as_micros().into(), i64::from(batch).into()];
+        let mut next = match self.reached() {
+            Some(reached) => Some(reached),
+            None => self.tenant_after(None).await?.map(|tenant| (tenant, Uuid::nil())),
+        };
+        while let Some((name, behind)) = next {
+            let values: [Value; 5] =
+                [name.clone().into(), end.into(), since.as_micros().into(), i64::from(batch).into(), behind.into()];
             let old = self.ids(OLD, values).await?;
-            if !old.is_empty() {
-                return self.remove(Tenant::from(shown(name)), RemovalCause::Expired, old).await;
+            if let Some(last) = old.last().copied().map(uuid) {
+                let removed = self.remove(Tenant::from(shown(name.clone())), RemovalCause::Expired, old).await?;
+                self.reach(Some((name, last)));
+                return Ok(removed);
             }
-            tenant = self.tenant_after(Some(&name)).await?;
+            next = self.tenant_after(Some(&name)).await?.map(|tenant| (tenant, Uuid::nil()));
         }
+        // The next round finds what was written with an earlier id meanwhile.
+        self.reach(None);
         Ok(0)
+    }
+
+    fn reached(&self) -> Option<(String, Uuid)> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn reach(&self, place: Option<(String, Uuid)>) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 
     async fn remove_surplus(&self, most: u64, batch: u16) -> Result<u64, StoreError> {
