@@ -112,6 +112,8 @@ pub fn rest(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
         keys::TABLE.register(config);
         users::TABLE.register(config);
         export::TABLE.register(config);
+        changes::TABLE.register(config);
+        system::TABLE.register(config);
         config.default_service(web::to(nowhere).wrap(from_fn(negotiate)));
     }
 }

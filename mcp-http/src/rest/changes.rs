@@ -77,7 +77,7 @@ struct Looking {
 }
 
 /// Counts the alerts that fire, where there are any.
-type Alerts = Box<dyn Fn() -> Option<u64> + Send>;
+type Alerts = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 
 async fn changes(
     Admitted(caller): Admitted,

@@ -72,7 +72,7 @@ fn a_key_becomes_a_cookie_that_counts_for_the_page_alone() {
 #[test]
 fn a_cookie_ends_with_its_key_and_counts_at_each_replica() {
     let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
-    let url = postgres.url();
+    let url = postgres.database();
     let redis = redis.url();
     let settings =
         [("DATABASE_URL", &*url), ("REDIS_URL", &*redis), ("SECRET_KEYS", SECRET_KEYS), ("HOST", "0.0.0.0"), ("API_KEY", KEY)];

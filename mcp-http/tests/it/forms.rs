@@ -16,7 +16,7 @@ struct Case {
     bad: (&'static str, &'static str, &'static str, u16),
 }
 
-const CASES: [Case; 44] = [
+const CASES: [Case; 45] = [
     Case {
         method: "GET",
         path: "/api/v1/tools",
@@ -52,6 +52,12 @@ const CASES: [Case; 44] = [
         path: "/api/v1/calls",
         good: ("/api/v1/calls?limit=1", ""),
         bad: ("GET", "/api/v1/calls?colour=red", "", 400),
+    },
+    Case {
+        method: "GET",
+        path: "/api/v1/calls/{call}",
+        good: ("/api/v1/calls/{call}", ""),
+        bad: ("GET", "/api/v1/calls/none", "", 404),
     },
     Case {
         method: "GET",
@@ -291,13 +297,15 @@ fn each_route_answers_in_json_and_in_xml_and_refuses_the_rest() {
         }
         assert!(known.is_some() != of_tool, "{method} {path} is no case of this test");
     }
+    server.call_by_mcp("time.now", &serde_json::json!({}));
+    let call = server.get("/api/v1/calls").body["calls"][0]["id"].as_str().unwrap().to_owned();
     for Case { method, path, good: (target, body), bad: (bad_method, bad_target, bad_body, status) } in &CASES {
         let good = |accept: &str| {
             // There is something to list, and each is ended once.
             if *method == "DELETE" && path.contains("/files/") {
                 server.send("PUT", target, &[], "bytes");
             }
-            let target = target.replace("{handle}", &sessions::create(&server));
+            let target = target.replace("{handle}", &sessions::create(&server)).replace("{call}", &call);
             let (target, body) = (callers::filled(&server, &target), body.replace("{new}", &callers::new_name()));
             server.send(method, &target, &[("accept", accept)], &body)
         };

@@ -114,6 +114,15 @@ fn every_operation_is_described_and_no_other() {
         ("POST", "/api/v1/tools/{name}/call"),
         ("POST", "/api/v1/tools/{name}/answer"),
         ("GET", "/api/v1/calls"),
+        ("GET", "/api/v1/calls/{call}"),
+        ("GET", "/api/v1/events"),
+        ("GET", "/api/v1/questions"),
+        ("GET", "/api/v1/system"),
+        ("GET", "/api/v1/system/config"),
+        ("GET", "/api/v1/system/replicas"),
+        ("GET", "/api/v1/system/backups"),
+        ("GET", "/api/v1/system/doctor"),
+        ("GET", "/api/v1/system/log"),
         ("GET", "/api/v1/stats"),
         ("GET", "/api/v1/alerts"),
         ("GET", "/api/v1/files"),
@@ -169,6 +178,11 @@ fn every_operation_is_described_and_no_other() {
             let mut target = callers::filled(&server, &path.replace("{name}", "time.now"));
             if path.contains("{handle}") {
                 target = path.replace("{handle}", &sessions::create(&server));
+            }
+            if path.contains("{call}") {
+                server.call_by_mcp("time.now", &json!({}));
+                let calls = server.get("/api/v1/calls").body;
+                target = path.replace("{call}", calls["calls"][0]["id"].as_str().unwrap());
             }
             if path.contains("{run}") {
                 target = path.replace("{run}", &runs::create(&server));
@@ -294,7 +308,7 @@ fn what_refers_to_something_finds_it_and_names_are_their_own() {
 
     let may_be_followed = |operation: &Value| {
         let id = operation["operationId"].as_str().unwrap();
-        id.starts_with("callTool") || ["answerTool", "followRun"].contains(&id)
+        id.starts_with("callTool") || ["answerTool", "followRun", "followChanges", "followLog"].contains(&id)
     };
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
