@@ -235,7 +235,7 @@ def judge(folder, short=None):
     within = lambda first, last: any(last >= killed and first <= accepted + AFTERWARDS for _, killed, accepted in outages)
 
     due = well = slow = 0
-    outside, inside, last = collections.Counter(), collections.Counter(), {}
+    outside, inside, last, when = collections.Counter(), collections.Counter(), {}, collections.Counter()
     for second in load["timeline"]:
         at = begun + second["second"]
         if within(at, at + 1):
@@ -246,6 +246,7 @@ def judge(folder, short=None):
         else:
             due, well, slow = due + second["due"], well + second["ok"], slow + second["over_100_ms"]
             outside.update(second["errors"])
+            when[second["second"] // 60] += second["over_100_ms"]
     print(load["machine"])
     print(f"{load['due']} requests were due in {load['seconds']} s, {load['rate']} a second; {load['ok']} went well: {load['latency_ms']}")
     for name, killed, accepted in outages:
@@ -253,6 +254,7 @@ def judge(folder, short=None):
         print(f"{name} was away for {accepted - killed:.1f} s, until it accepted again; {told}")
     print(f"while something was away: {dict(inside) or 'no error'}")
     print(f"otherwise: of {due} requests {sum(outside.values())} failed {dict(outside) or ''} and {slow} took more than 100 ms")
+    print("the minutes with the most of these: " + ", ".join(f"{count} in minute {minute}" for minute, count in when.most_common(5)))
     if sum(outside.values()) >= due / 1000:
         wrong.append(f"the error rate is not below 0.1 %: {dict(outside)}")
     if set(inside) - ALLOWED:

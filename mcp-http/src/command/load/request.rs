@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mcp_connect::Connector;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ use crate::command::failure::{Failure, Kind};
 
 /// How many bytes of an answer are read.
 const LARGEST: usize = 16 * 1024 * 1024;
+
+/// How long a connection is kept that nobody needs: the last that was used is used next, so these are those that a moment needed in which
+/// answers came late. Each holds some memory of the server.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// The version of MCP in which it is asked: its requests need no session.
 const VERSION: &str = "2026-07-28";
@@ -60,7 +64,11 @@ impl Asker {
     ) -> Result<Self, Failure> {
         let usage = |why: String| Failure::new(Kind::Usage, why);
         let connector = mcp_connect::connector().map_err(|error| Failure::new(Kind::Failed, error.to_string()))?;
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(idle).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(idle)
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
         let uri: Uri = format!("{base}/mcp").parse().map_err(|error| usage(format!("{base}: {error}")))?;
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
             "name": tool, "arguments": arguments, "_meta": {
