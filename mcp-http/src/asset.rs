@@ -41,7 +41,8 @@ impl Asset {
         // It is asked for again with each visit, and sent where it is another one.
         let tag = self.tag();
         let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-        let is_known = known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
+        let is_known =
+            known.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag);
         let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .content_type(self.content_type)

@@ -24,7 +24,11 @@ pub fn console(endpoint: Endpoint) -> impl FnOnce(&mut web::ServiceConfig) {
 
 macro_rules! script {
     ($name:literal) => {
-        Asset { path: concat!("/console/", $name), content_type: asset::JS, text: include_str!(concat!("console/", $name)) }
+        Asset {
+            path: concat!("/console/", $name),
+            content_type: asset::JS,
+            text: include_str!(concat!("console/", $name)),
+        }
     };
 }
 

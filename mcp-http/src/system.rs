@@ -124,7 +124,18 @@ const fn route(
     to: fn(actix_web::Route) -> actix_web::Route,
     answers: &'static [(u16, SchemaOf)],
 ) -> Route {
-    Route { method: Method::GET, path, to, id, about, segments: &[], query: None, body: None, answers, problems: &[403, 503] }
+    Route {
+        method: Method::GET,
+        path,
+        to,
+        id,
+        about,
+        segments: &[],
+        query: None,
+        body: None,
+        answers,
+        problems: &[403, 503],
+    }
 }
 
 /// Refuses whoever is no operator.

@@ -183,13 +183,13 @@ async function keyboard(house) {
 /** A view asks for what it shows once. */
 async function sparing(house) {
   const page = await open(house);
-  for (const [place, most] of [["tools", ["tools", "stats"]], ["calls", ["calls", "stats"]], ["runs", ["runs"]], ["keys", ["keys"]], ["inbox", ["questions"]]]) {
+  for (const [place, most] of [["tools", ["tools", "stats", "tools?enabled"]], ["calls", ["calls", "stats"]], ["runs", ["runs"]], ["keys", ["keys"]], ["inbox", ["questions"]]]) {
     await page.at("connect");
     page.asked.length = 0;
     await page.evaluate((place) => (location.hash = `#/${place}`), place);
     await page.waitForFunction(() => document.querySelector("main table, main .inbox, main .empty"));
     await page.waitForTimeout(300);
-    const asked = page.asked.map((line) => line.match(/api\/v1\/(\w+)/)?.[1]).filter(Boolean);
+    const asked = page.asked.map((line) => line.match(/api\/v1\/(\w+(\?enabled)?)/)?.[1]).filter(Boolean);
     check(asked.length === most.length && most.every((name) => asked.includes(name)), `${place} asks for ${page.asked.join(", ")}`);
   }
   await page.context().close();

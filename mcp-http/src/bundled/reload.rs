@@ -24,7 +24,13 @@ pub(super) struct Living {
 }
 
 impl Living {
-    pub(super) fn begin(config: &Config, watch: Arc<Watch>, system: Arc<System>, stores: Stores, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn begin(
+        config: &Config,
+        watch: Arc<Watch>,
+        system: Arc<System>,
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let looking = watch.clone();
         let watched = tokio::spawn(async move { looking.run().await });
         let tidy = tidy(config, stores.clone());

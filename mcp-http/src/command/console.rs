@@ -8,10 +8,10 @@ use mcp_core::clock::Clock;
 use mcp_core::tokio_runtime::TokioClock;
 use serde_json::json;
 
+use super::act;
 use super::client::base;
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use super::act;
 use crate::bundled::HOUSE;
 use crate::config::Config;
 
@@ -25,7 +25,8 @@ const NAME: &str = "console";
 
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     if !config.console || cfg!(not(feature = "console")) {
-        return Err(Failure::new(Kind::Refused, "the console is not served").hint("set CONSOLE=true, and start the server again"));
+        return Err(Failure::new(Kind::Refused, "the console is not served")
+            .hint("set CONSOLE=true, and start the server again"));
     }
     let url = format!("{}/console", base(config, config.public_url.as_deref()));
     if config.is_loopback() && config.oauth_issuers.is_empty() && config.public_url.is_none() {

@@ -2,6 +2,9 @@
 
 export const base = new URL(document.querySelector('meta[name="api"]').content, document.baseURI);
 
+/** What the server is, and what of it there is for who has signed in: /system. */
+export const about = {};
+
 /** What the server says of why it does not do something (RFC 9457). */
 export class Problem extends Error {
   constructor(status, body) {
@@ -79,12 +82,11 @@ export async function events(method, where, told, options = {}) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The same request for a shell. */
-export function curl(method, where, { body, accept, isOpen } = {}) {
+export function curl(method, where, { body, accept } = {}) {
   const words = ["curl", "-s"];
   if (method !== "GET") words.push("-X", method);
   words.push(quoted(new URL(where, base).href));
-  if (!isOpen) words.push("-H", '"Authorization: Bearer $API_KEY"');
+  if (!about.is_open) words.push("-H", '"Authorization: Bearer $API_KEY"');
   if (accept) words.push("-N", "-H", quoted(`Accept: ${accept}`));
   if (body !== undefined) words.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(body)));
   return words.join(" ");

@@ -1,7 +1,7 @@
 // The frame around the pages: where one is, how the server does, and how one gets elsewhere.
 
 import { html, render, useEffect, useMemo, useRef, useState } from "./vendor.js";
-import { get, onRefused, path, post } from "./api.js";
+import { about, ask, get, onRefused, path, post } from "./api.js";
 import { start, useLive } from "./live.js";
 import { Dialog, Form, State, number } from "./kit.js";
 import { Overview } from "./pages/overview.js";
@@ -42,14 +42,13 @@ function useHere() {
   return now;
 }
 
-/** The address of a page. */
 export const to = (place, query) => `#/${path(place, query)}`;
 
-function Frame({ about }) {
+function Frame({ leave }) {
   const now = useHere();
   const live = useLive();
   const [dialog, open] = useState();
-  const pages = useMemo(() => PAGES.filter((page) => !page.part || about.parts.includes(page.part)), [about]);
+  const pages = useMemo(() => PAGES.filter((page) => !page.part || about.parts.includes(page.part)), []);
   const page = pages.find((page) => page.place === now.place);
   useKeys(pages, open);
   const main = useRef();
@@ -66,16 +65,16 @@ function Frame({ about }) {
         )}
       </ul>
       <button class="small" title="Ctrl+K" onClick=${() => open("go")}>Go to…</button>
-      <button class="small" title="?" onClick=${() => open("keys")}>Keys</button>
+      <button class="small" title="?" onClick=${() => open("keys")}>Shortcuts</button>
+      ${!about.is_open && html`<button class="small" title=${`You are ${about.caller}`} onClick=${leave}>Sign out</button>`}
       <p class="quiet" role="status">${live.state === "away" ? html`<${State} of="down" /> the server does not answer; it is tried again` : html`<${State} of=${live.state === "live" ? "live" : "pending"} />`}</p>
     </nav>
     <main id="main" ref=${main}>
-      ${page ? html`<${page.page} key=${now.place} about=${about} rest=${now.rest} query=${now.query} />` : html`<h1 tabindex="-1">There is no such page</h1><p><a href="#/">Overview</a></p>`}
+      ${page ? html`<${page.page} key=${now.place} rest=${now.rest} query=${now.query} />` : html`<h1 tabindex="-1">There is no such page</h1><p><a href="#/">Overview</a></p>`}
     </main>
     ${dialog === "go" && html`<${Go} pages=${pages} close=${() => open()} />`} ${dialog === "keys" && html`<${Help} close=${() => open()} />`}`;
 }
 
-/** What the keyboard does everywhere. */
 function useKeys(pages, open) {
   useEffect(() => {
     const pressed = (event) => {
@@ -147,7 +146,7 @@ const KEYS = [
 ];
 
 function Help({ close }) {
-  return html`<${Dialog} title="Keys" close=${close}>
+  return html`<${Dialog} title="Shortcuts" close=${close}>
     <dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl>
   <//>`;
 }
@@ -176,7 +175,8 @@ function App() {
         history.replaceState(null, "", location.pathname);
         await post(new URL("console/session", document.baseURI), { token });
       }
-      told({ about: await get("system") });
+      Object.assign(about, await get("system"));
+      told({ isIn: true });
       start();
     } catch (problem) {
       told({ why: problem.status === 401 ? undefined : problem.message, isOut: true });
@@ -186,7 +186,11 @@ function App() {
     enter();
     return onRefused(() => told({ isOut: true }));
   }, []);
-  if (state.about && !state.isOut) return html`<${Frame} about=${state.about} />`;
+  const leave = async () => {
+    await ask("DELETE", new URL("console/session", document.baseURI));
+    told({ isOut: true });
+  };
+  if (state.isIn) return html`<${Frame} leave=${leave} />`;
   return state.isOut ? html`<${SignIn} enter=${enter} why=${state.why} />` : html`<p class="quiet" aria-busy="true">…</p>`;
 }
 

@@ -20,7 +20,6 @@ function resolve(schema, root) {
 
 const kind = (schema) => (Array.isArray(schema.type) ? schema.type.find((type) => type !== "null") : schema.type);
 
-/** From what is chosen: names, each with what it is called. */
 function choices(schema) {
   if (schema.enum) return schema.enum.map((name) => [name, String(name)]);
   const listed = (schema.oneOf ?? schema.anyOf)?.filter((choice) => "const" in choice);
@@ -77,7 +76,6 @@ function JsonField({ id, value, change }) {
     ${wrong && html`<small class="trouble" role="alert">${wrong}</small>`}`;
 }
 
-/** What a form begins with. */
 export function initial(schema) {
   const fields = Object.entries(schema.properties ?? {}).map(([name, field]) => [name, resolve(field, schema)]);
   const filled = fields.filter(([, field]) => field.default != null).map(([name, field]) => [name, field.default]);
@@ -85,7 +83,6 @@ export function initial(schema) {
   return Object.fromEntries([...filled, ...off.map(([name]) => [name, false])]);
 }
 
-/** The fields of an object. */
 export function Fields({ schema, value, change }) {
   const names = Object.keys(schema.properties ?? {});
   if (!names.length) return html`<p class="quiet">It takes no arguments.</p>`;

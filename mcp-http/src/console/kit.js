@@ -4,17 +4,13 @@ import { html, useCallback, useEffect, useMemo, useRef, useState } from "./vendo
 import { get, curl } from "./api.js";
 import { useLive } from "./live.js";
 
-/** What stands where there is nothing of which anything could be told. */
 const NOTHING = "–";
+
+/** How calls end, but for those that end well or ask. */
+export const FAILURES = ["error", "internal", "timed_out", "outcome_unknown", "invalid", "limited"];
 
 export const number = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { maximumFractionDigits: value < 10 ? 2 : 0 }).format(value));
 export const percent = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 2 }).format(value));
-export const bytes = (value) => {
-  if (value == null) return NOTHING;
-  const power = Math.min(4, Math.floor(Math.log2(Math.max(1, value)) / 10));
-  return `${number(value / 1024 ** power)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
-};
-
 export function millis(value) {
   if (value == null) return NOTHING;
   if (value < 1) return `${Math.round(value * 1000)} µs`;
@@ -23,7 +19,6 @@ export function millis(value) {
   return span(value / 1000);
 }
 
-/** A time of seconds, in its two largest parts. */
 export function span(seconds) {
   const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   let rest = Math.max(0, Math.round(seconds));
@@ -69,13 +64,11 @@ export function useLiveAnswer(where, ...names) {
   return useAnswer(where, names.map((name) => live[name]).join("|"));
 }
 
-/** Says what keeps something from being shown, or that it is on its way. */
 export function Waiting({ answer }) {
   if (answer.problem) return html`<p class="trouble" role="alert">${answer.problem.message} <button onClick=${answer.reload}>Try again</button></p>`;
   return html`<p class="quiet" aria-busy="true">…</p>`;
 }
 
-/** Nothing is there yet: why, and a command that changes that. */
 export function Empty({ children, command }) {
   return html`<div class="empty">
     <p>${children}</p>
@@ -83,7 +76,6 @@ export function Empty({ children, command }) {
   </div>`;
 }
 
-/** A text that is to be taken elsewhere. */
 export function Code({ text, label }) {
   const [taken, told] = useState(false);
   const take = async () => {
@@ -97,13 +89,8 @@ export function Code({ text, label }) {
   </div>`;
 }
 
-/** How the same is had by a shell. */
-export function Curl({ method = "GET", where, ...more }) {
-  return html`<details class="curl">
-    <summary>curl</summary>
-    <${Code} text=${curl(method, where, more)} label="The same request for a shell" />
-  </details>`;
-}
+/** How the same is had elsewhere. */
+export const Folded = ({ name, text }) => html`<details class="curl"><summary>${name}</summary><${Code} text=${text} label=${name} /></details>`;
 
 export function Page({ title, about, actions, curl: by, children }) {
   useEffect(() => {
@@ -115,25 +102,22 @@ export function Page({ title, about, actions, curl: by, children }) {
       ${about && html`<p class="quiet">${about}</p>`}
       <div class="actions">${actions}</div>
     </header>
-    ${children} ${by && html`<${Curl} ...${by} />`}
+    ${children} ${by && html`<${Folded} name="curl" text=${curl("GET", by.where ?? by, by)} />`}
   </section>`;
 }
 
-/** How something ended, in a word and a colour. */
 export function State({ of }) {
   const kind =
     { ok: "good", completed: "good", up: "good", live: "good", resolved: "good", warning: "warn", "cannot apply": "quiet", waiting: "warn", input_required: "warn", pending: "warn", degraded: "warn", queued: "quiet", running: "info", cancelled: "quiet" }[of] ?? "bad";
   return html`<span class=${`state ${kind}`}>${of.replaceAll("_", " ")}</span>`;
 }
 
-/** JSON as people read it. */
 export function Json({ value, label }) {
   const text = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? NOTHING);
   const shown = text.length > 200_000 ? `${text.slice(0, 200_000)}\n… (${number(text.length)} characters in all)` : text;
   return html`<pre class="json" tabindex="0" aria-label=${label ?? "JSON"}>${shown}</pre>`;
 }
 
-/** A plain line of figures, without axes. */
 export function Spark({ values, label }) {
   const known = values.filter((value) => value != null);
   if (!known.length) return html`<span class="quiet">${NOTHING}</span>`;
@@ -142,7 +126,6 @@ export function Spark({ values, label }) {
   return html`<svg class="spark" viewBox="0 0 100 25" preserveAspectRatio="none" role="img" aria-label=${label}><polyline points=${values.map(place).join(" ")} /></svg>`;
 }
 
-/** A dialog that is closed by Esc, by its button and by a click beside it. */
 export function Dialog({ title, close, children }) {
   const box = useRef();
   useEffect(() => {
@@ -157,11 +140,12 @@ export function Dialog({ title, close, children }) {
   </dialog>`;
 }
 
-/** A table whose rows are gone through by j and k, and opened by Enter. */
+/** A table, of which `j`, `k` and Enter go through the rows. A column has a name, and may have a class; a row begins with its key. */
 export function Table({ head, rows, label }) {
-  return html`<div class="scroll"><table aria-label=${label}>
-    <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
-    <tbody>${rows}</tbody>
+  const columns = head.map((column) => [column].flat());
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table>
+    <thead><tr>${columns.map(([name]) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <tbody>${rows.map(([key, ...cells]) => html`<tr tabindex="0" key=${key}>${cells.map((cell, n) => html`<td class=${columns[n][1]}>${cell}</td>`)}</tr>`)}</tbody>
   </table></div>`;
 }
 
@@ -181,7 +165,6 @@ export function Form({ to, button, children }) {
   return html`<form onSubmit=${send}>${children}<button class="main">${button}</button> ${wrong && html`<p class="trouble" role="alert">${wrong}</p>`}</form>`;
 }
 
-/** A button that does something once, and says what kept it from that. */
 export function Doing({ to, children, class: kind, title }) {
   const [state, told] = useState({});
   const begin = async () => {
@@ -197,7 +180,6 @@ export function Doing({ to, children, class: kind, title }) {
     ${state.problem && html`<span class="trouble" role="alert">${state.problem.message}</span>`}`;
 }
 
-/** Several pages of a list, one after another. */
 export function usePages(where, cursor, member, again) {
   const first = useAnswer(where, again);
   const [more, told] = useState({ items: [], of: where });

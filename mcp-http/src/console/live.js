@@ -28,7 +28,6 @@ async function follow(signal) {
       if (signal.aborted) return;
       tell({ state: error.status === 401 ? "signed out" : "away" });
     }
-    // Another replica may be there in a moment.
     await new Promise((resume) => setTimeout(resume, pause * (0.5 + Math.random())));
   }
 }
@@ -43,7 +42,6 @@ function look() {
   }
 }
 
-/** Begins to follow. */
 export function start() {
   document.addEventListener("visibilitychange", look);
   look();

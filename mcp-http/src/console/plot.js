@@ -1,9 +1,11 @@
 // Lines over time, with what they say in words and as a table.
 
 import { Plot as Lines, html, useEffect, useRef, useState } from "./vendor.js";
+import { FAILURES } from "./kit.js";
 
-const COLOURS = ["--accent", "--good", "--warn", "--bad", "--info", "--quiet"];
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const COLOURS = ["accent", "good", "warn", "info", "quiet"];
+const colour = (name, n) => (name === "ok" ? "good" : FAILURES.includes(name) ? "bad" : COLOURS[n % COLOURS.length]);
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /**
  * `stats` are answers of /stats with the same steps, each with what its series are called; `unit` writes a figure; `pick` is told of a
@@ -26,16 +28,24 @@ export function Plot({ title, stats, unit, pick, href }) {
   }, []);
 
   useEffect(() => {
-    const axis = { stroke: style("--quiet"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+    // What a colour is in this scheme, an element knows to whom it is given.
+    const style = (name) => {
+      box.current.style.color = `var(--${name})`;
+      return getComputedStyle(box.current).color;
+    };
+    const axis = { stroke: style("quiet"), grid: { show: false }, ticks: { show: false }, font: "12px system-ui" };
     const plot = new Lines(
       {
         width: box.current.clientWidth,
-        height: 160,
+        height: 150,
         cursor: { y: false, drag: { x: Boolean(pick), y: false } },
         legend: { show: false },
         scales: { y: { range: (_, low, high) => [0, Math.max(high, 1e-9) * 1.1] } },
-        axes: [axis, { ...axis, size: 60, values: (_, values) => values.map(unit) }],
-        series: [{}, ...series.map((one, n) => ({ label: one.name, stroke: style(COLOURS[n % COLOURS.length]), width: 1.5, points: { show: length < 2 }, spanGaps: false }))],
+        axes: [
+          { ...axis, size: 28, values: (_, values) => values.map((value) => time.format(value * 1000)) },
+          { ...axis, grid: { stroke: style("line"), width: 1 }, size: 60, values: (_, values) => values.map(unit) },
+        ],
+        series: [{}, ...series.map((one, n) => ({ label: one.name, stroke: style(colour(one.name, n)), width: 2, points: { show: one.values.filter((value) => value != null).length < 8, size: 5 } }))],
         hooks: {
           setSelect: [
             (plot) => {
@@ -49,7 +59,7 @@ export function Plot({ title, stats, unit, pick, href }) {
       [times, ...series.map((one) => one.values)],
       box.current,
     );
-    const resized = new ResizeObserver(() => plot.setSize({ width: box.current.clientWidth, height: 160 }));
+    const resized = new ResizeObserver(() => plot.setSize({ width: box.current.clientWidth, height: 150 }));
     resized.observe(box.current);
     return () => {
       resized.disconnect();
@@ -57,16 +67,18 @@ export function Plot({ title, stats, unit, pick, href }) {
     };
   }, [JSON.stringify([times[0], series]), isDark]);
 
-  const summary = series.map((one) => `${one.name}: ${unit(one.total)}`).join(", ") || "nothing yet";
   return html`<figure class="plot">
-    <figcaption>${href ? html`<a href=${href}>${title}</a>` : title} <small class="quiet">${summary}</small></figcaption>
+    <figcaption>
+      ${href ? html`<a href=${href}>${title}</a>` : title}
+      <small class="quiet">${series.length ? series.map((one, n) => html` <span class=${`state ${colour(one.name, n)}`}></span>${one.name.replaceAll("_", " ")} ${unit(one.total)}`) : " nothing yet"}</small>
+    </figcaption>
     <div ref=${box} aria-hidden="true"></div>
     <details>
       <summary>Table</summary>
       <div class="scroll"><table>
         <thead><tr><th scope="col">From</th>${series.map((one) => html`<th scope="col">${one.name}</th>`)}</tr></thead>
         <tbody>
-          ${times.map((time, n) => html`<tr><td>${new Date(time * 1000).toLocaleTimeString()}</td>${series.map((one) => html`<td class="figure">${unit(one.values[n])}</td>`)}</tr>`)}
+          ${times.map((at, n) => html`<tr><td>${time.format(at * 1000)}</td>${series.map((one) => html`<td class="figure">${unit(one.values[n])}</td>`)}</tr>`)}
         </tbody>
       </table></div>
     </details>

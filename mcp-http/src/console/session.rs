@@ -35,14 +35,18 @@ pub(super) async fn begin(
     endpoint.check_origin(&head)?;
     endpoint.check_load()?;
     if !request.headers().contains_key(Browsers::HEADER) {
-        return Err(Problem::new(400, format!("`{}` is missing: it says that the console sends this", Browsers::HEADER)));
+        return Err(Problem::new(
+            400,
+            format!("`{}` is missing: it says that the console sends this", Browsers::HEADER),
+        ));
     }
     let body = tokio::time::timeout(endpoint.body_timeout(), payload.to_bytes_limited(LARGEST)).await;
     let body = body.map_err(|_| Problem::new(408, "the body took too long to come"))?;
     let body = body.map_err(|_| Problem::new(413, format!("the body is larger than {LARGEST} bytes")))?;
     let body = body.map_err(|error| Problem::new(400, format!("the body cannot be read: {error}")))?;
-    let sign_in = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(422, format!("the body is neither {{\"key\": …}} nor {{\"token\": …}}: {error}")))?;
+    let sign_in = serde_json::from_slice(&body).map_err(|error| {
+        Problem::new(422, format!("the body is neither {{\"key\": …}} nor {{\"token\": …}}: {error}"))
+    })?;
     let browsers = endpoint.server().browsers();
     let key = match sign_in {
         SignIn::Key(key) => key,

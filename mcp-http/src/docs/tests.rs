@@ -8,10 +8,10 @@ use mcp_core::tokio_runtime::TokioClock;
 use mcp_core::{Endpoint, Server, Stores};
 
 use super::*;
+use crate::Config;
 use crate::Metrics;
 use crate::alert::{Channels, Gauges, Watch};
 use crate::bundled::ways_in;
-use crate::Config;
 use crate::config::Alerts;
 use crate::health::Health;
 use crate::system::System;
@@ -26,7 +26,9 @@ async fn registered(config: impl FnOnce(&mut web::ServiceConfig)) -> BTreeSet<St
     let map = call_and_read_body(&app, TestRequest::get().uri("/map").to_request()).await;
     let map = String::from_utf8(map.to_vec()).unwrap();
     let patterns = map.split("patterns: Single(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let beside = |path: &str| path.is_empty() || BESIDE.contains(&path) || path.starts_with("/docs") || path.starts_with("/console");
+    let beside = |path: &str| {
+        path.is_empty() || BESIDE.contains(&path) || path.starts_with("/docs") || path.starts_with("/console")
+    };
     patterns.filter(|path| !beside(path)).map(str::to_owned).collect()
 }
 
@@ -40,7 +42,8 @@ async fn whatever_is_registered_comes_from_a_table() {
     let stores = Stores::in_memory(clock.clone());
     let watch = Watch::new(Alerts::default(), Channels::new(), stores, clock.clone(), gauges, "test".to_owned());
     let watch = Arc::new(watch);
-    let system = Arc::new(System::new(Config::load_from(None, []).unwrap(), Stores::in_memory(clock), "default".into(), None));
+    let system =
+        Arc::new(System::new(Config::load_from(None, []).unwrap(), Stores::in_memory(clock), "default".into(), None));
     let mut described: BTreeSet<_> =
         TABLES.iter().flat_map(|table| table.routes).map(|route| route.path.to_owned()).collect();
     let found = registered(ways_in(&endpoint, &health, &metrics, &watch, &system)).await;

@@ -80,7 +80,9 @@ async fn show(
 async fn next(lines: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {
     match tokio::time::timeout(KEEP_ALIVE, lines.recv()).await {
         Ok(Ok(line)) => Some(frame(&line)),
-        Ok(Err(RecvError::Lagged(lines))) => Some(Answer::event("left_out", json!({"lines": lines}).to_string().as_bytes())),
+        Ok(Err(RecvError::Lagged(lines))) => {
+            Some(Answer::event("left_out", json!({"lines": lines}).to_string().as_bytes()))
+        }
         Ok(Err(RecvError::Closed)) => None,
         Err(_) => Some(ALIVE),
     }
@@ -128,10 +130,13 @@ mod tests {
     #[test]
     fn a_line_is_read_in_each_format() {
         let read = |line: &str| Value::Object(read(line.as_bytes()));
-        let said = json!({"timestamp": "2026-11-27T18:00:00.1Z", "level": "INFO", "message": "call{tool=a}: it is done n=1"});
+        let said =
+            json!({"timestamp": "2026-11-27T18:00:00.1Z", "level": "INFO", "message": "call{tool=a}: it is done n=1"});
         assert_eq!(read("2026-11-27T18:00:00.1Z  INFO call{tool=a}: it is done n=1\n"), said);
         assert_eq!(
-            read("\u{1b}[2m2026-11-27T18:00:00.1Z\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m call{tool=a}: it is done \u{1b}[3mn\u{1b}[0m=1\n"),
+            read(
+                "\u{1b}[2m2026-11-27T18:00:00.1Z\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m call{tool=a}: it is done \u{1b}[3mn\u{1b}[0m=1\n"
+            ),
             said
         );
         assert_eq!(read("{\"level\":\"WARN\",\"n\":2}\n"), json!({"level": "WARN", "n": 2}));

@@ -74,8 +74,13 @@ fn a_cookie_ends_with_its_key_and_counts_at_each_replica() {
     let (postgres, redis) = (PostgresServer::start(), RedisServer::start());
     let url = postgres.database();
     let redis = redis.url();
-    let settings =
-        [("DATABASE_URL", &*url), ("REDIS_URL", &*redis), ("SECRET_KEYS", SECRET_KEYS), ("HOST", "0.0.0.0"), ("API_KEY", KEY)];
+    let settings = [
+        ("DATABASE_URL", &*url),
+        ("REDIS_URL", &*redis),
+        ("SECRET_KEYS", SECRET_KEYS),
+        ("HOST", "0.0.0.0"),
+        ("API_KEY", KEY),
+    ];
     let [one, other] = [Served::start(&settings), Served::start(&settings)];
     let bearer = format!("Bearer {KEY}");
     let house = [("authorization", &*bearer)];
@@ -114,7 +119,10 @@ fn the_command_prints_a_link_that_lets_in_once() {
     assert_eq!(page, format!("http://127.0.0.1:{port}/console"));
     let cookie = cookie(&sign_in(&server, &json!({"token": token})));
     let system = server.get_with("/api/v1/system", &[PAGE, ("cookie", &cookie)]);
-    assert_eq!((&system.body["caller"], &system.body["parts"]), (&json!("console"), &json!(["monitoring", "operating"])));
+    assert_eq!(
+        (&system.body["caller"], &system.body["parts"]),
+        (&json!("console"), &json!(["monitoring", "operating"]))
+    );
     assert_eq!(sign_in(&server, &json!({"token": token})).status, 401, "it lets in once");
     assert_eq!(sign_in(&server, &json!({"token": link().split_once('=').unwrap().1})).status, 204);
 }
@@ -158,7 +166,10 @@ fn a_change_is_told_of_and_nothing_else() {
     let server = Served::start(&[]);
     let mut events = follow(&server, "/api/v1/events");
     let (name, first) = events.next().unwrap();
-    assert_eq!((&*name, &first["calls"], &first["questions"], &first["alerts"]), ("tick", &json!(""), &json!(0), &json!(0)));
+    assert_eq!(
+        (&*name, &first["calls"], &first["questions"], &first["alerts"]),
+        ("tick", &json!(""), &json!(0), &json!(0))
+    );
     assert_eq!(server.get("/api/v1/events").body, first);
     server.call_by_mcp("time.now", &json!({}));
     let (_, second) = events.next().unwrap();
@@ -189,14 +200,20 @@ fn operators_see_settings_replicas_the_log_backups_and_what_doctor_finds() {
     assert!(!config.to_string().contains(KEY));
 
     let replicas = server.get("/api/v1/system/replicas").body;
-    assert_eq!((replicas["replicas"].as_array().unwrap().len(), &replicas["replicas"][0]["is_this"]), (1, &json!(true)));
+    assert_eq!(
+        (replicas["replicas"].as_array().unwrap().len(), &replicas["replicas"][0]["is_this"]),
+        (1, &json!(true))
+    );
 
     assert_eq!(server.get("/api/v1/system/backups").body, json!({"backups": []}));
     let backup = server.command(&["backup", "monday", "--verify"]);
     assert!(backup.status.success(), "{}", text(&backup.stderr));
     let backups = server.get("/api/v1/system/backups").body;
     let backup = &backups["backups"][0];
-    assert_eq!((&backup["folder"], &backup["outcome"], &backup["verified"]), (&json!("monday"), &json!("ok"), &json!(true)));
+    assert_eq!(
+        (&backup["folder"], &backup["outcome"], &backup["verified"]),
+        (&json!("monday"), &json!("ok"), &json!(true))
+    );
 
     let found = server.get("/api/v1/system/doctor");
     assert_eq!(found.status, 200);

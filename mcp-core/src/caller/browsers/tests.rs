@@ -35,7 +35,12 @@ impl Head for Request {
 
 /// A server with these secret keys.
 fn server(clock: &Arc<SimulatedClock>, stores: &Stores, secret: u8) -> Server {
-    Server::builder("test", "1").clock(clock.clone()).stores(stores.clone()).secret_keys([[secret; 32]]).build().unwrap()
+    Server::builder("test", "1")
+        .clock(clock.clone())
+        .stores(stores.clone())
+        .secret_keys([[secret; 32]])
+        .build()
+        .unwrap()
 }
 
 fn house() -> (Arc<SimulatedClock>, Stores) {

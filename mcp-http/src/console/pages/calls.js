@@ -2,20 +2,20 @@
 
 import { html } from "../vendor.js";
 import { path } from "../api.js";
-import { Empty, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Empty, FAILURES, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Plot } from "../plot.js";
 import { useLive } from "../live.js";
 
-const OUTCOMES = ["ok", "error", "input_required", "cancelled", "invalid", "timed_out", "limited", "internal", "outcome_unknown"];
+const OUTCOMES = ["ok", "input_required", "cancelled", ...FAILURES];
 
-export function Calls({ about, rest, query }) {
-  return rest[0] ? html`<${Call} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${All} query=${query} about=${about} />`;
+export function Calls({ rest, query }) {
+  return rest[0] ? html`<${Call} key=${rest[0]} id=${rest[0]} />` : html`<${All} query=${query} />`;
 }
 
 /** Filters are in the address, so that a view can be kept and sent to others. */
 const filtered = (query) => (location.hash = `#/${path("calls", query)}`);
 
-function All({ query, about }) {
+function All({ query }) {
   const live = useLive();
   const isFollowed = query.follow !== "no";
   const { follow, ...filter } = query;
@@ -24,7 +24,7 @@ function All({ query, about }) {
   const stats = useLiveAnswer(path("stats", { measure: "calls", by: "outcome", from: filter.from, to: filter.to }), isFollowed ? "calls" : "");
   const set = (name) => (event) => filtered({ ...query, [name]: event.target.value });
   const isFiltered = Object.keys(filter).length > 0;
-  return html`<${Page} title="Calls" curl=${{ where, isOpen: about.is_open }}>
+  return html`<${Page} title="Calls" curl=${where}>
     ${stats.data && html`<${Plot} title="Calls by outcome" stats=${[stats.data]} unit=${number} pick=${(from, to) => filtered({ ...query, from, to })} />`}
     <form class="filters" onSubmit=${(event) => event.preventDefault()}>
       <label>Tool <input type="search" value=${query.tool ?? ""} onChange=${set("tool")} /></label>
@@ -42,29 +42,26 @@ function All({ query, about }) {
     <${List}
       of=${calls}
       label="Calls"
-      head=${["Tool", "Outcome", "Took", "Caller", "Begun"]}
-      rows=${calls.items.map((call) => html`<${Row} key=${call.id} call=${call} />`)}
+      head=${["Tool", "Outcome", ["Took", "figure"], "Caller", "Begun"]}
+      rows=${calls.items.map((call) => [
+        call.id,
+        html`<a href=${`#/calls/${call.id}`}>${call.tool}</a>`,
+        html`<${State} of=${call.outcome} />`,
+        millis(call.duration_ms),
+        call.caller,
+        html`<${Time} at=${call.at} />`,
+      ])}
       empty=${html`<${Empty} command=${isFiltered ? undefined : "mcp-http call time.now zone=Europe/Lisbon"}>${isFiltered ? "No recorded call is like that." : "Nothing was called yet."}<//>`}
     />
   <//>`;
 }
 
-function Row({ call }) {
-  return html`<tr tabindex="0">
-    <td><a href=${`#/calls/${call.id}`}>${call.tool}</a></td>
-    <td><${State} of=${call.outcome} /></td>
-    <td class="figure">${millis(call.duration_ms)}</td>
-    <td>${call.caller}</td>
-    <td><${Time} at=${call.at} /></td>
-  </tr>`;
-}
-
-function Call({ id, about }) {
+function Call({ id }) {
   const answer = useAnswer(`calls/${id}`);
   const call = answer.data;
   if (!call) return html`<${Page} title="Call"><${Waiting} answer=${answer} /><//>`;
   const again = `#/tools/${encodeURIComponent(call.tool)}?again=${call.id}`;
-  return html`<${Page} title=${call.tool} about=${html`<${State} of=${call.outcome} /> after ${millis(call.duration_ms)}, for ${call.caller}, <${Time} at=${call.at} />`} actions=${html`<a class="button main" href=${again}>Edit and run again</a>`} curl=${{ where: `calls/${id}`, isOpen: about.is_open }}>
+  return html`<${Page} title=${call.tool} about=${html`<${State} of=${call.outcome} /> after ${millis(call.duration_ms)}, for ${call.caller}, <${Time} at=${call.at} />`} actions=${html`<a class="button main" href=${again}>Edit and run again</a>`} curl=${`calls/${id}`}>
     <div class="trial">
       <div><h2>Arguments</h2><${Json} value=${call.arguments} label="Arguments" /></div>
       <div><h2>Result</h2><${Json} value=${call.result} label="Result" /></div>

@@ -1,7 +1,7 @@
 // Exact texts for the usual clients, with this address and a key that is made here.
 
 import { html, useState } from "../vendor.js";
-import { post } from "../api.js";
+import { about, post } from "../api.js";
 import { Code, Doing, Page, State, useLiveAnswer } from "../kit.js";
 
 const CLIENTS = [
@@ -9,12 +9,11 @@ const CLIENTS = [
   ["Cursor, ~/.cursor/mcp.json", (url, key) => JSON.stringify({ mcpServers: { server: { url, ...headers(key) } } }, null, 2)],
   ["VS Code, .vscode/mcp.json", (url, key) => JSON.stringify({ servers: { server: { type: "http", url, ...headers(key) } } }, null, 2)],
   ["Claude Desktop, claude_desktop_config.json", (url, key) => JSON.stringify({ mcpServers: { server: { command: "npx", args: ["-y", "mcp-remote", url, ...(key ? ["--header", "Authorization:${AUTH}"] : [])], ...(key ? { env: { AUTH: `Bearer ${key}` } } : {}) } } }, null, 2)],
-  ["Anything that speaks HTTP", (url, key) => `curl -s ${url} ${key ? `-H 'Authorization: Bearer ${key}' ` : ""}-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -H 'Mcp-Protocol-Version: 2026-07-28' -H 'Mcp-Method: server/discover' -d '{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'`],
 ];
 
 const headers = (key) => (key ? { headers: { Authorization: `Bearer ${key}` } } : {});
 
-export function Connect({ about }) {
+export function Connect() {
   const url = new URL(about.mcp ?? "mcp", document.baseURI).href;
   const [made, show] = useState();
   const used = useLiveAnswer(made && `keys?principal=${encodeURIComponent(made.key.principal)}&limit=500`, "calls");

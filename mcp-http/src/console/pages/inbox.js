@@ -5,7 +5,7 @@ import { post } from "../api.js";
 import { Empty, Page, Time, Waiting, useLiveAnswer } from "../kit.js";
 import { Question } from "./tools.js";
 
-export function Inbox({ about }) {
+export function Inbox() {
   const asked = useLiveAnswer("questions", "questions");
   const [gone, forget] = useState([]);
   const waiting = asked.data?.questions.filter((question) => !gone.includes(`${question.run} ${question.name}`)) ?? [];
@@ -14,7 +14,7 @@ export function Inbox({ about }) {
     forget((gone) => [...gone.slice(-100), `${question.run} ${question.name}`]);
     asked.reload();
   };
-  return html`<${Page} title="Inbox" curl=${{ where: "questions", isOpen: about.is_open }}>
+  return html`<${Page} title="Inbox" curl="questions">
     ${!asked.data
       ? html`<${Waiting} answer=${asked} />`
       : waiting.length

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor.js";
 import { ask, base } from "../api.js";
 import { Code, Dialog, Doing, Empty, Form, List, Page, Time, usePages } from "../kit.js";
 
-export function Keys({ about }) {
+export function Keys() {
   const keys = usePages("keys?limit=100", "after", "keys");
   const [made, show] = useState();
   const [isMaking, make] = useState(false);
@@ -13,25 +13,22 @@ export function Keys({ about }) {
     keys.reload();
     if (answer?.secret) show(answer);
   };
-  return html`<${Page} title="Keys" about="Each lets its user in, with no more than its user may do." actions=${html`<button class="main" onClick=${() => make(true)}>Make a key</button>`} curl=${{ where: "keys", isOpen: about.is_open }}>
+  return html`<${Page} title="Keys" about="Each lets its user in, with no more than its user may do." actions=${html`<button class="main" onClick=${() => make(true)}>Make a key</button>`} curl="keys">
     <${List}
       of=${keys}
       label="API keys"
-      head=${["Name", "User", "Roles", "Used", "Ends", ""]}
-      rows=${keys.items.map(
-        (key) => html`<tr tabindex="0" key=${key.id}>
-          <td>${key.name}<br /><small class="quiet">${key.id}</small></td>
-          <td>${key.principal}</td>
-          <td>${key.roles.join(", ") || "–"}</td>
-          <td><${Time} at=${key.used} /></td>
-          <td>${key.revoked ? html`revoked <${Time} at=${key.revoked} />` : html`<${Time} at=${key.expires} />`}</td>
-          <td>
-            ${!key.revoked &&
-            html`<${Doing} class="small" to=${() => change("POST", `keys/${key.id}/rotate`, { overlap_seconds: 86400 })} title="A new one; this one lets in for a day more">Rotate<//>
-              <${Doing} class="small" to=${() => change("DELETE", `keys/${key.id}`)}>Revoke<//>`}
-          </td>
-        </tr>`,
-      )}
+      head=${["Name", "User", "Roles", "Used", "Ends", "Change"]}
+      rows=${keys.items.map((key) => [
+        key.id,
+        html`${key.name}<br /><small class="quiet">${key.id}</small>`,
+        key.principal,
+        key.roles.join(", ") || "–",
+        html`<${Time} at=${key.used} />`,
+        html`${key.revoked && "revoked "}<${Time} at=${key.revoked ?? key.expires} />`,
+        !key.revoked &&
+          html`<${Doing} class="small" to=${() => change("POST", `keys/${key.id}/rotate`, { overlap_seconds: 86400 })} title="A new one; this one lets in for a day more">Rotate<//>${" "}
+            <${Doing} class="small" to=${() => change("DELETE", `keys/${key.id}`)}>Revoke<//>`,
+      ])}
       empty=${html`<${Empty} command="mcp-http keys create ci --expires 90d">Nobody has a key yet.<//>`}
     />
     ${isMaking && html`<${Make} close=${() => make(false)} to=${(key) => change("POST", "keys", key)} />`}

@@ -1,7 +1,7 @@
 // Is it well: a sentence and a light, figures, what fires, and the first steps.
 
 import { html, useEffect, useState } from "../vendor.js";
-import { base, path } from "../api.js";
+import { about, base, path } from "../api.js";
 import { useLive } from "../live.js";
 import { Code, Page, Time, Waiting, millis, number, percent, useAnswer, useLiveAnswer } from "../kit.js";
 import { Plot } from "../plot.js";
@@ -19,7 +19,7 @@ function useMinute() {
   return minute;
 }
 
-export function Overview({ about }) {
+export function Overview() {
   const live = useLive();
   const minute = useMinute();
   const since = new Date(minute - HOUR).toISOString();
@@ -38,13 +38,13 @@ export function Overview({ about }) {
   const failed = errors.data?.series[0]?.total;
   const firing = alerts.data?.alerts.filter((alert) => alert.phase === "firing") ?? [];
   const waiting = live.questions ?? 0;
-  return html`<${Page} title="Overview" curl=${{ where: stats("calls", "outcome"), isOpen: about.is_open }}>
+  return html`<${Page} title="Overview" curl=${stats("calls", "outcome")}>
     <${Sentence} health=${health.data} calls=${calls} failed=${failed} firing=${firing} waiting=${waiting} state=${live.state} />
     <dl class="figures">
       <div><dt>Calls, last hour</dt><dd><a href="#/calls">${number(calls || null)}</a></dd></div>
       <div><dt>Errors</dt><dd>${calls ? html`${number(failed)} <small>${percent(failed / calls)}</small>` : "–"}</dd></div>
       <div><dt>p99</dt><dd>${millis(most.data?.series[0]?.total)}</dd></div>
-      <div><dt>Waiting for you</dt><dd><a href="#/inbox">${number(waiting || null)}</a></dd></div>
+      <div><dt>Waiting for you</dt><dd>${waiting ? html`<a href="#/inbox">${number(waiting)}</a>` : "–"}</dd></div>
     </dl>
     ${firing.length > 0 &&
     html`<section>
@@ -58,14 +58,13 @@ export function Overview({ about }) {
           <${Plot} title="Calls a minute" href="#/calls" stats=${[outcomes.data]} unit=${number} />
           ${half.data && most.data && html`<${Plot} title="How long they take" stats=${[{ ...half.data, called: () => "p50" }, { ...most.data, called: () => "p99" }]} unit=${millis} />`}
           ${tokens.data?.series.length > 0 && html`<${Plot} title="Tokens" stats=${[tokens.data]} unit=${number} />`}
-          ${cost.data?.series.length > 0 && html`<${Plot} title="Cost" stats=${[cost.data]} unit=${number} />`}
+          ${cost.data?.series.some((series) => series.total > 0) && html`<${Plot} title="Cost" stats=${[cost.data]} unit=${number} />`}
         </div>`
       : html`<${Waiting} answer=${outcomes} />`}
-    <${FirstSteps} about=${about} calls=${calls} />
+    <${FirstSteps} calls=${calls} />
   <//>`;
 }
 
-/** How it is, in one sentence. */
 function Sentence({ health, calls, failed, firing, waiting, state }) {
   const isDown = state === "away" || health?.status === "down";
   const isTroubled = isDown || firing.length > 0 || health?.status === "degraded";
@@ -85,7 +84,7 @@ function Sentence({ health, calls, failed, firing, waiting, state }) {
 }
 
 /** What one does first; each ticks itself once it is done. */
-function FirstSteps({ about, calls }) {
+function FirstSteps({ calls }) {
   const keys = useLiveAnswer("keys?limit=1", "calls");
   const steps = [
     [calls > 0, "Call a tool", html`<a href="#/tools">Tools</a>`, "mcp-http call time.now zone=Europe/Lisbon"],

@@ -6,42 +6,40 @@ import { Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, mil
 import { useLive } from "../live.js";
 import { Question } from "./tools.js";
 
-export function Runs({ about, rest, query }) {
-  return rest[0] ? html`<${Run} key=${rest[0]} id=${rest[0]} about=${about} />` : html`<${All} query=${query} about=${about} />`;
+export function Runs({ rest, query }) {
+  return rest[0] ? html`<${Run} key=${rest[0]} id=${rest[0]} />` : html`<${All} query=${query} />`;
 }
 
 const STATES = ["queued", "running", "waiting", "completed", "failed", "cancelled"];
 
-function All({ query, about }) {
+function All({ query }) {
   const live = useLive();
   const [isStarting, start] = useState(false);
   const where = path("runs", { ...query, limit: 50 });
   const runs = usePages(where, "before", "runs", live.runs);
   const set = (event) => (location.hash = `#/${path("runs", { ...query, state: event.target.value })}`);
-  return html`<${Page} title="Runs" actions=${html`<button class="main" onClick=${() => start(true)}>Start an agent</button>`} curl=${{ where, isOpen: about.is_open }}>
+  return html`<${Page} title="Runs" actions=${html`<button class="main" onClick=${() => start(true)}>Start an agent</button>`} curl=${where}>
     <form class="filters"><label>State
       <select value=${query.state ?? ""} onChange=${set}><option value="">any</option>${STATES.map((state) => html`<option value=${state}>${state}</option>`)}</select>
     </label></form>
     <${List}
       of=${runs}
       label="Runs"
-      head=${["Of", "State", "Caller", "Begun", "Took"]}
-      rows=${runs.items.map(
-        (run) => html`<tr tabindex="0" key=${run.id}>
-          <td><a href=${`#/runs/${run.id}`}>${named(run)}</a></td>
-          <td><${State} of=${run.state} /></td>
-          <td>${run.caller}</td>
-          <td><${Time} at=${run.at} /></td>
-          <td class="figure">${run.ended ? millis(Date.parse(run.ended) - Date.parse(run.at)) : "–"}</td>
-        </tr>`,
-      )}
+      head=${["Of", "State", "Caller", "Begun", ["Took", "figure"]]}
+      rows=${runs.items.map((run) => [
+        run.id,
+        html`<a href=${`#/runs/${run.id}`}>${named(run)}</a>`,
+        html`<${State} of=${run.state} />`,
+        run.caller,
+        html`<${Time} at=${run.at} />`,
+        millis(run.ended && Date.parse(run.ended) - Date.parse(run.at)),
+      ])}
       empty=${html`<${Empty} command="mcp-http runs start assistant 'What can you do?' --watch">There are no runs ${query.state ? "in that state" : "yet"}.<//>`}
     />
     ${isStarting && html`<${Start} close=${() => start(false)} />`}
   <//>`;
 }
 
-/** What a run is called. */
 const named = (run) => run.arguments?.agent ?? run.arguments?.tool ?? run.kind;
 
 function Start({ close }) {
@@ -95,7 +93,7 @@ function useEvents(id) {
   return told;
 }
 
-function Run({ id, about }) {
+function Run({ id }) {
   const live = useLive();
   const run = useAnswer(`runs/${id}?limit=1`, live.runs);
   const { events, saying } = useEvents(id);
@@ -107,15 +105,15 @@ function Run({ id, about }) {
   if (!run.data) return html`<${Page} title="Run"><${Waiting} answer=${run} /><//>`;
   const { run: record } = run.data;
   const isOver = Boolean(record.ended);
-  const spent = events.findLast((event) => event.spent)?.spent ?? {};
-  const budget = record.arguments?.budget;
+  const spent = events.at(-1)?.result?.spent ?? events.findLast((event) => event.spent)?.spent ?? {};
   return html`<${Page}
     title=${named(record)}
-    about=${html`<${State} of=${record.state} /> for ${record.caller}, begun <${Time} at=${record.at} />${spent.tokens && `, ${number(spent.tokens)} tokens`}${spent.money && `, cost ${number(spent.money / 1e6)}`}${budget && `, of a budget of ${JSON.stringify(budget)}`}`}
+    about=${html`<${State} of=${record.state} /> for ${record.caller}, begun <${Time} at=${record.at} />`}
     actions=${!isOver && html`<${Doing} to=${() => post(`runs/${id}/cancel`)}>Cancel<//>`}
-    curl=${{ where: `runs/${id}/events`, accept: "text/event-stream", isOpen: about.is_open }}
+    curl=${{ where: `runs/${id}/events`, accept: "text/event-stream" }}
   >
     ${Object.entries(asked.data?.questions ?? {}).map(([name, request]) => html`<${Question} key=${name} name=${name} request=${request} answer=${(response) => answer(name, response)} />`)}
+    <${Used} spent=${spent} budget=${record.arguments?.budget} record=${record} />
     <div class="trial">
       <div aria-live="polite"><h2>Transcript</h2><${Transcript} record=${record} events=${events} saying=${saying} /></div>
       <div><h2>Timeline</h2><${Timeline} record=${record} events=${events} /></div>
@@ -126,27 +124,47 @@ function Run({ id, about }) {
 
 const said = (result) => result?.content?.map((part) => part.text ?? part.type).join("\n") ?? JSON.stringify(result);
 
+/** What came of it, without what it took. */
+const outcome = ({ result, state }) => {
+  const output = result?.output ?? result?.error ?? result;
+  return typeof output === "string" ? output : (JSON.stringify(output) ?? state);
+};
+
 function Transcript({ record, events, saying }) {
+  const ended = useMemo(() => new Map(events.filter((event) => event.event === "tool.ended").map((event) => [event.call, event])), [events]);
   return html`<ol class="transcript">
     <li><b>${record.caller}</b><p>${typeof record.arguments?.input === "string" ? record.arguments.input : JSON.stringify(record.arguments)}</p></li>
     ${events.map((event) => {
       switch (event.event) {
-        case "step":
-          return event.text && html`<li><b>${event.agent}</b><p>${event.text}</p></li>`;
-        case "tool.started":
-          return html`<li class="tool"><details><summary>${event.tool}</summary><${Json} value=${event.arguments} /></details></li>`;
-        case "tool.ended":
-          return html`<li class="tool"><details><summary>${event.tool}: ${said(event.result)?.slice(0, 120)}</summary><${Json} value=${event.result} /></details></li>`;
+        case "tool.started": {
+          const end = ended.get(event.call);
+          return html`<li class="tool"><details>
+            <summary>${event.tool} <span class="quiet">${end ? said(end.result)?.slice(0, 120) : "is at work"}</span></summary>
+            <${Json} value=${event.arguments} label="Arguments" />${end && html`<${Json} value=${end.result} label="Result" />`}
+          </details></li>`;
+        }
         case "question":
-          return html`<li><b>${event.agent ?? "asks"}</b><p>${event.request?.params?.message}</p></li>`;
+          return html`<li><b>asks</b><p>${event.request?.params?.message}</p></li>`;
         case "handoff":
-          return html`<li class="quiet">${event.from} → ${event.to}</li>`;
+          return html`<li class="quiet">${event.from} leaves it to ${event.to}</li>`;
         case "run.ended":
-          return html`<li><b>${event.state}</b><p>${typeof event.result === "string" ? event.result : JSON.stringify(event.result)}</p></li>`;
+          return html`<li><b>${event.state}</b><p>${outcome(event)}</p></li>`;
       }
     })}
     ${saying.text && html`<li><b>${saying.agent}</b><p>${saying.text}<span class="caret" aria-hidden="true"></span></p></li>`}
   </ol>`;
+}
+
+function Used({ spent, budget, record }) {
+  const seconds = (spent.millis ?? 0) / 1000;
+  const used = { steps: spent.steps, calls: spent.calls, tokens: spent.tokens, cost: spent.money && spent.money / 1e6, seconds: seconds || undefined };
+  const most = { ...budget, cost: budget?.money && budget.money / 1e6 };
+  const parts = Object.entries(used).filter(([name, count]) => count || most[name]);
+  if (!parts.length) return null;
+  return html`<dl class="used">
+    ${parts.map(([name, count]) => html`<div><dt>${name}</dt><dd>${number(count ?? 0)}${most[name] != null && html` <small class="quiet">of ${number(most[name])}</small>`}</dd></div>`)}
+    ${record.epoch > 1 && html`<div><dt>taken up</dt><dd>${number(record.epoch)} <small class="quiet">times</small></dd></div>`}
+  </dl>`;
 }
 
 /** Bars of what the model, tools and other agents took; time in which it waited for somebody is hatched. */
@@ -162,7 +180,7 @@ function Timeline({ record, events }) {
       else if (event.event === "tool.ended" && open.has(event.call)) {
         done.push({ ...open.get(event.call), to: at });
         open.delete(event.call);
-      } else if (event.event === "question") done.push({ kind: "waiting", name: event.name, from: at, to: events[n + 1] ? Date.parse(events[n + 1].at) : end });
+      } else if (event.event === "question") done.push({ kind: "waiting", name: "an answer", from: at, to: events[n + 1] ? Date.parse(events[n + 1].at) : end });
       since = at;
     });
     return [...done, ...[...open.values()].map((bar) => ({ ...bar, to: end }))].sort((a, b) => a.from - b.from);
@@ -171,6 +189,7 @@ function Timeline({ record, events }) {
   const start = Date.parse(record.at);
   const whole = Math.max(1, end - start);
   return html`<ol class="timeline">
+    <svg class="hidden" aria-hidden="true"><pattern id="hatch" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2" height="4" /></pattern></svg>
     ${bars.map(
       (bar) => html`<li>
         <span>${bar.name}</span>

@@ -1,12 +1,12 @@
 // The machine room: what the server leans on, its replicas, its log, its configuration, alerts, backups, and what doctor finds.
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
-import { base, events, get } from "../api.js";
+import { about, base, events, get } from "../api.js";
 import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, span, useAnswer, useLiveAnswer } from "../kit.js";
 
 const PARTS = { "": ["Health", Health], replicas: ["Replicas", Replicas], log: ["Log", Log], config: ["Configuration", Config], alerts: ["Alerts", Alerts], backups: ["Backups", Backups], doctor: ["Doctor", Doctor] };
 
-export function System({ about, rest }) {
+export function System({ rest }) {
   const [, Part] = PARTS[rest[0] ?? ""] ?? PARTS[""];
   return html`<${Page} title="System" about=${`${about.name} ${about.version}`}>
     <ul class="tabs" aria-label="Parts">
@@ -18,7 +18,6 @@ export function System({ about, rest }) {
 
 const List = ({ answer, rows, ...more }) => html`<${Rows} of=${answer} rows=${answer.data ? rows(answer.data) : []} ...${more} />`;
 
-/** The same again every few seconds. */
 function useEvery(seconds) {
   const [turn, next] = useState(0);
   useEffect(() => {
@@ -30,22 +29,14 @@ function useEvery(seconds) {
 
 function Health() {
   const answer = useAnswer(new URL("../../health", base).href, useEvery(5));
-  const rows = (health) =>
-    Object.entries(health.checks ?? {}).map(
-      ([name, check]) => html`<tr>
-        <td>${name}</td>
-        <td><${State} of=${check.state} /></td>
-        <td class="figure">${millis(check.latency_ms)}</td>
-        <td><${Time} at=${check.since} /></td>
-        <td class="wide">${check.last_error && html`${check.last_error.message} <span class="quiet"><${Time} at=${check.last_error.at} /></span>`}</td>
-      </tr>`,
-    );
-  return html`<${List} label="What it leans on" answer=${answer} rows=${rows} head=${["What", "State", "Took", "Since", "Last error"]} empty=${html`<${Empty} command="mcp-http health">You may not see more than whether it serves.<//>`} />`;
+  const error = ({ last_error: last }) => last && html`${last.message} <span class="quiet"><${Time} at=${last.at} /></span>`;
+  const rows = ({ checks = {} }) => Object.entries(checks).map(([name, check]) => [name, name, html`<${State} of=${check.state} />`, millis(check.latency_ms), html`<${Time} at=${check.since} />`, error(check)]);
+  return html`<${List} label="What it leans on" answer=${answer} rows=${rows} head=${["What", "State", ["Took", "figure"], "Since", ["Last error", "wide"]]} empty=${html`<${Empty} command="mcp-http health">You may not see more than whether it serves.<//>`} />`;
 }
 
 function Replicas() {
   const answer = useAnswer("system/replicas", useEvery(5));
-  const rows = ({ replicas }) => replicas.map((replica) => html`<tr><td>${replica.host}${replica.is_this && " (this one)"}</td><td>${replica.version}</td><td><${Time} at=${replica.started} /></td><td><${Time} at=${replica.until} /></td><td><small class="quiet">${replica.id}</small></td></tr>`);
+  const rows = ({ replicas }) => replicas.map(({ id, host, version, started, until, is_this }) => [id, `${host}${is_this ? " (this one)" : ""}`, version, html`<${Time} at=${started} />`, html`<${Time} at=${until} />`, html`<small class="quiet">${id}</small>`]);
   return html`<${List} label="Replicas" answer=${answer} rows=${rows} head=${["Host", "Version", "Since", "Alive until", "Id"]} />`;
 }
 
@@ -89,29 +80,30 @@ const rest = ({ timestamp, level, message, ...fields }) => Object.entries(fields
 
 function Config() {
   const answer = useAnswer("system/config");
-  const rows = ({ settings }) => settings.map((setting) => html`<tr><td><code>${setting.key}</code></td><td class="wide"><code>${setting.value ?? "–"}</code></td><td>${setting.origin}</td><td class="wide quiet">${setting.about}</td></tr>`);
-  return html`<${List} label="Settings" answer=${answer} rows=${rows} head=${["Setting", "Value", "From", "What it does"]} />`;
+  const rows = ({ settings }) => settings.map(({ key, value, origin, about }) => [key, html`<code>${key}</code>`, html`<code>${value || "–"}</code>`, origin, html`<span class="quiet">${about}</span>`]);
+  return html`<${List} label="Settings" answer=${answer} rows=${rows} head=${["Setting", ["Value", "wide"], "From", ["What it does", "wide"]]} />`;
 }
 
 function Alerts() {
   const answer = useLiveAnswer("alerts", "alerts");
-  const alerts = ({ alerts }) => alerts.map((alert) => html`<tr><td>${alert.rule}</td><td>${alert.subject ?? ""}</td><td><${State} of=${alert.phase} /></td><td><${Time} at=${alert.since} /></td><td><${Time} at=${alert.until} /></td></tr>`);
-  const rules = ({ rules }) => rules.map((rule) => html`<tr><td>${rule.name}</td><td><${State} of=${rule.state} /></td><td class="wide">${rule.about} ${rule.above != null ? `above ${rule.above}` : `below ${rule.below}`}, for ${span(rule.for_seconds)}</td><td>${rule.severity}</td></tr>`);
+  const alerts = ({ alerts }) => alerts.map((alert) => [alert.key, alert.summary, html`<${State} of=${alert.phase} />`, html`<${Time} at=${alert.since} />`, html`<${Time} at=${alert.until} />`]);
+  const rules = ({ rules }) => rules.map((rule) => [rule.name, rule.name, html`<${State} of=${rule.state} />`, `${rule.about} ${rule.above != null ? `above ${rule.above}` : `below ${rule.below}`}, for ${span(rule.for_seconds)}`, rule.severity]);
   return html`<h2>Now, and last</h2>
-    <${List} label="Alerts" answer=${answer} rows=${alerts} head=${["Rule", "Of", "State", "Since", "Until"]} empty=${html`<${Empty} command="mcp-http alert list">No alert has fired.<//>`} />
+    <${List} label="Alerts" answer=${answer} rows=${alerts} head=${[["What", "wide"], "State", "Since", "Until"]} empty=${html`<${Empty} command="mcp-http alert list">No alert has fired.<//>`} />
     <h2>Rules</h2>
-    <${List} label="Rules" answer=${answer} rows=${rules} head=${["Rule", "State", "When", "Severity"]} />`;
+    <${List} label="Rules" answer=${answer} rows=${rules} head=${["Rule", "State", ["When", "wide"], "Severity"]} />`;
 }
 
 function Backups() {
   const answer = useAnswer("system/backups");
-  const rows = ({ backups }) => backups.map((backup) => html`<tr><td><${Time} at=${backup.at} /></td><td><${State} of=${backup.outcome} /></td><td class="wide">${backup.folder}</td><td>${backup.verified ? "tried" : "not tried"}</td></tr>`);
-  return html`<${List} label="Backups" answer=${answer} rows=${rows} head=${["When", "How it ended", "Where", "Restored for a trial"]} empty=${html`<${Empty} command="mcp-http backup ./backup-of-today">No backup was made.<//>`} />`;
+  const rows = ({ backups }) => backups.map(({ at, outcome, folder, verified }) => [at, html`<${Time} at=${at} />`, html`<${State} of=${outcome} />`, folder, verified ? "yes" : "no"]);
+  return html`<${List} label="Backups" answer=${answer} rows=${rows} head=${["When", "How it ended", ["Where", "wide"], "Restored for a trial"]} empty=${html`<${Empty} command="mcp-http backup ./backup-of-today">No backup was made.<//>`} />`;
 }
 
 function Doctor() {
   const [found, told] = useState();
+  const rows = found?.checks.map(({ check, status, detail }) => [check, check, html`<${State} of=${status} />`, detail]);
   return html`<p class="quiet">It looks at the configuration and all that it names, which takes some seconds.</p>
     <${Doing} class="main" to=${async () => told(await get("system/doctor"))}>Look<//>
-    ${found && html`<${Table} label="Findings" head=${["Check", "Found", "What"]} rows=${found.checks.map((check) => html`<tr><td>${check.check}</td><td><${State} of=${check.status} /></td><td class="wide">${check.detail}</td></tr>`)} />`}`;
+    ${rows && html`<${Table} label="Findings" head=${["Check", "Found", ["What", "wide"]]} rows=${rows} />`}`;
 }

@@ -1,15 +1,15 @@
 // Let me try it: each tool with its form, and beside it what came of a call.
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
-import { Problem, ask, events, path } from "../api.js";
-import { Code, Curl, Doing, Empty, Json, List, Page, Spark, State, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Problem, about, ask, curl, events, path } from "../api.js";
+import { Doing, Empty, Folded, Json, List, Page, Spark, State, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Arguments, Fields, initial } from "../form.js";
 
-export function Tools({ about, rest, query }) {
-  return rest[0] ? html`<${Tool} key=${rest[0]} name=${rest[0]} about=${about} again=${query.again} />` : html`<${All} about=${about} />`;
+export function Tools({ rest, query }) {
+  return rest[0] ? html`<${Tool} key=${rest[0]} name=${rest[0]} again=${query.again} />` : html`<${All} />`;
 }
 
-function All({ about }) {
+function All() {
   const [text, find] = useState("");
   const tools = usePages("tools?limit=500", "after", "tools");
   const used = useLiveAnswer(path("stats", { measure: "calls", by: "tool" }), "calls");
@@ -20,27 +20,29 @@ function All({ about }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const all = [...tools.items, ...(off.data?.tools ?? []).map((tool) => ({ ...tool, isOff: true }))];
   const found = all.filter((tool) => words.every((word) => `${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase().includes(word)));
-  return html`<${Page} title="Tools" curl=${{ where: "tools", isOpen: about.is_open }}>
+  return html`<${Page} title="Tools" curl="tools">
     <input type="search" aria-label="Find a tool" placeholder="Find a tool ( / )" value=${text} onInput=${(event) => find(event.target.value)} />
     <${List}
       of=${tools}
       label="Tools"
-      head=${["Name", "What it does", "Calls, last hour", "Over that time", ...(isOperating ? ["Offered"] : [])]}
-      rows=${found.map(
-        (tool) => html`<tr tabindex="0" key=${tool.name}>
-          <td>${tool.isOff ? (tool.title ?? tool.name) : html`<a href=${`#/tools/${encodeURIComponent(tool.name)}`}>${tool.title ?? tool.name}</a>`}${tool.title && html`<br /><small class="quiet">${tool.name}</small>`}</td>
-          <td class="wide">${tool.description.split("\n")[0]}</td>
-          <td class="figure">${number(series[tool.name]?.total || null)}</td>
-          <td><${Spark} values=${series[tool.name]?.values ?? []} label=${`Calls of ${tool.name} over the last hour`} /></td>
-          ${isOperating && html`<td><${Switch} tool=${tool} reload=${reload} /></td>`}
-        </tr>`,
-      )}
+      head=${["Name", ["What it does", "wide"], ["Calls, last hour", "figure"], "Over that time", ...(isOperating ? ["Offered"] : [])]}
+      rows=${found.map((tool) => {
+        const { name, title = name } = tool;
+        return [
+          name,
+          html`${tool.isOff ? title : html`<a href=${`#/tools/${encodeURIComponent(name)}`}>${title}</a>`}${title !== name && html`<br /><small class="quiet">${name}</small>`}`,
+          tool.description.split("\n")[0],
+          number(series[name]?.total || null),
+          html`<${Spark} values=${series[name]?.values ?? []} label=${`Calls of ${name} over the last hour`} />`,
+          ...(isOperating ? [html`<${Switch} tool=${tool} reload=${reload} />`] : []),
+        ];
+      })}
       empty=${html`<${Empty} command="mcp-http list">${all.length ? "No tool has that in its name or description." : "There are no tools that you may see."}<//>`}
     />
   <//>`;
 }
 
-function Tool({ name, about, again }) {
+function Tool({ name, again }) {
   const place = `tools/${encodeURIComponent(name)}`;
   const tool = useAnswer(place);
   // What was called before is written down once more.
@@ -48,7 +50,7 @@ function Tool({ name, about, again }) {
   if (!tool.data || (again && !earlier.data && !earlier.problem)) return html`<${Page} title=${name}><${Waiting} answer=${tool} /><//>`;
   const begin = earlier.data?.arguments ?? initial(tool.data.inputSchema);
   return html`<${Page} title=${tool.data.title ?? name} about=${tool.data.description}>
-    <${Trial} place=${place} name=${name} tool=${tool.data} begin=${begin} about=${about} />
+    <${Trial} place=${place} name=${name} tool=${tool.data} begin=${begin} />
   <//>`;
 }
 
@@ -61,8 +63,7 @@ function Switch({ tool, reload }) {
   return html`<${Doing} class="small" to=${turn} title=${`${tool.name}, on every replica and for all callers`}>${tool.isOff ? "Switch on" : "Switch off"}<//>`;
 }
 
-/** A call that is written, made, and looked at. */
-function Trial({ place, name, tool, begin, about }) {
+function Trial({ place, name, tool, begin }) {
   const [values, change] = useState(begin);
   const [call, told] = useState();
   const leave = useRef();
@@ -96,7 +97,7 @@ function Trial({ place, name, tool, begin, about }) {
     <div>
       <h2>Arguments</h2>
       <${Arguments} schema=${tool.inputSchema} value=${values} change=${change} send=${send} />
-      <${Elsewhere} place=${place} name=${name} values=${values} about=${about} />
+      <${Elsewhere} place=${place} name=${name} values=${values} />
     </div>
     <div aria-live="polite">
       <h2>Result ${call?.took != null && html`<small class="quiet">${millis(call.took)}</small>`}</h2>
@@ -125,7 +126,6 @@ function Content({ part }) {
   return html`<${Json} value=${part} label=${part.type} />`;
 }
 
-/** What is asked before something goes on, and the answers. */
 export function Questions({ requests, answer }) {
   return Object.entries(requests).map(([key, request]) => html`<${Question} key=${key} name=${key} request=${request} answer=${(response) => answer({ [key]: response })} />`);
 }
@@ -135,20 +135,23 @@ export function Question({ name, request, answer }) {
   const schema = params.requestedSchema ?? { properties: {} };
   const [values, change] = useState(() => initial(schema));
   if (request.method !== "elicitation/create") return html`<p class="trouble">${name}: it asks for ${request.method}, which nobody here can answer.</p>`;
-  const yes = Object.keys(schema.properties ?? {}).length === 1 && Object.values(schema.properties)[0].type === "boolean" && Object.keys(schema.properties)[0];
-  const accept = (content) => answer({ action: "accept", ...(params.mode === "url" ? {} : { content }) });
+  const isUrl = params.mode === "url";
+  const needed = schema.required ?? Object.keys(schema.properties);
+  // What is yes or no, and nothing else that must be said, is one click.
+  const yes = needed.length === 1 && schema.properties[needed[0]]?.type === "boolean" && needed[0];
+  const { [yes]: _, ...others } = schema.properties ?? {};
+  const accept = (content) => answer({ action: "accept", ...(isUrl ? {} : { content }) });
+  const say = (word, kind) => html`<${Doing} class=${kind} to=${() => accept({ ...values, [yes]: word === "Yes" })}>${word}<//> `;
   return html`<form class="question" onSubmit=${(event) => (event.preventDefault(), accept(values))}>
     <p><strong>${params.message}</strong></p>
-    ${params.mode === "url" && html`<p><a href=${/^https?:/.test(params.url) ? params.url : undefined} target="_blank" rel="noreferrer noopener">${params.url}</a></p>`}
-    ${yes
-      ? html`<${Doing} class="main" to=${() => accept({ [yes]: true })}>Yes<//> <${Doing} to=${() => accept({ [yes]: false })}>No<//>`
-      : html`${params.mode !== "url" && html`<${Fields} schema=${schema} value=${values} change=${change} />`} <${Doing} class="main" to=${() => accept(values)}>Answer<//>`}
-    ${" "}<${Doing} to=${() => answer({ action: "decline" })}>Decline<//>
+    ${isUrl && html`<p><a href=${/^https?:/.test(params.url) ? params.url : undefined} target="_blank" rel="noreferrer noopener">${params.url}</a></p>`}
+    ${yes && Object.keys(others).length > 0 && html`<${Fields} schema=${{ ...schema, properties: others }} value=${values} change=${change} />`}
+    ${yes ? html`${say("Yes", "main")}${say("No")}` : html`${!isUrl && html`<${Fields} schema=${schema} value=${values} change=${change} />`} <${Doing} class="main" to=${() => accept(values)}>Answer<//> `}
+    <${Doing} to=${() => answer({ action: "decline" })}>Decline<//>
   </form>`;
 }
 
-/** The same call from elsewhere. */
-function Elsewhere({ place, name, values, about }) {
+function Elsewhere({ place, name, values }) {
   const quoted = (value) => (typeof value === "string" ? value : JSON.stringify(value));
   const word = ([key, value]) => {
     const text = quoted(value);
@@ -157,7 +160,6 @@ function Elsewhere({ place, name, values, about }) {
   };
   const command = ["mcp-http call", name, ...Object.entries(values).map(word)].join(" ");
   const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await;`;
-  return html`<${Curl} method="POST" where=${`${place}/call`} body=${values} isOpen=${about.is_open} />
-    <details><summary>Command line</summary><${Code} text=${command} /></details>
-    <details><summary>Rust test</summary><${Code} text=${rust} /></details>`;
+  const same = { curl: curl("POST", `${place}/call`, { body: values }), "Command line": command, "Rust test": rust };
+  return Object.entries(same).map(([name, text]) => html`<${Folded} name=${name} text=${text} />`);
 }
