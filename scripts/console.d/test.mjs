@@ -14,6 +14,8 @@ const shots = process.env.SHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
 /** What is shown as text, wherever it comes from. */
 const EVIL = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>\u202egnp.exe`;
+/** What is broken on purpose: a text of a file, and what takes its place. */
+let broken;
 const wrong = [];
 const check = (holds, what) => holds || (wrong.push(what), console.log(`FAILED: ${what}`));
 
@@ -37,6 +39,14 @@ async function open(house, { dark = false, width = 1280, url = house.url, header
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => console.error(`the policy forbids ${event.violatedDirective} ${event.blockedURI}`));
   });
+  if (broken) {
+    await page.route(`**/${broken.file}`, async (route) => {
+      const response = await route.fetch();
+      const text = await response.text();
+      if (!text.includes(broken.text)) throw new Error(`${broken.file} holds no ${broken.text}`);
+      await route.fulfill({ response, body: text.replace(broken.text, broken.instead) });
+    });
+  }
   page.at = async (place) => {
     await page.goto(`${url}/console#/${place}`);
     await page.waitForSelector("main h1");
@@ -48,8 +58,8 @@ async function open(house, { dark = false, width = 1280, url = house.url, header
 /** Light, dark, and a telephone. */
 const LOOKS = [["light", {}], ["dark", { dark: true }], ["narrow", { width: 390 }]];
 
-async function looks(house, places) {
-  for (const [look, options] of LOOKS) {
+async function looks(house, places, as = LOOKS) {
+  for (const [look, options] of as) {
     const page = await open(house, options);
     // The browser itself brings it: the page's policy lets no script in.
     await page.addInitScript({ path: axe });
@@ -62,6 +72,7 @@ async function looks(house, places) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       check(wide <= 0, `${what}: it scrolls sideways by ${wide} pixels`);
       check((await page.title()) !== "owned", `${what}: a text was read as markup`);
+      check(!/[\u202a-\u202e]/.test(await page.evaluate(() => document.body.innerText)), `${what}: a text turns the direction of what is behind it`);
       await page.evaluate(() => document.querySelectorAll("details").forEach((details) => (details.open = false)));
       if (shots) await page.screenshot({ path: join(shots, `${name}-${look}.png`), fullPage: true });
       const { violations } = await page.evaluate(() => globalThis.axe.run(document));
@@ -302,7 +313,40 @@ async function furnished() {
   return { house, runs };
 }
 
+/** Whether it would find what it looks for. */
+async function sabotage() {
+  const look = (place, as = LOOKS.slice(0, 1)) => async (house) => looks(house, [["page", place]], as);
+  const all = {
+    "a foreign host": ["console", "<body>", '<body><img alt="" src="https://example.com/x.png">', look("")],
+    "a script in the page": ["console", "<body>", '<body><script>console.log("in")</script>', look("")],
+    "a complaint": ["console/app.js", "function App() {", 'function App() {\n  console.error("it breaks");', look("")],
+    "what axe finds": ["console", ' lang="en"', "", look("")],
+    "sideways scroll": ["console/console.css", "body { margin: 0; }", "body { margin: 0; min-width: 420px; }", look("keys", LOOKS.slice(2))],
+    "a text that is markup": ["console/pages/calls.js", "<h2>Arguments</h2>", '<h2 dangerouslySetInnerHTML=${{ __html: call.arguments.name }}></h2>', async (house) => look(`calls/${(await house.ask("GET", "/api/v1/calls?outcome=error&limit=1")).body.calls[0].id}`)(house)],
+    "figures that stay": ["console/live.js", 'event === "tick"', 'event === "tock"', honesty],
+    "a question too many": ["console/kit.js", "  return { ...answer, reload:", "  useEffect(() => void (where && get(where)), [where]);\n  return { ...answer, reload:", sparing],
+    "a log that is kept": ["console/pages/system.js", "kept.current.length > 2 * MOST_LINES", "false", () => logs(20)],
+  };
+  const { house } = await furnished();
+  let blind = 0;
+  for (const [what, [file, text, instead, look]] of Object.entries(all)) {
+    console.log(`--- broken on purpose: ${what}`);
+    broken = { file, text, instead };
+    wrong.length = 0;
+    await look(house).catch((error) => (wrong.push(String(error)), console.log(`FAILED: ${error}`)));
+    if (!wrong.length) console.log(`BLIND: ${what} was not found`, ++blind);
+  }
+  wrong.length = 0;
+  for (let n = 0; n < blind; n++) wrong.push("blind");
+}
+
 try {
+  if (process.argv.includes("--sabotage")) {
+    await sabotage();
+    await browser.close();
+    console.log(wrong.length ? `${wrong.length} were not found` : "each was found");
+    process.exit(wrong.length ? 1 : 0);
+  }
   const { house, runs } = await furnished();
   const { calls } = (await house.ask("GET", "/api/v1/calls?limit=100")).body;
   const failed = calls.find((call) => call.outcome === "error");

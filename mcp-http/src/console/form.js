@@ -48,7 +48,7 @@ function Field({ name, schema, isNeeded, value, change }) {
   } else if (type === "boolean") {
     input = html`<input id=${id} type="checkbox" checked=${value === true} onChange=${(event) => change(event.target.checked)} />`;
   } else if (type === "string" && !["email", "date", "date-time", "uri"].includes(schema.format)) {
-    input = html`<textarea id=${id} rows="1" required=${isNeeded} placeholder=${schema.default ?? ""} onInput=${(event) => set(event.target.value)}>${value ?? ""}</textarea>`;
+    input = html`<textarea id=${id} rows="1" required=${isNeeded} placeholder=${schema.default ?? ""} value=${value ?? ""} onInput=${(event) => set(event.target.value)}></textarea>`;
   } else if (isPlain(schema)) {
     input = html`<input id=${id} inputmode=${type === "string" ? undefined : "decimal"} required=${isNeeded} placeholder=${schema.default ?? ""} value=${value ?? ""} onInput=${(event) => set(event.target.value)} />`;
   } else {
@@ -72,7 +72,7 @@ function JsonField({ id, value, change }) {
       say(error.message);
     }
   };
-  return html`<textarea id=${id} class="code" rows="3" spellcheck="false" onInput=${(event) => read(event.target.value)}>${text}</textarea>
+  return html`<textarea id=${id} class="code" rows="3" spellcheck="false" value=${text} onInput=${(event) => read(event.target.value)}></textarea>
     ${wrong && html`<small class="trouble" role="alert">${wrong}</small>`}`;
 }
 

@@ -1,6 +1,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use actix_web::App;
+use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+use mcp_core::Server;
+use mcp_core::caller::KeyOrLoopback;
+use mcp_core::caller::browsers::Browsers;
+
 use super::*;
 
 /// How many bytes all of it has at the most.
@@ -44,4 +50,25 @@ fn what_a_page_imports_is_served() {
             assert!(known.contains(path.as_str()), "{} imports {import}", asset.path);
         }
     }
+}
+
+#[actix_web::test]
+async fn an_embedder_mounts_it_beside_rest_under_any_prefix() {
+    let server = Server::builder("house", "1").build().unwrap();
+    let access = KeyOrLoopback::loopback_only().or_key("the key of a browser").everyone_needs_it();
+    let endpoint = Endpoint::new(server).authenticate(access);
+    let api = web::scope("/api/v1").configure(crate::rest(endpoint.clone()));
+    let ops = web::scope("/ops").configure(console(endpoint)).service(api);
+    let app = init_service(App::new().service(ops)).await;
+    let ask = |request: TestRequest| request.insert_header((Browsers::HEADER, "console")).to_request();
+    let page = call_service(&app, ask(TestRequest::get().uri("/ops/console"))).await;
+    assert_eq!(page.status(), 200);
+    let begin = TestRequest::post().uri("/ops/console/session").set_payload(r#"{"key": "the key of a browser"}"#);
+    let begun = call_service(&app, ask(begin)).await;
+    assert_eq!(begun.status(), 204);
+    let cookie = begun.headers().get("set-cookie").unwrap().to_str().unwrap().split(';').next().unwrap().to_owned();
+    let shown = call_service(&app, ask(TestRequest::get().uri("/ops/api/v1/system").insert_header(("cookie", cookie)))).await;
+    assert_eq!(shown.status(), 200);
+    let system: serde_json::Value = read_body_json(shown).await;
+    assert_eq!((&system["name"], &system["mcp"], &system["parts"]), (&"house".into(), &serde_json::Value::Null, &serde_json::json!([])));
 }
