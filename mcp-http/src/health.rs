@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mcp_core::Endpoint;
 use mcp_core::clock::Clock;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::exchange;
-use crate::rest::route::{Forms, Route, SchemaOf, Table};
+use crate::rest::route::{Forms, Route, Table};
 pub(crate) use dependency::Dependencies;
 use dependency::{Condition, Report};
 
@@ -82,33 +82,32 @@ pub(crate) static TABLE: Table = Table {
     open: true,
     forms: Forms::Two,
     routes: &[
-        route(
+        Route::get(
             "/health",
             "health",
             "How the server is, and what it leans on, for callers with the role `monitor`; others are told in one word",
             |route| route.to(show),
             &[(200, of::<Answer>), (503, of::<Answer>)],
+            &[],
         ),
-        route("/health/live", "live", "Whether the server lives", |route| route.to(live), &[(200, of::<Word>)]),
-        route(
+        Route::get(
+            "/health/live",
+            "live",
+            "Whether the server lives",
+            |route| route.to(live),
+            &[(200, of::<Word>)],
+            &[],
+        ),
+        Route::get(
             "/health/ready",
             "ready",
             "Whether the server takes requests: not before it has started, nor once it is stopping",
             |route| route.to(ready),
             &[(200, of::<Word>), (503, of::<Word>)],
+            &[],
         ),
     ],
 };
-
-const fn route(
-    path: &'static str,
-    id: &'static str,
-    about: &'static str,
-    to: fn(actix_web::Route) -> actix_web::Route,
-    answers: &'static [(u16, SchemaOf)],
-) -> Route {
-    Route { method: Method::GET, path, to, id, about, segments: &[], query: None, body: None, answers, problems: &[] }
-}
 
 fn of<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
     schemas.subschema_for::<T>()

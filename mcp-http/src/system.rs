@@ -5,7 +5,6 @@ mod log;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use futures_util::future::BoxFuture;
 use mcp_core::caller::Tenant;
@@ -20,7 +19,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::rest::problem::Problem;
-use crate::rest::route::{Forms, Route, SchemaOf, Table};
+use crate::rest::route::{Forms, Route, Table};
 use crate::rest::{Admitted, encoded};
 
 /// What is shown.
@@ -84,59 +83,45 @@ pub(crate) static TABLE: Table = Table {
     open: false,
     forms: Forms::Two,
     routes: &[
-        route(
+        Route::get(
             "/system/config",
             "showConfig",
             "Each setting, its value in force, secrets hidden, and where that came from; it takes the role `operator`",
             |route| route.to(config),
             &[(200, SchemaGenerator::subschema_for::<Settings>)],
+            OF_OPERATORS,
         ),
-        route(
+        Route::get(
             "/system/replicas",
             "listReplicas",
             "The processes that serve from the same stores; it takes the role `operator`",
             |route| route.to(replicas),
             &[(200, SchemaGenerator::subschema_for::<Replicas>)],
+            OF_OPERATORS,
         ),
-        route(
+        Route::get(
             "/system/backups",
             "listBackups",
             "The last fifty backups that were tried, the newest first; it takes the role `operator`",
             |route| route.to(backups),
             &[(200, SchemaGenerator::subschema_for::<Backups>)],
+            OF_OPERATORS,
         ),
-        route(
+        Route::get(
             "/system/doctor",
             "examine",
             "What doctor finds: it looks at the configuration and all that it names, which takes some seconds; it takes the role `operator`",
             |route| route.to(doctor),
             &[(200, SchemaGenerator::subschema_for::<Findings>)],
+            OF_OPERATORS,
         ),
     ],
 };
 
-pub(crate) use log::TABLE as LOG;
+/// The problems of what is for operators alone.
+const OF_OPERATORS: &[u16] = &[403, 503];
 
-const fn route(
-    path: &'static str,
-    id: &'static str,
-    about: &'static str,
-    to: fn(actix_web::Route) -> actix_web::Route,
-    answers: &'static [(u16, SchemaOf)],
-) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        to,
-        id,
-        about,
-        segments: &[],
-        query: None,
-        body: None,
-        answers,
-        problems: &[403, 503],
-    }
-}
+pub(crate) use log::TABLE as LOG;
 
 /// Refuses whoever is no operator.
 fn operator(caller: &Caller) -> Result<(), Problem> {

@@ -19,9 +19,9 @@ process.on("exit", () => {
 
 export const pause = (millis) => new Promise((resume) => setTimeout(resume, millis));
 
-/** Asks until it is so, for half a minute at the most. */
-export async function until(what, ask) {
-  for (const end = Date.now() + 30_000; Date.now() < end; await pause(50)) {
+/** Asks until it is so, for so many seconds at the most. */
+export async function until(what, ask, seconds = 30) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(50)) {
     if (await ask()) return;
   }
   throw new Error(`it did not come to pass: ${what}`);
@@ -36,7 +36,7 @@ export const freePort = () =>
   });
 
 /** A model: it writes a note where it has not done so yet, and then says that it has. */
-export async function model() {
+export async function scripted() {
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const piece of request) body += piece;

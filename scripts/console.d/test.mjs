@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { House, balancer, model, pause, until } from "./house.mjs";
+import { House, balancer, scripted, until } from "./house.mjs";
 
 const require = createRequire(join(process.env.BROWSER, "x"));
 const { chromium } = require("playwright-core");
@@ -82,29 +82,33 @@ async function looks(house, places, as = LOOKS) {
   }
 }
 
-/** Each command of an empty page works. */
+/** Each command of an empty page works, without agents and with them. */
 async function emptiness() {
-  const house = await House.open();
-  const page = await open(house);
-  const commands = new Set();
-  for (const place of ["", "tools", "calls", "connect", "keys", "system", "system/log", "system/alerts", "system/backups"]) {
-    await page.at(place);
-    if (["", "calls", "keys", "system/backups"].includes(place)) await page.waitForSelector(".empty pre, .steps pre");
-    for (const text of await page.locator(".empty pre, .steps pre").allTextContents()) commands.add(text);
+  const model = { MODELS: JSON.stringify({ scripted: { provider: "openai_compatible", model: "scripted", base_url: await scripted() } }) };
+  for (const [settings, places] of [[{}, ["", "tools", "calls", "connect", "keys", "system/log", "system/alerts", "system/backups"]], [model, ["runs", "inbox"]]]) {
+    const house = await House.open(settings);
+    const page = await open(house);
+    const commands = new Set();
+    for (const place of places) {
+      await page.at(place);
+      if (place !== "tools" && place !== "connect") await page.waitForSelector(".empty pre, .steps pre");
+      for (const text of await page.locator(".empty pre, .steps pre").allTextContents()) commands.add(text);
+    }
+    console.log(`empty pages tell: ${[...commands].join("; ")}`);
+    check(commands.size >= places.length - 2, "an empty page tells nothing");
+    for (const command of commands) {
+      const ran = house.run(command);
+      check(ran.status === 0, `\`${command}\` fails: ${ran.stderr}`);
+    }
+    const navigation = await page.locator("nav").textContent();
+    check(navigation.includes("Runs") === Boolean(settings.MODELS), "a page of a part that is off is in the navigation, or one that is on is not");
+    if (!settings.MODELS) {
+      await page.at("");
+      await page.waitForFunction(() => document.querySelectorAll(".steps .done").length >= 2);
+    }
+    await page.context().close();
+    house.kill();
   }
-  check(commands.size >= 5, `empty pages tell ${[...commands].join("; ")}`);
-  for (const command of commands) {
-    // It serves, which ends with nobody.
-    if (command.startsWith("LOG_LEVEL=")) continue;
-    const ran = house.run(command);
-    check(ran.status === 0, `\`${command}\` fails: ${ran.stderr}`);
-  }
-  await page.at("");
-  check((await page.locator(".steps .done").count()) >= 2, "the first steps do not tick themselves");
-  check(!(await page.locator("nav").textContent()).includes("Runs"), "a page of a part that is off is in the navigation");
-  check((await page.locator(".figures dd").allTextContents()).includes("–") || (await page.locator(".figures").count()), "no calls is not –");
-  await page.context().close();
-  house.kill();
 }
 
 /** Seven calls, one of them an error, are the same everywhere within a second. */
@@ -128,13 +132,14 @@ async function honesty() {
     const used = each.map((text) => Number(text.trim())).filter((count) => count > 0).sort();
     return all.trim() === "7" && errors.trim().startsWith("1 ") && rows === 7 && `${used}` === "1,6";
   };
-  await until("seven calls are shown everywhere", seen);
+  await until("seven calls are shown everywhere", seen, broken ? 5 : 30);
   const took = performance.now() - begun;
   console.log(`seven calls were shown on three pages after ${Math.round(took)} ms`);
   const metrics = (await house.ask("GET", "/metrics")).text;
   const counted = [...metrics.matchAll(/^mcp_tool_calls_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
   check(counted === 7, `/metrics counts ${counted}`);
-  check(took < 1500, `it took ${Math.round(took)} ms`);
+  // Where the machine does nothing else.
+  check(!isLarge || took < 1000, `it took ${Math.round(took)} ms`);
   for (const page of pages) {
     check(!page.complaints.length, page.complaints.join("; "));
     await page.context().close();
@@ -146,18 +151,26 @@ async function honesty() {
 async function keyboard(house) {
   const page = await open(house);
   const press = (key) => page.keyboard.press(key);
+  let count = 0;
+  const setOff = (key) => (count++, press(key));
+  const took = (what, most) => {
+    console.log(`by keyboard: ${what}: ${count}`);
+    check(count <= most, `${what} takes ${count}, and not ${most}`);
+    count = 0;
+  };
   await page.at("tools");
   await press("/");
   await page.keyboard.type("time.now");
   await press("Escape");
   await page.evaluate(() => document.activeElement.blur());
   await press("j");
-  await press("Enter"); // one
+  await setOff("Enter");
   await page.waitForSelector("form.arguments");
   await page.locator("form.arguments textarea").first().focus();
   await page.keyboard.type("Europe/Lisbon");
-  await press("Control+Enter"); // two
+  await setOff("Control+Enter");
   await page.waitForSelector("pre[aria-label='Structured result']");
+  took("the first result of a tool", 2);
 
   await press("Control+k");
   await page.keyboard.type("inbox");
@@ -165,22 +178,24 @@ async function keyboard(house) {
   await page.waitForSelector(".inbox .question button");
   const before = await page.locator(".inbox > li").count();
   await page.locator(".inbox .question button").first().focus();
-  await press("Enter"); // one
+  await setOff("Enter");
   await page.waitForFunction((before) => document.querySelectorAll(".inbox > li").length === before - 1, before);
+  took("an answer to a question", 1);
 
   await house.call("notes.read", { name: "there-is-none" });
   const { calls } = (await house.ask("GET", "/api/v1/calls?outcome=error&limit=1")).body;
   await page.at(`calls/${calls[0].id}`);
   await page.locator("a.button").focus();
-  await press("Enter"); // one
+  await setOff("Enter");
   await page.waitForSelector("form.arguments textarea");
   const field = page.locator("form.arguments textarea").first();
   check((await field.inputValue()) === "there-is-none", "a call is not written down once more");
   await field.focus();
   await press("Control+a");
   await page.keyboard.type("list");
-  await press("Control+Enter"); // two
+  await setOff("Control+Enter");
   await page.waitForSelector("pre[aria-label='Structured result']");
+  took("a failed call, edited and repeated", 2);
   await press("?");
   await page.evaluate(() => document.activeElement.blur());
   await press("?");
@@ -231,18 +246,24 @@ async function doors() {
   house.kill();
 }
 
-/** A replica dies behind a balancer: the page says so, and comes back by itself. */
+/** Replicas die behind a balancer: the page goes on with another one, says when there is none, and comes back by itself. */
 async function replicas() {
-  const redis = process.env.REDIS_URL;
-  const one = await House.open();
-  const url = await balancer([one]);
+  const [one, other] = [await House.open(), await House.open()];
+  const url = await balancer([one, other]);
   const page = await open(one, { url });
+  const says = (words) => page.waitForFunction((words) => document.querySelector("nav [role=status]").textContent.includes(words), words, { timeout: 20_000 });
   await page.at("");
-  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("live"));
+  await says("live");
   one.kill();
-  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("does not answer"), undefined, { timeout: 15_000 });
-  const again = await House.open({ PORT: one.settings.PORT, REDIS_URL: redis ?? "" }, one.folder);
-  await page.waitForFunction(() => document.querySelector("nav [role=status]").textContent.includes("live"), undefined, { timeout: 30_000 });
+  await page.at("tools");
+  await page.waitForSelector("tbody tr[tabindex]");
+  await says("live");
+  other.kill();
+  await says("does not answer");
+  const again = await House.open({ PORT: one.settings.PORT }, one.folder);
+  await says("live");
+  await page.at("calls");
+  await page.waitForSelector(".empty");
   await page.context().close();
   again.kill();
 }
@@ -291,7 +312,7 @@ async function many() {
 
 /** A server on which everything was used. */
 async function furnished() {
-  const base = await model();
+  const base = await scripted();
   const house = await House.open({
     MODELS: JSON.stringify({ scripted: { provider: "openai_compatible", model: "scripted", base_url: base } }),
     AGENTS: JSON.stringify({ helper: { description: `Takes notes. ${EVIL}`, model: "scripted", tools: ["notes.*"] } }),
@@ -325,7 +346,7 @@ async function sabotage() {
     "a text that is markup": ["console/pages/calls.js", "<h2>Arguments</h2>", '<h2 dangerouslySetInnerHTML=${{ __html: call.arguments.name }}></h2>', async (house) => look(`calls/${(await house.ask("GET", "/api/v1/calls?outcome=error&limit=1")).body.calls[0].id}`)(house)],
     "figures that stay": ["console/live.js", 'event === "tick"', 'event === "tock"', honesty],
     "a question too many": ["console/kit.js", "  return { ...answer, reload:", "  useEffect(() => void (where && get(where)), [where]);\n  return { ...answer, reload:", sparing],
-    "a log that is kept": ["console/pages/system.js", "kept.current.length > 2 * MOST_LINES", "false", () => logs(20)],
+    "a log that is kept": ["console/pages/system.js", "kept.current.length > 2 * MOST_LINES", "false", () => logs(12)],
   };
   const { house } = await furnished();
   let blind = 0;

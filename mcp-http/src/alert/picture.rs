@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use mcp_core::alert::Severity;
 use mcp_core::alert::board::shown::{Shown, ShownChannel};
@@ -30,18 +29,14 @@ pub(crate) static TABLE: Table = Table {
     about: "Alerts",
     open: false,
     forms: Forms::Two,
-    routes: &[Route {
-        method: Method::GET,
-        path: "/alerts",
-        to: |route| route.to(show),
-        id: "alerts",
-        about: "What is looked for, what fires or was over last, and how the channels are, the same from every replica; it takes the role `monitor` or `operator`",
-        segments: &[],
-        query: None,
-        body: None,
-        answers: &[(200, SchemaGenerator::subschema_for::<Picture>)],
-        problems: &[403, 503],
-    }],
+    routes: &[Route::get(
+        "/alerts",
+        "alerts",
+        "What is looked for, what fires or was over last, and how the channels are, the same from every replica; it takes the role `monitor` or `operator`",
+        |route| route.to(show),
+        &[(200, SchemaGenerator::subschema_for::<Picture>)],
+        &[403, 503],
+    )],
 };
 
 /// What is looked for, and what came of it.

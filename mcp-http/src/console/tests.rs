@@ -67,8 +67,12 @@ async fn an_embedder_mounts_it_beside_rest_under_any_prefix() {
     let begun = call_service(&app, ask(begin)).await;
     assert_eq!(begun.status(), 204);
     let cookie = begun.headers().get("set-cookie").unwrap().to_str().unwrap().split(';').next().unwrap().to_owned();
-    let shown = call_service(&app, ask(TestRequest::get().uri("/ops/api/v1/system").insert_header(("cookie", cookie)))).await;
+    let shown =
+        call_service(&app, ask(TestRequest::get().uri("/ops/api/v1/system").insert_header(("cookie", cookie)))).await;
     assert_eq!(shown.status(), 200);
     let system: serde_json::Value = read_body_json(shown).await;
-    assert_eq!((&system["name"], &system["mcp"], &system["parts"]), (&"house".into(), &serde_json::Value::Null, &serde_json::json!([])));
+    assert_eq!(
+        (&system["name"], &system["mcp"], &system["parts"]),
+        (&"house".into(), &serde_json::Value::Null, &serde_json::json!([]))
+    );
 }

@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -29,18 +28,14 @@ pub(crate) static TABLE: Table = Table {
     forms: Forms::TwoAndEvents(
         "`tick`, with the same members as in the other forms: at the begin, and within a second of each change, on whichever replica it was.",
     ),
-    routes: &[Route {
-        method: Method::GET,
-        path: "/events",
-        to: |route| route.to(changes),
-        id: "followChanges",
-        about: "Whether calls, runs or questions have changed that the caller may see: as a stream of events as they do, and in the other forms as it is. The stream ends after five minutes, to be opened again",
-        segments: &[],
-        query: None,
-        body: None,
-        answers: &[(200, SchemaGenerator::subschema_for::<Tick>)],
-        problems: &[429, 503],
-    }],
+    routes: &[Route::get(
+        "/events",
+        "followChanges",
+        "Whether calls, runs or questions have changed that the caller may see: as a stream of events as they do, and in the other forms as it is. The stream ends after five minutes, to be opened again",
+        |route| route.to(changes),
+        &[(200, SchemaGenerator::subschema_for::<Tick>)],
+        &[429, 503],
+    )],
 };
 
 /// How often a stream without news says that it is alive.

@@ -59,6 +59,18 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// A `GET` of what stands at one place, with nothing to choose.
+    pub(crate) const fn get(
+        path: &'static str,
+        id: &'static str,
+        about: &'static str,
+        to: fn(actix_web::Route) -> actix_web::Route,
+        answers: &'static [(u16, SchemaOf)],
+        problems: &'static [u16],
+    ) -> Self {
+        Self { method: Method::GET, path, to, id, about, segments: &[], query: None, body: None, answers, problems }
+    }
+
     /// Its path with the names of its segments alone.
     pub(crate) fn template(&self) -> String {
         self.path.replace(":.*}", "}")

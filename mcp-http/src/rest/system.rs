@@ -1,6 +1,5 @@
 //! `/system`: what this server is, and what of it there is for whoever asks.
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mcp_core::endpoint::head::{Head, Header};
 use mcp_core::{Caller, Endpoint};
@@ -19,18 +18,14 @@ pub(crate) static TABLE: Table = Table {
     about: "System",
     open: false,
     forms: Forms::Two,
-    routes: &[Route {
-        method: Method::GET,
-        path: "/system",
-        to: |route| route.to(show),
-        id: "showSystem",
-        about: "What this server is, where MCP is spoken, and which parts of it there are for the caller",
-        segments: &[],
-        query: None,
-        body: None,
-        answers: &[(200, SchemaGenerator::subschema_for::<System>)],
-        problems: &[],
-    }],
+    routes: &[Route::get(
+        "/system",
+        "showSystem",
+        "What this server is, where MCP is spoken, and which parts of it there are for the caller",
+        |route| route.to(show),
+        &[(200, SchemaGenerator::subschema_for::<System>)],
+        &[],
+    )],
 };
 
 /// What this server is.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -31,18 +30,14 @@ pub(crate) static TABLE: Table = Table {
     forms: Forms::TwoAndEvents(
         "`line`: first those of the other forms, then each as it is written; and `left_out`, with how many `lines` were written faster than they were read.",
     ),
-    routes: &[Route {
-        method: Method::GET,
-        path: "/system/log",
-        to: |route| route.to(show),
-        id: "followLog",
-        about: "The last lines of the log of the replica that answers, and as a stream of events those that follow; it takes the role `operator`. The stream ends after five minutes, to be opened again",
-        segments: &[],
-        query: None,
-        body: None,
-        answers: &[(200, SchemaGenerator::subschema_for::<Lines>)],
-        problems: &[403, 429, 503],
-    }],
+    routes: &[Route::get(
+        "/system/log",
+        "followLog",
+        "The last lines of the log of the replica that answers, and as a stream of events those that follow; it takes the role `operator`. The stream ends after five minutes, to be opened again",
+        |route| route.to(show),
+        &[(200, SchemaGenerator::subschema_for::<Lines>)],
+        &[403, 429, 503],
+    )],
 };
 
 /// The last lines of a log, the oldest first.

@@ -73,7 +73,7 @@ function Log() {
       <label>Find <input type="search" value=${text} onInput=${(event) => find(event.target.value)} /></label>
       <label class="check"><input type="checkbox" checked=${isFollowed} onChange=${(event) => follow(event.target.checked)} /> Live</label>
     </form>
-    ${shown.length ? html`<div class="log" tabindex="0" role="log" aria-label="Log">${shown.slice(-300).map((line) => html`<p class=${line.level?.toLowerCase()}><${Time} at=${line.timestamp} /> <b>${line.level}</b> ${line.message} <span class="quiet">${rest(line)}</span></p>`)}</div>` : html`<${Empty} command="LOG_LEVEL=debug mcp-http">Nothing was logged.<//>`}`;
+    ${shown.length ? html`<div class="log" tabindex="0" role="log" aria-label="Log">${shown.slice(-300).map((line) => html`<p class=${line.level?.toLowerCase()}><${Time} at=${line.timestamp} /> <b>${line.level}</b> ${line.message} <span class="quiet">${rest(line)}</span></p>`)}</div>` : html`<${Empty} command="mcp-http config">Nothing was logged; LOG_LEVEL says what is.<//>`}`;
 }
 
 const rest = ({ timestamp, level, message, ...fields }) => Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
