@@ -387,7 +387,7 @@ fn serve_admin(config: &Config, health: &Health, metrics: &Metrics) -> Result<Op
     Ok(Some(handle))
 }
 
-/// Says where the server is and what to do next: some lines for people, or one for what reads the log.
+/// Says where the server is and what to do next: six lines for people, or one for what reads the log.
 fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     let scheme = config.scheme();
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
@@ -401,7 +401,7 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
         return;
     }
     let console = match config.console && cfg!(feature = "console") {
-        true => format!("console    {scheme}://{address}/console\n"),
+        true => format!("; console {scheme}://{address}/console"),
         false => String::new(),
     };
     let mut out = std::io::stdout().lock();
@@ -412,8 +412,7 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
          mcp        {scheme}://{address}/mcp (2026-07-28; 2025-11-25, 2025-06-18, 2025-03-26)\n\
          tools      {}\n\
          storage    {}, cache {}\n\
-         docs       {scheme}://{address}/docs\n\
-         {console}\
+         docs       {scheme}://{address}/docs{console}\n\
          next       curl -s {scheme}://{address}/api/v1/tools/time.now/call -d '{{\"zone\": \"Europe/Lisbon\"}}'\n",
         names.join(", "),
         config

@@ -45,7 +45,7 @@ fn files_have_the_lines_of_stdout_without_secrets_and_only_so_many_are_kept() {
 #[test]
 fn lines_for_people_are_in_the_file_as_well_with_where_the_server_is() {
     let server = Served::start(&[("LOG_FILE", "server.log")]);
-    assert_eq!(server.said.len(), 7);
+    assert_eq!(server.said.len(), 6);
     let (_, rest, folder) = server.stop();
     let kept = fs::read_to_string(folder.path().join("server.log")).unwrap();
     assert!(kept.contains("serving address=\"127.0.0.1:") && kept.contains("stopping"), "{kept}");
