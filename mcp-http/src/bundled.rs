@@ -360,17 +360,20 @@ pub(crate) fn ways_in(
     }
 }
 
-/// The web console, where it is built and `CONSOLE` is on.
+/// The web console, unless `CONSOLE` is off.
+#[cfg(feature = "console")]
 fn console(endpoint: &Endpoint, system: &System) -> impl FnOnce(&mut web::ServiceConfig) {
-    #[cfg(feature = "console")]
     let console = system.has_console().then(|| crate::console(endpoint.clone()));
-    #[cfg(not(feature = "console"))]
-    let console: Option<fn(&mut web::ServiceConfig)> = None;
     move |config| {
         if let Some(console) = console {
             config.configure(console);
         }
     }
+}
+
+#[cfg(not(feature = "console"))]
+fn console(_: &Endpoint, _: &System) -> impl FnOnce(&mut web::ServiceConfig) {
+    |_| ()
 }
 
 /// Shows how the server does to whoever can reach `ADMIN_BIND`, where that is set.

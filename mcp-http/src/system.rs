@@ -57,6 +57,7 @@ impl System {
     }
 
     /// Whether the web console is served.
+    #[cfg(feature = "console")]
     pub(crate) fn has_console(&self) -> bool {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).console
     }
