@@ -1,6 +1,6 @@
 // Servers to be looked at, with a model that says what it is told to.
 
-import { spawn, spawnSync } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as listen, connect } from "node:net";
@@ -75,7 +75,10 @@ export class House {
   /** Runs a command as it stands in a page, in the server's folder. */
   run(line) {
     const command = line.replace(/\bmcp-http\b/g, `"${program}"`);
-    return spawnSync("bash", ["-c", command], { cwd: this.folder, env: this.settings, encoding: "utf8", timeout: 60_000 });
+    // The model that it may ask is in this process.
+    return new Promise((told) => {
+      execFile("bash", ["-c", command], { cwd: this.folder, env: this.settings, timeout: 60_000 }, (error, stdout, stderr) => told({ status: error ? (error.code ?? -1) : 0, stdout, stderr }));
+    });
   }
 
   async ask(method, path, body) {
