@@ -145,7 +145,20 @@ type Listener = (Tenant, Principal);
 pub(crate) type ListenerGuard = Entered<Listener>;
 
 /// A stream that counts as open for as long as this lives.
-pub struct OpenStream(#[expect(dead_code, reason = "it counts")] ListenerGuard);
+pub struct OpenStream {
+    #[expect(dead_code, reason = "it counts")]
+    counted: ListenerGuard,
+    closing: Cancellation,
+}
+
+impl OpenStream {
+    /// Ends when the server [closes](Server::close): then the stream is to end as well.
+    ///
+    /// Cancel safe.
+    pub async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+}
 
 /// Who the server says it is, encoded once.
 pub(crate) struct Identity {
@@ -590,7 +603,8 @@ impl Server {
     /// 503 where as many are open as this server takes, 429 where the caller has as many as one may.
     pub fn open_stream(&self, caller: &Caller) -> Result<OpenStream, Refusal> {
         let refused = |full: RpcError| Refusal { status: full.status, message: full.message, challenge: None };
-        self.count_listener(caller).map(OpenStream).map_err(refused)
+        let counted = self.count_listener(caller).map_err(refused)?;
+        Ok(OpenStream { counted, closing: self.0.closing.clone() })
     }
 
     /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.

@@ -10,7 +10,7 @@ const { chromium } = require("playwright-core");
 const axe = require.resolve("axe-core/axe.min.js");
 
 const isLarge = process.argv.includes("--large");
-const shots = process.env.SHOTS;
+const shots = process.argv.includes("--sabotage") ? undefined : process.env.SHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
 /** What is shown as text, wherever it comes from. */
 const EVIL = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>\u202egnp.exe`;
@@ -206,6 +206,35 @@ async function keyboard(house) {
   await page.context().close();
 }
 
+/** A key that is made for a client says when it was used. */
+async function connecting(house) {
+  const page = await open(house);
+  await page.at("connect");
+  await page.getByRole("button", { name: "Make a key for a client" }).click();
+  await page.waitForSelector("main [role=status] .warn");
+  const [text] = await page.locator("pre[aria-label='Claude Code']").allTextContents();
+  const [, key] = text.match(/Bearer (mcp_[^"]+)/);
+  await fetch(`${house.url}/api/v1/tools`, { headers: { authorization: `Bearer ${key}` } });
+  await page.waitForSelector("main [role=status] .good");
+  check(!page.complaints.length, `connect: ${page.complaints.join("; ")}`);
+  await page.context().close();
+}
+
+/** A range that is drawn on the plot is in the address, and so in what is listed. */
+async function brushing(house) {
+  const page = await open(house);
+  await page.at("calls");
+  const box = await page.locator(".u-over").boundingBox();
+  await page.mouse.move(box.x + 20, box.y + 30);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + 30, { steps: 5 });
+  await page.mouse.up();
+  await page.waitForFunction(() => location.hash.includes("from="));
+  await page.waitForSelector(".empty");
+  check(!page.complaints.length, `calls of a range: ${page.complaints.join("; ")}`);
+  await page.context().close();
+}
+
 /** A view asks for what it shows once. */
 async function sparing(house) {
   const page = await open(house);
@@ -393,6 +422,8 @@ try {
   ]);
   await keyboard(house);
   await sparing(house);
+  await connecting(house);
+  await brushing(house);
   house.kill();
   await emptiness();
   await honesty();

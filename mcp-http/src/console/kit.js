@@ -58,6 +58,16 @@ export function useAnswer(where, again) {
   return { ...answer, reload: useCallback(() => next((turn) => turn + 1), []) };
 }
 
+/** Another number every so many seconds, while somebody looks. */
+export function useEvery(seconds) {
+  const [turn, next] = useState(0);
+  useEffect(() => {
+    const each = setInterval(() => document.hidden || next((turn) => turn + 1), seconds * 1000);
+    return () => clearInterval(each);
+  }, []);
+  return turn;
+}
+
 /** The same, which is asked for again as soon as something has changed of which the figures of the stream with these names tell. */
 export function useLiveAnswer(where, ...names) {
   const live = useLive();

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use mcp_core::endpoint::answer::{Answer, Body};
+use mcp_core::server::OpenStream;
 use mcp_core::store::StoreError;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::runs::RunQuery;
@@ -45,7 +46,7 @@ pub(crate) const ALIVE: Bytes = Bytes::from_static(b":\n\n");
 /// How often it is looked whether something has changed.
 const EACH: Duration = Duration::from_millis(500);
 /// After so long the stream ends, so that whoever follows says again who they are.
-pub(crate) const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(300);
 /// Of how many of the newest runs it is seen that they have changed.
 const RUNS: u16 = 50;
 
@@ -85,9 +86,13 @@ async fn changes(
         return encoded(&looking.look().await?);
     }
     let open = looking.server.open_stream(&looking.caller)?;
-    let next = async |(mut looking, open): (Looking, _)| Some((looking.next().await, (looking, open)));
-    let ticks = stream::unfold((looking, open), next).take_until(tokio::time::sleep(LONGEST));
-    Ok(exchange::respond(Answer::events(Body::Stream(ticks.boxed()))))
+    Ok(streamed(stream::unfold(looking, async |mut looking| Some((looking.next().await, looking))), open))
+}
+
+/// Sends the frames of a stream, until the server closes, or whoever follows is to say again who they are.
+pub(crate) fn streamed(frames: impl Stream<Item = Bytes> + Send + 'static, open: OpenStream) -> HttpResponse {
+    let end = async move { drop(tokio::time::timeout(LONGEST, open.closed()).await) };
+    exchange::respond(Answer::events(Body::Stream(frames.take_until(Box::pin(end)).boxed())))
 }
 
 #[cfg(feature = "bundled")]

@@ -1,7 +1,5 @@
 //! `/runs/{run}/events`: what happens in a run, as it happens or as far as it has come.
 
-use std::time::Duration;
-
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -14,6 +12,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::agents::problem;
+use super::changes::{ALIVE, KEEP_ALIVE};
 use super::page::PageSize;
 use super::problem::Problem;
 use super::representation::wants_events;
@@ -46,9 +45,6 @@ pub(crate) static TABLE: Table = Table {
         problems: &[404, 429],
     }],
 };
-
-/// How often a stream says that it is alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Which events.
 #[derive(Deserialize, JsonSchema)]
@@ -104,7 +100,6 @@ fn cursor(name: &str, text: &str) -> Result<Option<Cursor>, Problem> {
 
 /// The events as they come, and between them that the stream is alive. The first piece goes with the head.
 fn frames(following: Following) -> stream::BoxStream<'static, Bytes> {
-    const ALIVE: Bytes = Bytes::from_static(b":\n\n");
     let next = async |mut following: Following| {
         let told = match tokio::time::timeout(KEEP_ALIVE, following.next()).await {
             Ok(told) => told?,

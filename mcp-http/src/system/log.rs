@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mcp_core::Endpoint;
-use mcp_core::endpoint::answer::{Answer, Body};
+use mcp_core::endpoint::answer::Answer;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -14,9 +14,8 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::operator;
-use crate::exchange;
 use crate::log;
-use crate::rest::changes::{ALIVE, KEEP_ALIVE, LONGEST};
+use crate::rest::changes::{ALIVE, KEEP_ALIVE, streamed};
 use crate::rest::problem::Problem;
 use crate::rest::representation::wants_events;
 use crate::rest::route::{Forms, Route, Table};
@@ -59,17 +58,15 @@ async fn show(
         return encoded(&Lines { lines: before.iter().map(|line| read(line)).collect() });
     }
     let open = endpoint.server().open_stream(&caller)?;
-    let following = (VecDeque::from(before), lines, open);
-    let frames = stream::unfold(following, async |(mut before, mut lines, open)| {
+    let frames = stream::unfold((VecDeque::from(before), lines), async |(mut before, mut lines)| {
         let frame = match before.pop_front() {
             Some(line) => frame(&line),
             None => next(&mut lines).await?,
         };
-        Some((frame, (before, lines, open)))
+        Some((frame, (before, lines)))
     });
     // The head goes out at once, also where nothing was logged.
-    let frames = stream::iter([ALIVE]).chain(frames).take_until(tokio::time::sleep(LONGEST));
-    Ok(exchange::respond(Answer::events(Body::Stream(frames.boxed()))))
+    Ok(streamed(stream::iter([ALIVE]).chain(frames), open))
 }
 
 async fn next(lines: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {

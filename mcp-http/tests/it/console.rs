@@ -185,6 +185,19 @@ fn a_change_is_told_of_and_nothing_else() {
 }
 
 #[test]
+fn who_follows_keeps_no_server_from_stopping() {
+    // Longer than anybody waits for a test.
+    let server = Served::start(&[("STOP_TIMEOUT", "1h")]);
+    let mut events = follow(&server, "/api/v1/events");
+    let mut lines = follow(&server, "/api/v1/system/log");
+    assert!(events.next().is_some());
+    let (code, ..) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(events.all(|(name, _)| name == "tick"), "it ends");
+    assert!(lines.all(|(name, _)| name == "line"), "it ends");
+}
+
+#[test]
 fn operators_see_settings_replicas_the_log_backups_and_what_doctor_finds() {
     let settings = [("API_KEY", KEY), ("LOG_LEVEL", "debug"), ("KEEP_NOTES", "30d")];
     let server = Served::start(&settings);

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor.js";
 import { about, post } from "../api.js";
-import { Code, Doing, Page, State, useLiveAnswer } from "../kit.js";
+import { Code, Doing, Page, State, useAnswer, useEvery } from "../kit.js";
 
 const CLIENTS = [
   ["Claude Code", (url, key) => `claude mcp add --transport http server ${url}${key ? ` --header "Authorization: Bearer ${key}"` : ""}`],
@@ -16,7 +16,7 @@ const headers = (key) => (key ? { headers: { Authorization: `Bearer ${key}` } } 
 export function Connect() {
   const url = new URL(about.mcp ?? "mcp", document.baseURI).href;
   const [made, show] = useState();
-  const used = useLiveAnswer(made && `keys?principal=${encodeURIComponent(made.key.principal)}&limit=500`, "calls");
+  const used = useAnswer(made && `keys?principal=${encodeURIComponent(made.key.principal)}&limit=500`, useEvery(2));
   const isThere = used.data?.keys.find((key) => key.id === made.key.id)?.used;
   const make = async () => show(await post("keys", { name: `console ${new Date().toISOString().slice(0, 10)}`, expires: new Date(Date.now() + 90 * 86_400_000).toISOString() }));
   return html`<${Page} title="Connect" about=${html`Clients reach this server at <code>${url}</code>.`} actions=${!made && html`<${Doing} class="main" to=${make}>Make a key for a client<//>`}>

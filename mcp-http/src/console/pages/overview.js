@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor.js";
 import { about, base, path } from "../api.js";
 import { useLive } from "../live.js";
-import { Code, Page, Time, Waiting, millis, number, percent, useAnswer, useLiveAnswer } from "../kit.js";
+import { Code, Page, Time, Waiting, millis, number, percent, useAnswer, useEvery, useLiveAnswer } from "../kit.js";
 import { Plot } from "../plot.js";
 
 const HOUR = 3_600_000;
@@ -86,10 +86,11 @@ function Sentence({ health, calls, failed, firing, waiting, state }) {
 /** What one does first; each ticks itself once it is done. */
 function FirstSteps({ calls }) {
   const keys = useLiveAnswer("keys?limit=1", "calls");
+  const system = useAnswer("system", useEvery(5));
   const steps = [
     [calls > 0, "Call a tool", html`<a href="#/tools">Tools</a>`, "mcp-http call time.now zone=Europe/Lisbon"],
     [keys.data?.keys.length > 0, "Make a key for somebody else", html`<a href="#/keys">Keys</a>`, "mcp-http keys create ci --expires 90d"],
-    [about.is_connected, "Connect a client", html`<a href="#/connect">Connect</a>`, "mcp-http connect claude-code --print"],
+    [(system.data ?? about).is_connected, "Connect a client", html`<a href="#/connect">Connect</a>`, "mcp-http connect claude-code --print"],
   ];
   if (steps.every(([isDone]) => isDone)) return null;
   return html`<section>

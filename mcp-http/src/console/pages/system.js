@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
 import { about, base, events, get } from "../api.js";
-import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, span, useAnswer, useLiveAnswer } from "../kit.js";
+import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, span, useAnswer, useEvery, useLiveAnswer } from "../kit.js";
 
 const PARTS = { "": ["Health", Health], replicas: ["Replicas", Replicas], log: ["Log", Log], config: ["Configuration", Config], alerts: ["Alerts", Alerts], backups: ["Backups", Backups], doctor: ["Doctor", Doctor] };
 
@@ -17,15 +17,6 @@ export function System({ rest }) {
 }
 
 const List = ({ answer, rows, ...more }) => html`<${Rows} of=${answer} rows=${answer.data ? rows(answer.data) : []} ...${more} />`;
-
-function useEvery(seconds) {
-  const [turn, next] = useState(0);
-  useEffect(() => {
-    const each = setInterval(() => document.hidden || next((turn) => turn + 1), seconds * 1000);
-    return () => clearInterval(each);
-  }, []);
-  return turn;
-}
 
 function Health() {
   const answer = useAnswer(new URL("../../health", base).href, useEvery(5));
