@@ -46,7 +46,7 @@ const TRIES: usize = 8;
 
 impl<'s> Browsers<'s> {
     /// The cookie's name.
-    pub const COOKIE: &'static str = "mcp-session";
+    pub const COOKIE: &'static str = "mcp-console";
     /// Without this header a cookie counts for nothing.
     pub const HEADER: &'static str = "x-requested-by";
     /// How long a cookie lets in.

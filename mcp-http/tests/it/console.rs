@@ -66,7 +66,7 @@ fn a_key_becomes_a_cookie_that_counts_for_the_page_alone() {
     let by_tls = server.send("POST", "/console/session", &[PAGE, ("x-forwarded-proto", "https")], &body);
     assert!(by_tls.header("set-cookie").unwrap().ends_with("; Secure"));
     let out = server.send("DELETE", "/console/session", &[PAGE], "");
-    assert!(out.header("set-cookie").unwrap().starts_with("mcp-session=; Path=/; Max-Age=0;"), "{out:?}");
+    assert!(out.header("set-cookie").unwrap().starts_with("mcp-console=; Path=/; Max-Age=0;"), "{out:?}");
 }
 
 #[test]

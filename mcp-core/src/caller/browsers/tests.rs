@@ -57,7 +57,7 @@ async fn a_cookie_lets_in_with_the_header_of_its_page_and_no_longer_than_it_may(
     let endpoint = endpoint.authenticate(KeyOrLoopback::loopback_only().or_key(KEY).everyone_needs_it());
     let sealed = server.browsers().cookie(KEY).unwrap();
     assert!(!sealed.contains(KEY));
-    let cookie = ("cookie", format!("a=b; mcp-session={sealed}"));
+    let cookie = ("cookie", format!("a=b; mcp-console={sealed}"));
     let (host, page) = (("host", "example.com".to_owned()), ("x-requested-by", "console".to_owned()));
     let other = ("authorization", "Bearer another key".to_owned());
     let asked = async |headers: &[&(&'static str, String)]| {
@@ -68,7 +68,7 @@ async fn a_cookie_lets_in_with_the_header_of_its_page_and_no_longer_than_it_may(
     assert_eq!(asked(&[&host, &cookie]).await, Err(401), "what any page may make a browser send counts for nothing");
     assert_eq!(asked(&[&host, &page]).await, Err(401));
     assert_eq!(asked(&[&host, &cookie, &page, &other]).await, Err(401), "what is brought is what counts");
-    let cut = ("cookie", format!("mcp-session={}", &sealed[..sealed.len() - 2]));
+    let cut = ("cookie", format!("mcp-console={}", &sealed[..sealed.len() - 2]));
     assert_eq!(asked(&[&host, &cut, &page]).await, Err(401));
     // Under HTTP/2 each cookie may come in a header of its own.
     let first = ("cookie", "a=b".to_owned());
