@@ -105,33 +105,23 @@ function useKeys(pages, open) {
 
 /** Ctrl+K: a page, or a tool, by a few letters of its name. */
 function Go({ pages, close }) {
-  const [text, told] = useState("");
   const [tools, know] = useState([]);
-  const [at, move] = useState(0);
   useEffect(() => {
-    get(path("tools", { limit: 500 })).then((found) => know(found.tools), () => {});
+    get("tools?limit=500").then((found) => know(found.tools), () => {});
   }, []);
-  const places = [...pages.map((page) => [page.name, to(page.place)]), ...tools.map((tool) => [tool.name, to(`tools/${encodeURIComponent(tool.name)}`)])];
-  const found = places.filter(([name]) => name.toLowerCase().includes(text.trim().toLowerCase())).slice(0, 10);
-  const go = (href) => {
-    location.hash = href;
+  const places = new Map([...pages.map((page) => [page.name, to(page.place)]), ...tools.map(({ name }) => [name, to(`tools/${encodeURIComponent(name)}`)])]);
+  const go = async ({ place }) => {
+    const names = [...places.keys()];
+    const name = names.find((name) => name === place) ?? names.find((name) => name.toLowerCase().includes(place.toLowerCase()));
+    if (!name) throw new Error("There is nothing of that name.");
+    location.hash = places.get(name);
     close();
   };
-  const pressed = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) {
-      event.preventDefault();
-      move((at) => (at + step + found.length) % Math.max(1, found.length));
-    } else if (event.key === "Enter" && found[at]) {
-      event.preventDefault();
-      go(found[at][1]);
-    }
-  };
   return html`<${Dialog} title="Go to" close=${close}>
-    <input type="search" autofocus aria-label="A page or a tool" placeholder="a page or a tool" value=${text} onInput=${(event) => (told(event.target.value), move(0))} onKeyDown=${pressed} />
-    <ul class="go">
-      ${found.map(([name, href], n) => html`<li><a href=${href} aria-current=${n === at ? "true" : undefined} onClick=${close}>${name}</a></li>`)}
-    </ul>
+    <${Form} to=${go} button="Go">
+      <label class="field">A page or a tool<input name="place" list="places" required autofocus autocomplete="off" /></label>
+      <datalist id="places">${[...places.keys()].map((name) => html`<option value=${name} />`)}</datalist>
+    <//>
   <//>`;
 }
 
