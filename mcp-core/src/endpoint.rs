@@ -195,23 +195,6 @@ impl Endpoint {
     /// 403 for a foreign `Origin` or `Host`, 401 for missing or wrong credentials, 400 for such as cannot be read, 503 where it cannot be
     /// found out whose they are.
     pub async fn identify(&self, head: &dyn Head) -> Result<Caller, Refusal> {
-        match self.server.browsers().signed_in(head) {
-            Some(signed_in) => self.find_out(&signed_in).await,
-            None => self.find_out(head).await,
-        }
-    }
-
-    /// The same, for a request that is sent with this key, or access token, whatever it brings itself.
-    ///
-    /// Cancel safe.
-    ///
-    /// # Errors
-    /// As [`Endpoint::identify`].
-    pub async fn identify_by(&self, head: &dyn Head, key: &str) -> Result<Caller, Refusal> {
-        self.find_out(&ByKey::new(head, key)).await
-    }
-
-    async fn find_out(&self, head: &dyn Head) -> Result<Caller, Refusal> {
         self.check_origin(head)?;
         let client = self.client_address(head);
         let behind = self.proxies.see(head, client);
@@ -223,6 +206,17 @@ impl Endpoint {
                 Err(self.complete(challenge.into()))
             }
         }
+    }
+
+    /// The same, for a request that is sent with this key, or access token, whatever it brings itself: one that a
+    /// [browser keeps](crate::caller::browsers::Browsers::key).
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Endpoint::identify`].
+    pub async fn identify_by(&self, head: &dyn Head, key: &str) -> Result<Caller, Refusal> {
+        self.identify(&ByKey::new(head, key)).await
     }
 
     /// Where a request comes from, by its connection or by the [proxies](Endpoint::trusted_proxies) that are believed.

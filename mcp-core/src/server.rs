@@ -148,7 +148,7 @@ pub(crate) type ListenerGuard = Entered<Listener>;
 pub struct OpenStream {
     #[expect(dead_code, reason = "it counts")]
     counted: ListenerGuard,
-    closing: Cancellation,
+    server: Server,
 }
 
 impl OpenStream {
@@ -156,7 +156,7 @@ impl OpenStream {
     ///
     /// Cancel safe.
     pub async fn closed(&self) {
-        self.closing.cancelled().await;
+        self.server.closing().cancelled().await;
     }
 }
 
@@ -604,7 +604,7 @@ impl Server {
     pub fn open_stream(&self, caller: &Caller) -> Result<OpenStream, Refusal> {
         let refused = |full: RpcError| Refusal { status: full.status, message: full.message, challenge: None };
         let counted = self.count_listener(caller).map_err(refused)?;
-        Ok(OpenStream { counted, closing: self.0.closing.clone() })
+        Ok(OpenStream { counted, server: self.clone() })
     }
 
     /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
 };
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
@@ -19,7 +19,11 @@ use tracing::level_filters::LevelFilter;
 
 /// One request at the MCP endpoint.
 pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: web::Data<Endpoint>) -> HttpResponse {
-    let answer = match admit(&request, &endpoint).await {
+    let admitted = match endpoint.check_load() {
+        Ok(()) => find_out(&request, &endpoint, None).await,
+        Err(refusal) => Err(refusal),
+    };
+    let answer = match admitted {
         Ok(caller) => match read(&request, payload, &endpoint).await {
             Ok(body) => endpoint.answer(&ActixHead::of(&request), caller, body).await,
             Err(refusal) => refusal.into_answer(),
@@ -35,23 +39,30 @@ pub(crate) async fn mcp(request: HttpRequest, payload: web::Payload, endpoint: w
     response
 }
 
-/// Who calls, if there is room for what they want.
+/// Who calls what pages are made of, if there is room for what they want.
 pub(crate) async fn admit(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
     endpoint.check_load()?;
     identify(request, endpoint).await
 }
 
-/// Who calls, by the app's own middleware or by the endpoint.
+/// Who calls what pages are made of: also by the cookie of the web console.
 pub(crate) async fn identify(request: &HttpRequest, endpoint: &Endpoint) -> Result<Caller, Refusal> {
+    let key = endpoint.server().browsers().key(&ActixHead::of(request));
+    find_out(request, endpoint, key.as_deref()).await
+}
+
+/// Who calls, by the app's own middleware, by this key, or by what the request brings.
+async fn find_out(request: &HttpRequest, endpoint: &Endpoint, key: Option<&str>) -> Result<Caller, Refusal> {
     let head = ActixHead::of(request);
     let known = request.extensions().get::<Caller>().cloned();
-    let caller = match known {
-        Some(caller) => {
+    let caller = match (known, key) {
+        (Some(caller), _) => {
             endpoint.check_origin(&head)?;
             let address = caller.address().or_else(|| endpoint.client_address(&head));
             caller.from_address(address)
         }
-        None => endpoint.identify(&head).await?,
+        (None, None) => endpoint.identify(&head).await?,
+        (None, Some(key)) => Box::pin(endpoint.identify_by(&head, key)).await?,
     };
     endpoint.admit_to(&caller, request.path(), || {
         format!("{} {}", request.method(), request.match_pattern().unwrap_or_default())
@@ -224,7 +235,7 @@ impl Head for ActixHead<'_> {
 
 /// A name that core asks for with each request, as actix keeps it: to read one from its text takes longer than to find it.
 fn asked_for(name: &str) -> Option<&'static HeaderName> {
-    static KEPT: [HeaderName; 10] = [
+    static KEPT: [HeaderName; 9] = [
         HOST,
         ORIGIN,
         AUTHORIZATION,
@@ -234,7 +245,6 @@ fn asked_for(name: &str) -> Option<&'static HeaderName> {
         HeaderName::from_static("mcp-name"),
         HeaderName::from_static("mcp-session-id"),
         HeaderName::from_static(IdempotencyKey::HEADER),
-        COOKIE,
     ];
     Some(
         &KEPT[match name {
@@ -247,7 +257,6 @@ fn asked_for(name: &str) -> Option<&'static HeaderName> {
             "mcp-name" => 6,
             "mcp-session-id" => 7,
             IdempotencyKey::HEADER => 8,
-            "cookie" => 9,
             _ => return None,
         }],
     )

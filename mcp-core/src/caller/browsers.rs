@@ -103,19 +103,16 @@ impl<'s> Browsers<'s> {
         Err(StoreError::Unavailable { store: "settings", source: None })
     }
 
-    /// A request by the key in its cookie, where it brings one, and none of its own.
-    pub(crate) fn signed_in<'h>(&self, head: &'h dyn Head) -> Option<ByKey<'h>> {
-        if head.header("cookie") == Header::Absent || head.header(Self::HEADER) == Header::Absent {
-            return None;
-        }
+    /// The key in the cookie of a request that brings none of its own. Only where a browser's pages are served need it be asked for.
+    pub fn key(&self, head: &dyn Head) -> Option<String> {
         let brings = |name| head.header(name) != Header::Absent;
-        if brings("authorization") || brings("x-api-key") {
+        if !brings("cookie") || !brings(Self::HEADER) || brings("authorization") || brings("x-api-key") {
             return None;
         }
         let cookies = head.values("cookie").into_iter().filter_map(|value| std::str::from_utf8(value).ok());
         let mut cookies = cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
         let sealed = cookies.find(|(name, _)| *name == Self::COOKIE)?.1;
-        Some(ByKey::new(head, &self.open(SESSION, sealed)?.key))
+        Some(self.open(SESSION, sealed)?.key)
     }
 
     fn seal(&self, bound: &[u8], key: &str, time: Duration, id: Option<String>) -> Result<String, NotSealed> {

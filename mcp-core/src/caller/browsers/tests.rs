@@ -62,7 +62,11 @@ async fn a_cookie_lets_in_with_the_header_of_its_page_and_no_longer_than_it_may(
     let other = ("authorization", "Bearer another key".to_owned());
     let asked = async |headers: &[&(&'static str, String)]| {
         let request = Request(headers.iter().map(|header| (*header).clone()).collect());
-        endpoint.identify(&request).await.map(|caller: Caller| caller.principal().to_string()).map_err(|no| no.status)
+        let found = match server.browsers().key(&request) {
+            Some(key) => endpoint.identify_by(&request, &key).await,
+            None => endpoint.identify(&request).await,
+        };
+        found.map(|caller: Caller| caller.principal().to_string()).map_err(|no| no.status)
     };
     assert_eq!(asked(&[&host, &cookie, &page]).await, Ok("admin".to_owned()));
     assert_eq!(asked(&[&host, &cookie]).await, Err(401), "what any page may make a browser send counts for nothing");
