@@ -55,14 +55,14 @@ pub(crate) async fn identify(request: &HttpRequest, endpoint: &Endpoint) -> Resu
 async fn find_out(request: &HttpRequest, endpoint: &Endpoint, key: Option<&str>) -> Result<Caller, Refusal> {
     let head = ActixHead::of(request);
     let known = request.extensions().get::<Caller>().cloned();
-    let caller = match (known, key) {
-        (Some(caller), _) => {
+    let caller = match known {
+        Some(caller) => {
             endpoint.check_origin(&head)?;
             let address = caller.address().or_else(|| endpoint.client_address(&head));
             caller.from_address(address)
         }
-        (None, None) => endpoint.identify(&head).await?,
-        (None, Some(key)) => Box::pin(endpoint.identify_by(&head, key)).await?,
+        None if let Some(key) = key => Box::pin(endpoint.identify_by(&head, key)).await?,
+        None => endpoint.identify(&head).await?,
     };
     endpoint.admit_to(&caller, request.path(), || {
         format!("{} {}", request.method(), request.match_pattern().unwrap_or_default())

@@ -29,19 +29,24 @@ export function path(start, query = {}) {
 }
 
 async function send(method, where, { body, headers, signal } = {}) {
+  const request = {
+    method,
+    signal,
+    credentials: "same-origin",
+    // A page of another host cannot send this one along with the cookie.
+    headers: { accept: "application/json", "x-requested-by": "console", ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  };
   let response;
-  try {
-    response = await fetch(new URL(where, base), {
-      method,
-      signal,
-      credentials: "same-origin",
-      // A page of another host cannot send this one along with the cookie.
-      headers: { accept: "application/json", "x-requested-by": "console", ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem(0, { detail: "the server does not answer" });
+  for (let turn = 1; !response; turn++) {
+    try {
+      response = await fetch(new URL(where, base), request);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      if (method !== "GET" || turn === 3) throw new Problem(0, { detail: "the server does not answer" });
+      // Where one replica has gone, another one answers.
+      await new Promise((resume) => setTimeout(resume, turn * 300));
+    }
   }
   // A server that is down answers what it is asked for, and says by its status that it is down.
   if (response.ok || response.headers.get("content-type") === "application/json") return response;

@@ -47,6 +47,8 @@ export function Time({ at }) {
 export function useAnswer(where, again) {
   const [answer, told] = useState({ isLoading: true });
   const [turn, next] = useState(0);
+  // What could not be had while nobody answered is asked for once somebody does.
+  const { returns } = useLive();
   useEffect(() => {
     if (!where) return;
     const leave = new AbortController();
@@ -54,7 +56,7 @@ export function useAnswer(where, again) {
       .then((data) => told({ data }))
       .catch((problem) => problem.name === "AbortError" || told((before) => ({ data: before.where === where ? before.data : undefined, problem })));
     return () => leave.abort();
-  }, [where, again, turn]);
+  }, [where, again, turn, returns]);
   return { ...answer, reload: useCallback(() => next((turn) => turn + 1), []) };
 }
 

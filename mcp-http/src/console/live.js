@@ -8,6 +8,7 @@ let latest = { state: "starting" };
 let stop;
 
 function tell(change) {
+  if (latest.state === "away" && change.state === "live") change.returns = (latest.returns ?? 0) + 1;
   latest = { ...latest, ...change };
   listeners.forEach((told) => told(latest));
 }

@@ -187,7 +187,7 @@ fn a_change_is_told_of_and_nothing_else() {
 #[test]
 fn who_follows_keeps_no_server_from_stopping() {
     // Longer than anybody waits for a test.
-    let server = Served::start(&[("STOP_TIMEOUT", "1h")]);
+    let server = Served::start(&[("STOP_TIMEOUT", "60m")]);
     let mut events = follow(&server, "/api/v1/events");
     let mut lines = follow(&server, "/api/v1/system/log");
     assert!(events.next().is_some());
