@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE};
+use actix_web::http::header::{CACHE_CONTROL, ORIGIN, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use mcp_core::Endpoint;
 use mcp_core::caller::browsers::Browsers;
@@ -66,8 +66,10 @@ pub(super) async fn end(request: HttpRequest, endpoint: web::Data<Endpoint>) -> 
 }
 
 fn answer(request: &HttpRequest, sealed: &str, age: Duration) -> HttpResponse {
-    // A proxy that speaks TLS in front of it says so; whoever says it without one keeps their own cookie from themselves.
-    let secure = if request.connection_info().scheme() == "https" { "; Secure" } else { "" };
+    // The page says how it was reached, whoever speaks TLS: this server, or a proxy in front of it. Whoever says so without need keeps their
+    // own cookie from themselves.
+    let origin = request.headers().get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
+    let secure = if origin || request.connection_info().scheme() == "https" { "; Secure" } else { "" };
     let name = Browsers::COOKIE;
     let cookie = format!("{name}={sealed}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", age.as_secs());
     HttpResponse::NoContent().insert_header((SET_COOKIE, cookie)).insert_header((CACHE_CONTROL, "no-store")).finish()

@@ -65,6 +65,10 @@ fn a_key_becomes_a_cookie_that_counts_for_the_page_alone() {
     assert_eq!(elsewhere.status, 403);
     let by_tls = server.send("POST", "/console/session", &[PAGE, ("x-forwarded-proto", "https")], &body);
     assert!(by_tls.header("set-cookie").unwrap().ends_with("; Secure"));
+    // Whoever speaks TLS, the page was reached by it.
+    let origin = server.url.replace("http://", "https://");
+    let by_tls = server.send("POST", "/console/session", &[PAGE, ("origin", &origin)], &body);
+    assert!(by_tls.header("set-cookie").is_some_and(|cookie| cookie.ends_with("; Secure")), "{by_tls:?}");
     let out = server.send("DELETE", "/console/session", &[PAGE], "");
     assert!(out.header("set-cookie").unwrap().starts_with("mcp-console=; Path=/; Max-Age=0;"), "{out:?}");
 }
