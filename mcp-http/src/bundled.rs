@@ -396,12 +396,9 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     let address = address.map_or_else(|| format!("{}:{}", config.host, config.port), |address| address.to_string());
     let tools = server.tools().list();
     let names: Vec<_> = tools.iter().map(|tool| tool.spec().name()).collect();
-    // Who reads a file does not see what is said to people.
-    if config.log_format == LogFormat::Json || config.log_file.is_some() {
-        tracing::info!(address, scheme, tools = names.len(), "serving");
-    }
+    let log = || tracing::info!(address, scheme, tools = names.len(), "serving");
     if config.log_format == LogFormat::Json {
-        return;
+        return log();
     }
     let console = match config.console && cfg!(feature = "console") {
         true => format!("; console {scheme}://{address}/console"),
@@ -425,6 +422,11 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
             .unwrap_or_default(),
         if config.redis_url.is_some() { "shared through Redis" } else { "in this process" },
     );
+    drop(out);
+    // Who reads a file does not see what is said to people, who read it first.
+    if config.log_file.is_some() {
+        log();
+    }
 }
 
 async fn stop_signal() {
