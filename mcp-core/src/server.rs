@@ -10,6 +10,7 @@ pub mod open_call;
 pub(crate) mod operations;
 mod sight;
 pub mod stats;
+mod streams;
 pub mod switches;
 pub mod tally;
 pub mod threads;
@@ -31,7 +32,7 @@ use crate::agent::{self, AgentDesk, AgentWork, OfferedAgent};
 use crate::call::{Call, OnLeave};
 use crate::caller::browsers::Browsers;
 use crate::caller::desk::{CallerBooks, CallerDesk};
-use crate::caller::{Caller, Principal, StoredKeys, Tenant};
+use crate::caller::{Caller, StoredKeys};
 use crate::catalog::Catalog;
 use crate::changes::{Change, Changes};
 use crate::clock::Clock;
@@ -39,14 +40,12 @@ use crate::context::key::Key;
 use crate::context::{Cancellation, Context};
 use crate::definition::DefinitionDesk;
 use crate::definition::stored::StoredAgents;
-use crate::endpoint::answer::Refusal;
 use crate::legacy::mail::Mail;
 use crate::measure::ToolMeasures;
 use crate::policy::{InsufficientScope, Patterns, Rules};
 use crate::presence::JoinError;
 use crate::prompt::OfferedPrompt;
 use crate::protocol::caching::Caching;
-use crate::protocol::errors::{self, RpcError};
 use crate::resource::OfferedResource;
 use crate::run::hints::Hints;
 use crate::run::{RunDesk, Work, Workers, WorkersConfig};
@@ -80,8 +79,11 @@ use files::OwnFiles;
 use ids::CallIds;
 use load::{Load, LoadCaps};
 use operations::Operations;
+use streams::Listener;
+pub(crate) use streams::ListenerGuard;
+pub use streams::OpenStream;
 use switches::Switches;
-use tally::{Entered, Full, Tally};
+use tally::Tally;
 
 /// A server: its tools, its stores, its policy. Cheap to clone; clones are the same server.
 #[derive(Clone)]
@@ -136,28 +138,6 @@ struct Inner {
     knows_tasks: AtomicBool,
     measured: bool,
     operations: Operations,
-}
-
-/// Whose a stream is.
-type Listener = (Tenant, Principal);
-
-/// Counts one stream as open, as long as it lives.
-pub(crate) type ListenerGuard = Entered<Listener>;
-
-/// A stream that counts as open for as long as this lives.
-pub struct OpenStream {
-    #[expect(dead_code, reason = "it counts")]
-    counted: ListenerGuard,
-    server: Server,
-}
-
-impl OpenStream {
-    /// Ends when the server [closes](Server::close): then the stream is to end as well.
-    ///
-    /// Cancel safe.
-    pub async fn closed(&self) {
-        self.server.closing().cancelled().await;
-    }
 }
 
 /// Who the server says it is, encoded once.
@@ -595,28 +575,6 @@ impl Server {
 
     pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
         self.0.clock.clone()
-    }
-
-    /// Counts a stream that the shell opens for `caller`, for as long as what it gives lives.
-    ///
-    /// # Errors
-    /// 503 where as many are open as this server takes, 429 where the caller has as many as one may.
-    pub fn open_stream(&self, caller: &Caller) -> Result<OpenStream, Refusal> {
-        let refused = |full: RpcError| Refusal { status: full.status, message: full.message, challenge: None };
-        let counted = self.count_listener(caller).map_err(refused)?;
-        Ok(OpenStream { counted, server: self.clone() })
-    }
-
-    /// Counts a stream of `caller`, until the guard is dropped; an error where there are as many as there may be.
-    pub(crate) fn count_listener(&self, caller: &Caller) -> Result<ListenerGuard, RpcError> {
-        let Limits { listeners, streams_per_caller, .. } = self.limits();
-        let listener = (caller.tenant().clone(), caller.principal().clone());
-        self.0.listeners.enter(listener, *listeners, *streams_per_caller).map_err(|full| match full {
-            Full::All => errors::busy("as many streams are open as this server takes; try again later, or elsewhere"),
-            Full::Owner => errors::too_many(format!(
-                "the caller has {streams_per_caller} streams open, which is as many as one may; close one of them"
-            )),
-        })
     }
 
     /// What there is to do, and what was refused because of that.

@@ -46,6 +46,15 @@ pub(crate) struct Found {
     pub(crate) detail: String,
 }
 
+impl Found {
+    /// The status of what is wrong.
+    pub(crate) const FAILED: &str = "failed";
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status == Self::FAILED
+    }
+}
+
 impl System {
     pub(crate) fn new(config: Config, stores: Stores, house: Tenant, doctor: Option<Doctor>) -> Self {
         Self { config: Mutex::new(config), stores, house, doctor, looking: tokio::sync::Mutex::default() }
@@ -230,10 +239,16 @@ async fn backups(Admitted(caller): Admitted, system: web::Data<System>) -> Resul
 
 /// What doctor has found.
 #[derive(Serialize, JsonSchema)]
-struct Findings {
+pub(crate) struct Findings {
     /// Whether no check failed.
     well: bool,
-    checks: Vec<Found>,
+    pub(crate) checks: Vec<Found>,
+}
+
+impl Findings {
+    pub(crate) fn of(checks: Vec<Found>) -> Self {
+        Self { well: !checks.iter().any(Found::has_failed), checks }
+    }
 }
 
 async fn doctor(Admitted(caller): Admitted, system: web::Data<System>) -> Result<HttpResponse, Problem> {
@@ -245,6 +260,5 @@ async fn doctor(Admitted(caller): Admitted, system: web::Data<System>) -> Result
     let Ok(_looking) = system.looking.try_lock() else {
         return Err(Problem::new(503, "it looks for somebody else just now: ask again in some seconds"));
     };
-    let checks = doctor(system.config()).await;
-    encoded(&Findings { well: checks.iter().all(|found| found.status != "failed"), checks })
+    encoded(&Findings::of(doctor(system.config()).await))
 }

@@ -155,20 +155,28 @@ impl<'s> AgentDesk<'s> {
         Ok(questions::open(self.server.run_store(), caller.tenant(), run).await?.requests)
     }
 
-    /// What waits for somebody, the oldest first: what runs ask that the caller may see, and nobody has answered; of the newest
-    /// [`MOST_WAITING`](Self::MOST_WAITING) runs that wait.
+    /// The newest [`MOST_WAITING`](Self::MOST_WAITING) runs of agents that wait, of those that the caller may see. What they ask changes only with
+    /// them: with which they are, how often each was claimed and how many inputs it was given.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn waiting(&self, caller: &Caller) -> Result<Vec<Asked>, StoreError> {
+    pub async fn waiting_runs(&self, caller: &Caller) -> Result<Vec<RunRecord>, StoreError> {
         let query = RunQuery {
             kind: Some(KIND.to_owned()),
             state: Some(RunState::Waiting),
             limit: Self::MOST_WAITING,
             ..RunQuery::default()
         };
+        self.server.runs().list(caller, query).await
+    }
+
+    /// What waits for somebody, the oldest first: what nobody has answered of what [`waiting_runs`](Self::waiting_runs) ask.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn waiting(&self, caller: &Caller) -> Result<Vec<Asked>, StoreError> {
         let mut waiting = Vec::new();
-        for run in self.server.runs().list(caller, query).await? {
+        for run in self.waiting_runs(caller).await? {
             let open = questions::open(self.server.run_store(), caller.tenant(), run.id).await?;
             let asked = open.requests.into_iter().map(|(name, request)| {
                 let at = open.asked.get(&name).copied().unwrap_or(run.at);

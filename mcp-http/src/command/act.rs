@@ -1,5 +1,6 @@
 //! What is done on the command line, straight on the stores, and recorded as what is done by REST is.
 
+use mcp_core::caller::desk::{CallerError, MadeKey, NewKey, NewUser};
 use mcp_core::{Caller, Server, Stores};
 use serde_json::Value;
 
@@ -27,6 +28,15 @@ pub(super) async fn opened(config: &Config) -> Result<(Server, Stores), Failure>
     let bundled = crate::bundled(config.clone()).await?;
     let stores = bundled.stores().clone();
     Ok((bundled.into_server()?, stores))
+}
+
+/// Makes a key for a user, who is added where there is none.
+pub(super) async fn make_key(server: &Server, by: &Caller, user: NewUser, key: NewKey) -> Result<MadeKey, CallerError> {
+    let (desk, of) = (server.callers(), user.principal.clone());
+    if let Err(CallerError::UnknownUser) = desk.user(by, &of).await {
+        desk.create_user(by, user).await?;
+    }
+    desk.create_key(by, NewKey { principal: Some(of), ..key }).await
 }
 
 /// Records what was done with all that is kept, or why it could not be, where the stores can have a record of it: at this version, and with their keys.

@@ -1,9 +1,8 @@
 //! `console`: where the web console is, and a way in.
 
 use mcp_core::Caller;
-use mcp_core::caller::Principal;
 use mcp_core::caller::browsers::Browsers;
-use mcp_core::caller::desk::{CallerError, NewKey, NewUser};
+use mcp_core::caller::desk::{NewKey, NewUser};
 use mcp_core::clock::Clock;
 use mcp_core::tokio_runtime::TokioClock;
 use serde_json::json;
@@ -44,19 +43,15 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
 /// A link to a key that ends with the session for which it is.
 async fn link(config: &Config) -> Result<String, Failure> {
     let (server, _) = act::opened(config).await?;
-    let (by, of, desk) = (act::by(HOUSE), Principal::from(NAME), server.callers());
     let roles = [Caller::ADMIN, Caller::OPERATOR].map(str::to_owned).into();
-    if let Err(CallerError::UnknownUser) = desk.user(&by, &of).await {
-        let new = NewUser { principal: of.clone(), display_name: "Console".to_owned(), roles };
-        desk.create_user(&by, new).await?;
-    }
-    let new = NewKey {
+    let user = NewUser { principal: NAME.into(), display_name: "Console".to_owned(), roles };
+    let key = NewKey {
         name: NAME.to_owned(),
-        principal: Some(of),
+        principal: None,
         roles: None,
         scopes: Some([Caller::ALL_SCOPES.to_owned()].into()),
         expires: Some(TokioClock::new().now().after(Browsers::LINK + Browsers::SESSION)),
     };
-    let made = desk.create_key(&by, new).await?;
+    let made = act::make_key(&server, &act::by(HOUSE), user, key).await?;
     server.browsers().link(made.secret.expose()).map_err(|error| Failure::new(Kind::Failed, error.to_string()))
 }

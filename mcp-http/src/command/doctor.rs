@@ -20,7 +20,7 @@ use super::output::{Output, table};
 use crate::bundled;
 use crate::config::Config;
 use crate::secret::SecretKeys;
-use crate::system::Found;
+use crate::system::{Findings, Found};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -82,8 +82,6 @@ enum Finding {
 }
 
 impl Finding {
-    const FAILED: &str = "failed";
-
     /// As it is shown.
     fn of_check(self, check: &'static str) -> Found {
         Found { check, status: self.as_str(), detail: self.text().to_owned() }
@@ -93,7 +91,7 @@ impl Finding {
         match self {
             Self::Ok(_) => "ok",
             Self::Warning(_) => "warning",
-            Self::Failed(_) => Self::FAILED,
+            Self::Failed(_) => Found::FAILED,
             Self::CannotApply(_) => "cannot apply",
         }
     }
@@ -122,10 +120,11 @@ pub(super) fn run(config: Result<Config, Failure>, output: &mut Output) -> Resul
     let found = runtime.block_on(look(config));
     // What was begun and did not end in time is not waited for.
     runtime.shutdown_background();
-    let failed = found.iter().filter(|found| found.status == Finding::FAILED).count();
-    output.write(&json!({"well": failed == 0, "checks": found}), || {
+    let failed = found.iter().filter(|found| found.has_failed()).count();
+    let findings = Findings::of(found);
+    output.write(&json!(findings), || {
         let row = |found: &Found| vec![found.status.to_owned(), found.check.to_owned(), found.detail.clone()];
-        table(&found.iter().map(row).collect::<Vec<_>>())
+        table(&findings.checks.iter().map(row).collect::<Vec<_>>())
     })?;
     match failed {
         0 => Ok(()),

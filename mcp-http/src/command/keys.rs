@@ -76,20 +76,17 @@ pub(super) fn run(config: &Config, tenant: &str, what: Keys, output: &mut Output
         let desk = server.callers();
         match what {
             Keys::Create { name, of, roles, scopes, expires } => {
-                let of = Principal::from(of.unwrap_or_else(|| name.clone()));
+                let principal = Principal::from(of.unwrap_or_else(|| name.clone()));
                 let roles: BTreeSet<String> = roles.into_iter().collect();
-                if let Err(CallerError::UnknownUser) = desk.user(&by, &of).await {
-                    let new = NewUser { principal: of.clone(), display_name: String::new(), roles: roles.clone() };
-                    desk.create_user(&by, new).await?;
-                }
-                let new = NewKey {
+                let user = NewUser { principal, display_name: String::new(), roles: roles.clone() };
+                let key = NewKey {
                     name,
-                    principal: Some(of),
+                    principal: None,
                     roles: (!roles.is_empty()).then_some(roles),
                     scopes: Some(scopes.into_iter().collect()),
                     expires: expires.map(|time| TokioClock::new().now().after(time)),
                 };
-                shown_once(config, desk.create_key(&by, new).await?, None, output)
+                shown_once(config, act::make_key(&server, &by, user, key).await?, None, output)
             }
             Keys::List { of } => list(&server, &by, of.map(Principal::from).as_ref(), output).await,
             Keys::Rotate { id, overlap } => {

@@ -85,7 +85,8 @@ export async function events(method, where, told, options = {}) {
   }
 }
 
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** A text for a shell. */
+export const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 export function curl(method, where, { body, accept } = {}) {
   const words = ["curl", "-s"];

@@ -42,7 +42,7 @@ function useHere() {
   return now;
 }
 
-export const to = (place, query) => `#/${path(place, query)}`;
+const to = (place, query) => `#/${path(place, query)}`;
 
 function Frame({ leave }) {
   const now = useHere();

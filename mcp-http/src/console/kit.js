@@ -11,6 +11,10 @@ export const FAILURES = ["error", "internal", "timed_out", "outcome_unknown", "i
 
 export const number = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { maximumFractionDigits: value < 10 ? 2 : 0 }).format(value));
 export const percent = (value) => (value == null ? NOTHING : new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 2 }).format(value));
+
+/** A text as it is, and anything else as JSON. */
+export const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
 export function millis(value) {
   if (value == null) return NOTHING;
   if (value < 1) return `${Math.round(value * 1000)} µs`;
@@ -45,7 +49,7 @@ export function Time({ at }) {
 
 /** What a caller may be shown of a place, asked for again whenever `again` is another one. */
 export function useAnswer(where, again) {
-  const [answer, told] = useState({ isLoading: true });
+  const [answer, told] = useState({});
   const [turn, next] = useState(0);
   // What could not be had while nobody answered is asked for once somebody does.
   const { returns } = useLive();
@@ -54,7 +58,7 @@ export function useAnswer(where, again) {
     const leave = new AbortController();
     get(where, { signal: leave.signal })
       .then((data) => told({ data }))
-      .catch((problem) => problem.name === "AbortError" || told((before) => ({ data: before.where === where ? before.data : undefined, problem })));
+      .catch((problem) => problem.name === "AbortError" || told({ problem }));
     return () => leave.abort();
   }, [where, again, turn, returns]);
   return { ...answer, reload: useCallback(() => next((turn) => turn + 1), []) };

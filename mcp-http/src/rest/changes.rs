@@ -14,6 +14,7 @@ use mcp_core::store::runs::RunQuery;
 use mcp_core::{Caller, Endpoint, Server};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::problem::Problem;
 use super::representation::wants_events;
@@ -70,6 +71,9 @@ struct Looking {
     caller: Caller,
     alerts: Alerts,
     told: Option<Tick>,
+    /// How many questions wait, as long as the runs that wait are as this says.
+    questions: (u64, usize),
+    each: Interval,
 }
 
 /// Counts the alerts that fire, where there are any.
@@ -81,7 +85,9 @@ async fn changes(
     endpoint: web::Data<Endpoint>,
 ) -> Result<HttpResponse, Problem> {
     let (server, alerts) = (endpoint.server().clone(), alerts(&request, &caller));
-    let looking = Looking { server, caller, alerts, told: None };
+    let mut each = tokio::time::interval(EACH);
+    each.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looking = Looking { server, caller, alerts, told: None, questions: (0, 0), each };
     if !wants_events(&request) {
         return encoded(&looking.look().await?);
     }
@@ -89,10 +95,11 @@ async fn changes(
     Ok(streamed(stream::unfold(looking, async |mut looking| Some((looking.next().await, looking))), open))
 }
 
-/// Sends the frames of a stream, until the server closes, or whoever follows is to say again who they are.
+/// Sends the frames of a stream, until the server closes, or whoever follows is to say again who they are. The head goes out at once.
 pub(crate) fn streamed(frames: impl Stream<Item = Bytes> + Send + 'static, open: OpenStream) -> HttpResponse {
     let end = async move { drop(tokio::time::timeout(LONGEST, open.closed()).await) };
-    exchange::respond(Answer::events(Body::Stream(frames.take_until(Box::pin(end)).boxed())))
+    let frames = stream::iter([ALIVE]).chain(frames).take_until(Box::pin(end));
+    exchange::respond(Answer::events(Body::Stream(frames.boxed())))
 }
 
 #[cfg(feature = "bundled")]
@@ -107,32 +114,36 @@ fn alerts(_: &HttpRequest, _: &Caller) -> Alerts {
 }
 
 impl Looking {
-    async fn look(&self) -> Result<Tick, StoreError> {
+    async fn look(&mut self) -> Result<Tick, StoreError> {
         let (server, caller) = (&self.server, &self.caller);
         let newest = server.calls(caller, CallQuery { limit: 1, ..CallQuery::default() }).await?;
         let mut runs = DefaultHasher::new();
-        let mut questions = 0;
         if !server.agents().list().is_empty() {
             for run in server.runs().list(caller, RunQuery { limit: RUNS, ..RunQuery::default() }).await? {
                 (run.id, run.state).hash(&mut runs);
             }
-            questions = server.agent_runs().waiting(caller).await?.len();
+            let mut waiting = DefaultHasher::new();
+            for run in server.agent_runs().waiting_runs(caller).await? {
+                (run.id, run.epoch, run.inputs).hash(&mut waiting);
+            }
+            // What they ask stands in their journals, which are not read again while they are the same.
+            if self.questions.0 != waiting.finish() {
+                self.questions = (waiting.finish(), server.agent_runs().waiting(caller).await?.len());
+            }
         }
         Ok(Tick {
             calls: newest.first().map(|call| call.id.to_string()).unwrap_or_default(),
             runs: format!("{:016x}", runs.finish()),
-            questions,
+            questions: self.questions.1,
             alerts: (self.alerts)(),
         })
     }
 
-    /// The next piece of the stream; the first comes at once.
+    /// The next piece of the stream.
     async fn next(&mut self) -> Bytes {
         let silent = Instant::now();
         loop {
-            if self.told.is_some() {
-                tokio::time::sleep(EACH).await;
-            }
+            self.each.tick().await;
             // What cannot be read now is told of by /health; whoever looks goes on.
             if let Ok(tick) = self.look().await
                 && self.told.as_ref() != Some(&tick)
@@ -141,10 +152,7 @@ impl Looking {
                 self.told = Some(tick);
                 return Answer::event("tick", &json);
             }
-            if self.told.is_none() {
-                tokio::time::sleep(EACH).await;
-            }
-            if self.told.is_none() || silent.elapsed() >= KEEP_ALIVE {
+            if silent.elapsed() >= KEEP_ALIVE {
                 return ALIVE;
             }
         }

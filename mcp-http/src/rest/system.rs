@@ -66,7 +66,7 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let server = endpoint.server();
     let head = ActixHead::of(&request);
-    let brings = ["authorization", "x-api-key", "cookie"].map(|name| head.header(name) != Header::Absent);
+    let brings = |name| head.header(name) != Header::Absent;
     let here = || request.url_for_static(mount::NAME).ok().map(|url| url.path().to_owned());
     encoded(&System {
         name: server.name().to_owned(),
@@ -74,7 +74,7 @@ async fn show(
         caller: caller.principal().to_string(),
         mcp: endpoint.resource().map(|resource| resource.url().to_owned()).or_else(here),
         parts: parts(&caller, &request, &endpoint),
-        is_open: !brings.contains(&true),
+        is_open: !brings("authorization") && !brings("x-api-key") && server.browsers().key(&head).is_none(),
         is_connected: !server.operations().is_empty(),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use mcp_core::Endpoint;
 use mcp_core::endpoint::answer::Answer;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -65,8 +65,7 @@ async fn show(
         };
         Some((frame, (before, lines)))
     });
-    // The head goes out at once, also where nothing was logged.
-    Ok(streamed(stream::iter([ALIVE]).chain(frames), open))
+    Ok(streamed(frames, open))
 }
 
 async fn next(lines: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {

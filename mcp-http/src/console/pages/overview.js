@@ -1,6 +1,6 @@
 // Is it well: a sentence and a light, figures, what fires, and the first steps.
 
-import { html, useEffect, useState } from "../vendor.js";
+import { html } from "../vendor.js";
 import { about, base, path } from "../api.js";
 import { useLive } from "../live.js";
 import { Code, Page, Time, Waiting, millis, number, percent, useAnswer, useEvery, useLiveAnswer } from "../kit.js";
@@ -8,20 +8,11 @@ import { Plot } from "../plot.js";
 
 const HOUR = 3_600_000;
 
-/** A minute that all figures of the page end with, and that moves on. */
-function useMinute() {
-  const now = () => Math.floor(Date.now() / 60_000) * 60_000;
-  const [minute, told] = useState(now);
-  useEffect(() => {
-    const each = setInterval(() => told(now()), 5_000);
-    return () => clearInterval(each);
-  }, []);
-  return minute;
-}
-
 export function Overview() {
   const live = useLive();
-  const minute = useMinute();
+  useEvery(5);
+  // All figures of the page are of the hour before it, which moves on with it.
+  const minute = Math.floor(Date.now() / 60_000) * 60_000;
   const since = new Date(minute - HOUR).toISOString();
   const stats = (measure, by) => path("stats", { measure, by, from: since });
   const mayMonitor = about.parts.includes("monitoring");

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor.js";
 import { events, path, post } from "../api.js";
-import { Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, usePages } from "../kit.js";
+import { Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, millis, number, plain, useAnswer, usePages } from "../kit.js";
 import { useLive } from "../live.js";
 import { Question } from "./tools.js";
 
@@ -126,8 +126,7 @@ const said = (result) => result?.content?.map((part) => part.text ?? part.type).
 
 /** What came of it, without what it took. */
 const outcome = ({ result, state }) => {
-  const output = result?.output ?? result?.error ?? result;
-  return typeof output === "string" ? output : (JSON.stringify(output) ?? state);
+  return plain(result?.output ?? result?.error ?? result) ?? state;
 };
 
 function Transcript({ record, events, saying }) {

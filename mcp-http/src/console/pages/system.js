@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
 import { about, base, events, get } from "../api.js";
-import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, span, useAnswer, useEvery, useLiveAnswer } from "../kit.js";
+import { Doing, Empty, List as Rows, Page, State, Table, Time, millis, plain, span, useAnswer, useEvery, useLiveAnswer } from "../kit.js";
 
 const PARTS = { "": ["Health", Health], replicas: ["Replicas", Replicas], log: ["Log", Log], config: ["Configuration", Config], alerts: ["Alerts", Alerts], backups: ["Backups", Backups], doctor: ["Doctor", Doctor] };
 
@@ -67,7 +67,7 @@ function Log() {
     ${shown.length ? html`<div class="log" tabindex="0" role="log" aria-label="Log">${shown.slice(-300).map((line) => html`<p class=${line.level?.toLowerCase()}><${Time} at=${line.timestamp} /> <b>${line.level}</b> ${line.message} <span class="quiet">${rest(line)}</span></p>`)}</div>` : html`<${Empty} command="mcp-http config">Nothing was logged; LOG_LEVEL says what is.<//>`}`;
 }
 
-const rest = ({ timestamp, level, message, ...fields }) => Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+const rest = ({ timestamp, level, message, ...fields }) => Object.entries(fields).map(([name, value]) => `${name}=${plain(value)}`).join(" ");
 
 function Config() {
   const answer = useAnswer("system/config");

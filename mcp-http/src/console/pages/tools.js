@@ -1,8 +1,8 @@
 // Let me try it: each tool with its form, and beside it what came of a call.
 
 import { html, useEffect, useRef, useState } from "../vendor.js";
-import { Problem, about, ask, curl, events, path } from "../api.js";
-import { Doing, Empty, Folded, Json, List, Page, Spark, State, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Problem, about, ask, curl, events, path, quoted } from "../api.js";
+import { Doing, Empty, Folded, Json, List, Page, Spark, State, Waiting, millis, number, plain, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Arguments, Fields, initial } from "../form.js";
 
 export function Tools({ rest, query }) {
@@ -111,7 +111,7 @@ function Result({ call, answer, stop }) {
   const logs = call.said.filter(([event]) => event === "log");
   const { result, problem } = call;
   return html`${call.isRunning && html`<p><progress value=${progress?.progress} max=${progress?.total}></progress> ${progress?.message} <button class="small" onClick=${stop}>Stop</button></p>`}
-    ${logs.map(([, line]) => html`<p class="quiet">${line.level}: ${typeof line.data === "string" ? line.data : JSON.stringify(line.data)}</p>`)}
+    ${logs.map(([, line]) => html`<p class="quiet">${line.level}: ${plain(line.data)}</p>`)}
     ${problem && html`<p class="trouble" role="alert">${problem.message}</p>`} ${problem?.errors.map((error) => html`<p class="trouble"><code>${error.pointer}</code> ${error.detail}</p>`)}
     ${result?.resultType === "input_required" && html`<${Questions} requests=${result.inputRequests} answer=${answer} />`}
     ${result?.isError && html`<p><${State} of="error" /> The tool says that it failed.</p>`} ${result?.content?.map((part) => html`<${Content} part=${part} />`)}
@@ -126,7 +126,7 @@ function Content({ part }) {
   return html`<${Json} value=${part} label=${part.type} />`;
 }
 
-export function Questions({ requests, answer }) {
+function Questions({ requests, answer }) {
   return Object.entries(requests).map(([key, request]) => html`<${Question} key=${key} name=${key} request=${request} answer=${(response) => answer({ [key]: response })} />`);
 }
 
@@ -152,11 +152,9 @@ export function Question({ name, request, answer }) {
 }
 
 function Elsewhere({ place, name, values }) {
-  const quoted = (value) => (typeof value === "string" ? value : JSON.stringify(value));
   const word = ([key, value]) => {
-    const text = quoted(value);
-    const pair = typeof value === "object" ? `${key}:=${text}` : `${key}=${text}`;
-    return /^[\w.,:=@/+-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", "'\\''")}'`;
+    const pair = `${key}${typeof value === "object" ? ":=" : "="}${plain(value)}`;
+    return /^[\w.,:=@/+-]+$/.test(pair) ? pair : quoted(pair);
   };
   const command = ["mcp-http call", name, ...Object.entries(values).map(word)].join(" ");
   const rust = `let result = TestClient::new(server).call("${name}", json!(${JSON.stringify(values)})).await;`;
