@@ -64,6 +64,7 @@ impl Load {
             ),
             at,
             duration: Duration::from_micros(12),
+            waited: Duration::ZERO,
         }
     }
 

@@ -6,12 +6,13 @@ pub(crate) mod outbox;
 mod session;
 pub(crate) mod withheld;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     made: AtomicU32,
     /// When it told last how far it has come, in nanoseconds of its own time.
     progressed: AtomicU64,
+    /// How long it has waited to be let in and to be tried again, in nanoseconds.
+    waited: AtomicU64,
     /// How it stands with the limits that it was counted by, if with any.
     quotas: OnceLock<Box<Quotas>>,
     /// The request of the protocol that it answers, where it answers one and the server measures.
@@ -66,6 +69,19 @@ pub(crate) struct Inner {
     pub(crate) key: Option<Box<Key>>,
     /// Only where the client listens.
     pub(crate) outbox: Option<Arc<Outbox>>,
+}
+
+/// Somebody who waits, until it is dropped.
+struct Waits<'a> {
+    cx: &'a Context,
+    since: Duration,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let took = self.cx.clock().monotonic().saturating_sub(self.since);
+        self.cx.inner.waited.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// How many calls may be inside of one another.
@@ -89,6 +105,7 @@ impl Context {
             cancellation,
             made: AtomicU32::new(0),
             progressed: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
             quotas: OnceLock::new(),
             operation: OnceLock::new(),
             is_cached: false,
@@ -144,6 +161,22 @@ impl Context {
     pub(crate) fn paused(&self) -> Duration {
         let outer = self.inner.parent.as_ref().map_or(Duration::ZERO, Self::paused);
         outer + self.inner.dialogue.as_ref().map_or(Duration::ZERO, Dialogue::paused)
+    }
+
+    /// Waits for what is not the call's own doing, and keeps how long that takes, also where it is given up.
+    pub(crate) async fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        let mut what = pin!(what);
+        if let Some(ready) = what.as_mut().now_or_never() {
+            return ready;
+        }
+        let _waits = Waits { cx: self, since: self.clock().monotonic() };
+        what.await
+    }
+
+    /// How long the call has waited: to be let in, to be tried again, and for answers of its own client.
+    pub(crate) fn waited(&self) -> Duration {
+        let asked = self.inner.dialogue.as_ref().map_or(Duration::ZERO, Dialogue::paused);
+        asked + Duration::from_nanos(self.inner.waited.load(Ordering::Relaxed))
     }
 
     /// The time of the call itself, which stands still while it waits for answers.
@@ -306,6 +339,7 @@ impl Context {
             cancellation: Cancellation::default(),
             made: AtomicU32::new(0),
             progressed: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
             quotas: OnceLock::new(),
             operation: OnceLock::new(),
             is_cached: offered.cache().is_some(),

@@ -154,6 +154,7 @@ fn call(id: u128) -> CallRecord {
         result: Bytes::from_static(br#"{"content":[{"type":"text","text":"3"}]}"#),
         at: Timestamp::from_micros(1_767_225_600_000_000),
         duration: Duration::from_micros(1_234),
+        waited: Duration::ZERO,
     }
 }
 

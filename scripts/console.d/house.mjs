@@ -35,14 +35,15 @@ export const freePort = () =>
     });
   });
 
-/** A model: it writes a note where it has not done so yet, and then says that it has. */
-export async function scripted() {
+/** A model: it writes a note where it has not done so yet, and then takes its time and says that it has. */
+export async function scripted(millis = 0) {
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const piece of request) body += piece;
     const asked = JSON.parse(body);
     const write = asked.tools?.find((tool) => tool.function.name.includes("write"))?.function.name;
     const isDone = asked.messages.at(-1).role === "tool" || !write;
+    if (isDone) await pause(millis);
     const call = { index: 0, id: "call", type: "function", function: { name: write, arguments: JSON.stringify({ name: "of-an-agent", text: "Milk, and bread." }) } };
     const said = isDone ? { content: "It is noted: milk, and bread." } : { tool_calls: [call] };
     const chunks = [
@@ -93,6 +94,13 @@ export class House {
 
   kill() {
     this.child.kill("SIGKILL");
+  }
+
+  /** Ends it as a deployment does. */
+  async stop() {
+    const ended = new Promise((told) => this.child.once("exit", told));
+    this.child.kill("SIGTERM");
+    await ended;
   }
 }
 

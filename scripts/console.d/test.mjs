@@ -206,6 +206,28 @@ async function keyboard(house) {
   await page.context().close();
 }
 
+/** Where a run was interrupted is seen on its timeline; a question that it asks is no interruption. */
+async function interruption() {
+  const settings = {
+    MODELS: JSON.stringify({ scripted: { provider: "openai_compatible", model: "scripted", base_url: await scripted(2000) } }),
+    AGENTS: JSON.stringify({ helper: { description: "Takes notes.", model: "scripted", tools: ["notes.*"] } }),
+  };
+  const first = await House.open(settings);
+  const { id } = (await first.ask("POST", "/api/v1/agents/helper/runs", { input: "Note that we need milk." })).body;
+  await until("a note is written", async () => (await first.ask("GET", `/api/v1/runs/${id}/events`)).text.includes("tool.ended"));
+  await first.stop();
+  const second = await House.open(settings, first.folder);
+  await until("a run has ended", async () => (await second.ask("GET", `/api/v1/runs/${id}`)).body.run.state === "completed");
+  const page = await open(second);
+  await page.at(`runs/${id}`);
+  await page.waitForSelector(".timeline rect.restart");
+  const marks = await page.locator(".timeline rect.restart").count();
+  check(marks === 1, `a run that was interrupted once is marked ${marks} times`);
+  check(!page.complaints.length, `an interrupted run: ${page.complaints.join("; ")}`);
+  await page.context().close();
+  second.kill();
+}
+
 /** A key that is made for a client says when it was used. */
 async function connecting(house) {
   const page = await open(house);
@@ -431,7 +453,13 @@ try {
   await sparing(house);
   await connecting(house);
   await brushing(house);
+  const asked = await open(house);
+  await asked.at(`runs/${runs[0]}`);
+  await asked.waitForSelector(".timeline rect.waiting");
+  check((await asked.locator(".timeline rect.restart").count()) === 0, "a question is shown as an interruption");
+  await asked.context().close();
   house.kill();
+  await interruption();
   await emptiness();
   await honesty();
   await doors();

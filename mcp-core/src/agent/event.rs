@@ -22,6 +22,9 @@ pub struct RunEvent {
     /// When it was recorded.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
+    /// How often the run had been taken up by then: more often than at the event before, where it waited between them or was
+    /// interrupted.
+    pub epoch: u64,
     /// What has happened.
     #[serde(flatten)]
     pub what: Happened,
@@ -243,9 +246,13 @@ mod tests {
             },
         ] {
             let name = what.name();
-            let event = RunEvent { id: Cursor::of(1, 2), at: Timestamp::default(), what };
+            let event = RunEvent { id: Cursor::of(1, 2), at: Timestamp::default(), epoch: 3, what };
             let json = serde_json::to_value(&event).unwrap();
-            assert_eq!((&json["event"], &json["id"]), (&Value::from(name), &Value::from("1.2")), "{json}");
+            assert_eq!(
+                (&json["event"], &json["id"], &json["epoch"]),
+                (&name.into(), &"1.2".into(), &3.into()),
+                "{json}"
+            );
         }
     }
 }

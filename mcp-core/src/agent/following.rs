@@ -75,9 +75,9 @@ impl Events {
             if self.after.is_none() {
                 events.push(Telling::started(&run));
             }
-            for step in page {
-                self.next = step.number.saturating_add(1);
-                events.extend(self.telling.tell(&step));
+            for record in page {
+                self.next = record.step.number.saturating_add(1);
+                events.extend(self.telling.tell(&record));
             }
             if is_last && run.state.is_end() {
                 events.push(Telling::ended(&run));

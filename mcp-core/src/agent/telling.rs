@@ -13,7 +13,7 @@ use super::runner::{begun_for, is_turn};
 use super::step::{AGENT, Delegation, Step, ToolCall};
 use super::transcript::Delegated;
 use super::{KIND, questions};
-use crate::store::runs::{self, RunId, RunRecord, StepKind};
+use crate::store::runs::{self, RunId, RunRecord, StepKind, StepRecord};
 use crate::tool::output::ToolOutput;
 
 /// Tells what the steps of a run's journal say, one after the other from the first one on. It is the same whoever tells it: so an event
@@ -42,21 +42,22 @@ impl Telling {
     /// That it was begun.
     pub(super) fn started(run: &RunRecord) -> RunEvent {
         let agent = if run.kind == KIND { Order::of(run).ok().map(|order| order.agent) } else { None };
-        RunEvent { id: Cursor::START, at: run.at, what: Happened::Started { kind: run.kind.clone(), agent } }
+        RunEvent { id: Cursor::START, at: run.at, epoch: 0, what: Happened::Started { kind: run.kind.clone(), agent } }
     }
 
     /// That it has ended.
     pub(super) fn ended(run: &RunRecord) -> RunEvent {
         let what = Happened::Ended { state: run.state, result: serde_json::from_slice(&run.result).ok() };
-        RunEvent { id: Cursor::END, at: run.ended.unwrap_or(run.at), what }
+        RunEvent { id: Cursor::END, at: run.ended.unwrap_or(run.at), epoch: run.epoch, what }
     }
 
     /// What the next step of the journal says. What is no step of an agent says nothing.
-    pub(super) fn tell(&mut self, step: &runs::Step) -> Vec<RunEvent> {
+    pub(super) fn tell(&mut self, StepRecord { epoch, step }: &StepRecord) -> Vec<RunEvent> {
         let mut told = Vec::new();
         self.read(step, &mut told);
         let at = |part: usize| Cursor::of(step.number, u32::try_from(part).unwrap_or(u32::MAX));
-        told.into_iter().enumerate().map(|(part, what)| RunEvent { id: at(part), at: step.at, what }).collect()
+        let event = |(part, what)| RunEvent { id: at(part), at: step.at, epoch: *epoch, what };
+        told.into_iter().enumerate().map(event).collect()
     }
 
     fn read(&mut self, step: &runs::Step, told: &mut Vec<Happened>) {

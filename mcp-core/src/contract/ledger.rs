@@ -42,7 +42,9 @@ pub async fn committed_entries_are_read_back(fresh: &Fresh) {
         duration: Duration::ZERO,
         ..call(u128::MAX)
     };
-    let large = CallRecord { result: vec![b'x'; 1 << 20].into(), duration: Duration::from_secs(86_400), ..call(1) };
+    let waited = Duration::from_micros(7);
+    let large =
+        CallRecord { result: vec![b'x'; 1 << 20].into(), duration: Duration::from_secs(86_400), waited, ..call(1) };
     let outcomes = (2..).zip(Outcome::ALL).map(|(id, outcome)| CallRecord { outcome, ..call(id) });
     let written: Vec<_> = [odd, large].into_iter().chain(outcomes).collect();
     fresh.commit(written.clone()).await;

@@ -15,7 +15,7 @@ use crate::store::ledger::Entry;
 use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Ending, Hold, Input, InputId, InputKind, LARGEST, LARGEST_KEY, MOST_INPUTS, NewRun, Posted, RunId,
-    RunQuery, RunRecord, RunState, Step, StepKind, Turn,
+    RunQuery, RunRecord, RunState, Step, StepKind, StepRecord, Turn,
 };
 
 /// One named test for each promise of [`Runs`](crate::store::runs::Runs), on stores from `$fresh`: an async function or closure
@@ -159,7 +159,12 @@ async fn there(fresh: &Fresh, number: u128) -> RunRecord {
 }
 
 async fn steps(fresh: &Fresh, number: u128) -> Vec<Step> {
-    fresh.stores.runs.steps(&tenant(), id(number), 0, u16::MAX).await.expect("steps can be read")
+    let records = some_steps(fresh, number, 0, u16::MAX).await;
+    records.into_iter().map(|record| record.step).collect()
+}
+
+async fn some_steps(fresh: &Fresh, number: u128, from: u32, limit: u16) -> Vec<StepRecord> {
+    fresh.stores.runs.steps(&tenant(), id(number), from, limit).await.expect("steps can be read")
 }
 
 async fn post(fresh: &Fresh, number: u128, input: &Input) -> Posted {
@@ -328,6 +333,8 @@ pub async fn only_its_holder_writes(fresh: &Fresh) {
         assert_eq!((is_conflict(result), result.is_ok()), (is_late, !is_late), "{place}: {result:?}");
     }
     assert_eq!(steps(fresh, 1).await, [step(0), step(1), step(2), step(3)]);
+    let epochs = some_steps(fresh, 1, 0, 9).await.into_iter().map(|record| record.epoch);
+    assert!(epochs.eq([&old, &old, &new, &new].map(|hold| hold.epoch)), "each says who wrote it");
     for (number, is_there) in [(1, true), (2, false), (3, true), (4, true)] {
         let call = fresh.call(&tenant(), call(number).id).await;
         assert_eq!(call.is_some(), is_there, "call {number}");
@@ -360,9 +367,11 @@ pub async fn steps_are_read_back_in_order(fresh: &Fresh) {
         write(fresh, &hold, step.clone()).await.expect("it was written before");
     }
     assert_eq!(steps(fresh, 1).await, all);
-    let page = fresh.stores.runs.steps(&tenant(), id(1), 3, 2).await.expect("steps can be read");
-    assert_eq!(page, all[3..5]);
-    assert_eq!(fresh.stores.runs.steps(&tenant(), id(1), 6, 9).await.expect("steps can be read"), all[6..]);
+    let records = |steps: &[Step]| -> Vec<_> {
+        steps.iter().map(|step| StepRecord { epoch: hold.epoch, step: step.clone() }).collect()
+    };
+    assert_eq!(some_steps(fresh, 1, 3, 2).await, records(&all[3..5]));
+    assert_eq!(some_steps(fresh, 1, 6, 9).await, records(&all[6..]));
 
     // Both in one commit, and in two that share a batch.
     let twice = |number| Entry::Step { hold: hold.clone(), step: step(number) };

@@ -14,7 +14,7 @@ use crate::store::ledger::Entry;
 use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Hold, Input, MOST_INPUTS, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, STORE, Stand, Step,
-    Turn, Verdict, check_size,
+    StepRecord, Turn, Verdict, check_size,
 };
 
 /// The runs of all tenants. When it is full, those that have ended make room, the oldest first; nothing else is forgotten.
@@ -29,13 +29,13 @@ pub(super) type Key = (Tenant, RunId);
 struct Kept {
     run: RunRecord,
     /// Each with the epoch under which it was written.
-    steps: BTreeMap<u32, (u64, Step)>,
+    steps: BTreeMap<u32, StepRecord>,
     inputs: Vec<Input>,
 }
 
 impl Kept {
     fn size(&self) -> usize {
-        let steps: usize = self.steps.values().map(|(_, step)| size(step)).sum();
+        let steps: usize = self.steps.values().map(|record| size(&record.step)).sum();
         let inputs: usize = self.inputs.iter().map(|input| input.body.len()).sum();
         self.run.arguments.len() + self.run.result.len() + steps + inputs
     }
@@ -95,7 +95,7 @@ impl Journals {
                 Entry::Step { hold, step } => match self.by_id.get(&key(hold)) {
                     Some(kept) => {
                         bytes += size(step);
-                        let there = kept.steps.get(&step.number).map(|(epoch, _)| *epoch);
+                        let there = kept.steps.get(&step.number).map(|record| record.epoch);
                         stands.entry(key(hold)).or_insert_with(|| kept.stand()).step(hold, there)
                     }
                     None => Verdict::Conflict,
@@ -118,7 +118,7 @@ impl Journals {
             && !kept.steps.contains_key(&step.number)
         {
             self.bytes += size(&step);
-            kept.steps.insert(step.number, (hold.epoch, step));
+            kept.steps.insert(step.number, StepRecord { epoch: hold.epoch, step });
         }
     }
 
@@ -221,10 +221,10 @@ impl Runs for MemoryStore {
         Ok(due.filter(|due| *due <= now).map(|due| due.until(now)))
     }
 
-    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
+    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<StepRecord>, StoreError> {
         let runs = lock(&self.runs);
         let steps = runs.by_id.get(&(tenant.clone(), run)).into_iter().flat_map(|kept| kept.steps.range(from..));
-        Ok(steps.take(limit.into()).map(|(_, (_, step))| step.clone()).collect())
+        Ok(steps.take(limit.into()).map(|(_, record)| record.clone()).collect())
     }
 
     async fn post(&self, tenant: &Tenant, run: RunId, input: &Input) -> Result<Posted, StoreError> {

@@ -91,6 +91,7 @@ fn call(id: usize, result: Bytes) -> Entry {
         result,
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     })
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::server::Server;
 use crate::store::StoreError;
-use crate::store::runs::{Input, InputId, InputKind, NewRun, Posted, RunId, RunQuery, RunRecord, Step};
+use crate::store::runs::{Input, InputId, InputKind, NewRun, Posted, RunId, RunQuery, RunRecord, StepRecord};
 
 /// What callers may do with runs: an administrator with those of their tenant, others with their own.
 pub struct RunDesk<'s> {
@@ -111,7 +111,13 @@ impl<'s> RunDesk<'s> {
     ///
     /// # Errors
     /// As [`Runs::steps`](crate::store::runs::Runs::steps).
-    pub async fn steps(&self, caller: &Caller, id: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
+    pub async fn steps(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        from: u32,
+        limit: u16,
+    ) -> Result<Vec<StepRecord>, StoreError> {
         if self.find(caller, id).await?.is_none() {
             return Ok(Vec::new());
         }

@@ -143,6 +143,8 @@ pub struct CallRecord {
     pub at: Timestamp,
     /// How long it took, to the microsecond.
     pub duration: Duration,
+    /// How much of that it waited, to the microsecond: to be let in, to be tried again, or for answers of its client.
+    pub waited: Duration,
 }
 
 /// How a call ended. It reads and writes as the word of [`Outcome::as_str`].

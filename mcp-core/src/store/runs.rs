@@ -20,7 +20,7 @@ use crate::caller::{Principal, Tenant};
 use crate::clock::Timestamp;
 
 pub use journal::{
-    BadInputId, Ending, Input, InputId, InputKind, Posted, Step, StepKind, Turn, UnknownInput, UnknownStep,
+    BadInputId, Ending, Input, InputId, InputKind, Posted, Step, StepKind, StepRecord, Turn, UnknownInput, UnknownStep,
 };
 pub(crate) use pages::each_step;
 pub use stand::{Stand, Verdict};
@@ -41,7 +41,7 @@ pub use stand::{Stand, Verdict};
 /// - **each holder has a greater epoch than all before**: of the same run.
 /// - **only its holder renews**: as long as its lease is not over; who has lost a run is told, and the others of the same call are renewed.
 /// - **only its holder writes**: under an earlier epoch a step, or a turn, is a [`StoreError::Conflict`], and so is one for a run that was
-///   let go. Nothing of its commit is written, and all of those beside it.
+///   let go. Nothing of its commit is written, and all of those beside it. Each step is read back with the epoch that it was written under.
 /// - **steps are read back in order**: to the last byte. The same step twice is one; another one in its place is a conflict.
 /// - **a run that is let go is claimed when it is due**: after its time, or at once; one that waits for an input alone is not claimed
 ///   before there is one.
@@ -126,7 +126,7 @@ pub trait Runs: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Runs::run`].
-    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError>;
+    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<StepRecord>, StoreError>;
 
     /// Tells a run something. It is woken if it waits.
     ///

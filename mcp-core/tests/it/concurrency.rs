@@ -114,8 +114,14 @@ async fn waiting_takes_part_in_the_time_of_a_call() {
     assert_eq!(error.to_string(), "the tool took longer than 5s and was stopped");
     assert!(look(late.as_mut()).await.is_pending());
     assert_eq!(strings.diary.read(), ["called", "dropped", "called", "dropped", "called"], "the next has the place");
-    let outcomes: Vec<_> = house.outcomes().await.into_iter().map(|(_, outcome)| outcome).collect();
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "timed_out").count(), 1);
+    let mut times: Vec<_> = house
+        .records()
+        .await
+        .iter()
+        .map(|call| (call.outcome.as_str(), call.duration.as_secs(), call.waited.as_secs()))
+        .collect();
+    times.sort_unstable();
+    assert_eq!(times, [("ok", 4, 0), ("timed_out", 6, 3)], "the record says how much of it was waiting");
 }
 
 #[tokio::test]

@@ -94,6 +94,8 @@ async fn what_happens_is_told_in_order_and_behind_any_event_without_loss_or_repe
     assert_eq!(json_of(&all)[..8], json_of(&so_far), "what was told is told again as it was");
     let ids: Vec<_> = all.iter().map(|event| event.id.to_string()).collect();
     assert_eq!(ids, ["start", "0", "0.1", "1", "2", "2.1", "3", "4", "5", "end"]);
+    let epochs: Vec<_> = all.iter().map(|event| event.epoch).collect();
+    assert_eq!(epochs, [0, 1, 1, 1, 1, 1, 1, 1, 2, 2], "once it is answered it is taken up again");
     let events = json_of(&all);
     assert_eq!((&events[2]["tool"], &events[2]["arguments"]), (&json!("change"), &json!({"what": "x"})));
     assert_eq!(events[3]["result"]["content"][0]["text"], "changed x");

@@ -226,6 +226,12 @@ async fn pauses_take_part_in_the_time_of_a_call() {
     let Poll::Ready(called) = look(call.as_mut()).await else { panic!("its time is over") };
     assert!(matches!(error(called), ToolError::TimedOut(_)));
     assert_eq!(calls(&strings), 1);
+    let record = house.records().await.remove(0);
+    assert_eq!(
+        (record.duration, record.waited),
+        (Duration::from_secs(5), Duration::from_secs(5)),
+        "it was all a pause"
+    );
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl House {
 
     pub(crate) async fn steps(&self, id: RunId) -> Vec<(StepKind, String)> {
         let steps = self.stores.runs.steps(caller().tenant(), id, 0, 100).await.unwrap();
-        steps.into_iter().map(|step| (step.kind, step.key)).collect()
+        steps.into_iter().map(|record| (record.step.kind, record.step.key)).collect()
     }
 
     /// Lets time pass, a second after the other, until the run is in this state.

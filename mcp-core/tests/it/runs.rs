@@ -15,7 +15,7 @@ use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, Listener, Topic};
 use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
-    Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, Step, StepKind,
+    Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, StepKind, StepRecord,
 };
 use mcp_core::{Server, ServerBuilder};
 use serde_json::json;
@@ -495,7 +495,7 @@ impl Runs for Counted {
         self.runs.open(tenant, principal, kind, most).await
     }
 
-    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
+    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<StepRecord>, StoreError> {
         self.runs.steps(tenant, run, from, limit).await
     }
 

@@ -134,6 +134,23 @@ export function Json({ value, label }) {
   return html`<pre class="json" tabindex="0" aria-label=${label ?? "JSON"}>${shown}</pre>`;
 }
 
+/** What took how long between two moments, one bar below the other; that of a wait is hatched. */
+export function Bars({ bars, from, to }) {
+  const part = (length) => (length / Math.max(1, to - from)) * 100;
+  return html`<ol class="timeline">
+    <svg class="hidden" aria-hidden="true"><pattern id="hatch" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2" height="4" /></pattern></svg>
+    ${bars.map(
+      (bar) => html`<li>
+        <span>${bar.name}</span>
+        <svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label=${`${bar.kind} ${bar.name}: ${millis(bar.to - bar.from)}`}>
+          <rect class=${bar.kind} x=${part(bar.from - from)} width=${Math.max(0.5, part(bar.to - bar.from))} height="10" rx="1" />
+        </svg>
+        <span class="figure">${millis(bar.to - bar.from)}</span>
+      </li>`,
+    )}
+  </ol>`;
+}
+
 export function Spark({ values, label }) {
   const known = values.filter((value) => value != null);
   if (!known.length) return html`<span class="quiet">${NOTHING}</span>`;

@@ -59,6 +59,8 @@ pub(super) struct Call {
     #[schemars(with = "String", extend("format" = "date-time"))]
     at: Timestamp,
     duration_ms: f64,
+    /// How much of that it waited: to be let in, to be tried again, or for answers of its client.
+    waited_ms: f64,
     /// As they came.
     #[schemars(with = "Value")]
     arguments: Option<Box<RawValue>>,
@@ -129,6 +131,7 @@ impl From<CallRecord> for Call {
             result: raw(&call.result),
             at: call.at,
             duration_ms: call.duration.as_secs_f64() * 1000.0,
+            waited_ms: call.waited.as_secs_f64() * 1000.0,
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mcp_core::Endpoint;
 use mcp_core::clock::Timestamp;
 use mcp_core::run::RunRefusal;
-use mcp_core::store::runs::{InputId, Posted, RunId, RunQuery, RunRecord, RunState, Step, StepKind};
+use mcp_core::store::runs::{InputId, Posted, RunId, RunQuery, RunRecord, RunState, Step, StepKind, StepRecord};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -197,6 +197,8 @@ struct RunWithSteps {
 #[derive(Serialize, JsonSchema)]
 struct Recorded {
     number: u32,
+    /// How often the run had been taken up by then.
+    epoch: u64,
     #[schemars(with = "StepKind")]
     kind: &'static str,
     /// What it is about.
@@ -269,7 +271,7 @@ async fn show(
     let size = PageSize::of(part.limit);
     let steps = runs.steps(&caller, id, part.from.unwrap_or(0), size.and_one()).await?;
     let (steps, next) = size.split(steps);
-    let next = next.map(|step| step.number);
+    let next = next.map(|record| record.step.number);
     encoded(&RunWithSteps { run: run.into(), steps: steps.into_iter().map(Recorded::from).collect(), next })
 }
 
@@ -353,10 +355,10 @@ impl From<RunRecord> for Run {
     }
 }
 
-impl From<Step> for Recorded {
-    fn from(step: Step) -> Self {
+impl From<StepRecord> for Recorded {
+    fn from(StepRecord { epoch, step }: StepRecord) -> Self {
         let Step { number, kind, key, body, at } = step;
-        Self { number, kind: kind.as_str(), key, at, value: raw(&body) }
+        Self { number, epoch, kind: kind.as_str(), key, at, value: raw(&body) }
     }
 }
 

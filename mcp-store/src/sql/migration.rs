@@ -23,6 +23,7 @@ mod session_rooms;
 mod sessions;
 mod settings;
 mod threads;
+mod waited;
 
 use std::collections::BTreeSet;
 
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(replaced::Replaced),
             Box::new(counts::Counts),
             Box::new(model_counts::ModelCounts),
+            Box::new(waited::Waited),
         ]
     }
 

@@ -10,7 +10,7 @@ use mcp_core::clock::Clock;
 use mcp_core::store::StoreError;
 use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
-    Claimed, Hold, Input, MOST_INPUTS, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, STORE, Step,
+    Claimed, Hold, Input, MOST_INPUTS, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, STORE, StepRecord,
     check_size,
 };
 use sea_orm::prelude::Uuid;
@@ -256,7 +256,7 @@ impl Runs for SqlRuns {
         Ok(micros.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros))
     }
 
-    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
+    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<StepRecord>, StoreError> {
         let select = step::Entity::find()
             .filter(step::Column::Tenant.eq(&*stored(tenant.as_str())))
             .filter(step::Column::Run.eq(uuid(run)))
@@ -265,7 +265,7 @@ impl Runs for SqlRuns {
             .limit(u64::from(limit));
         let rows = select.all(self.database.readers()).await.map_err(store_error(STORE))?;
         let rows = self.large.fill_all(rows).await?;
-        rows.into_iter().map(Step::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
+        rows.into_iter().map(StepRecord::try_from).collect::<Result<_, _>>().map_err(store_error(STORE))
     }
 
     async fn post(&self, tenant: &Tenant, run: RunId, input: &Input) -> Result<Posted, StoreError> {

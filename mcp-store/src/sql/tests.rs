@@ -49,6 +49,7 @@ pub(crate) fn call(id: u128) -> Entry {
         result: Bytes::from_static(b"{}"),
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     })
 }
 

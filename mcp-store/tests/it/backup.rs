@@ -118,6 +118,7 @@ fn calls(n: u128) -> Vec<Entry> {
         result: Bytes::from_static(b"{}"),
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     };
     vec![Entry::Call(call(2 * n)), Entry::Call(call(2 * n + 1))]
 }

@@ -215,6 +215,7 @@ fn answer(key: &CallKey, call: u128) -> Vec<Entry> {
         result: "{}".into(),
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     };
     let answer = Answer { key: key.clone(), arguments: [0; 32], call: record.id };
     vec![Entry::Call(record), Entry::Answer(answer)]

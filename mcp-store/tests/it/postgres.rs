@@ -173,6 +173,7 @@ fn call(id: u128, tool: &str) -> CallRecord {
         result: Bytes::from_static(b"{}"),
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     }
 }
 

@@ -178,6 +178,7 @@ fn call(id: u128) -> CallRecord {
         result: Bytes::from_static(b"{}"),
         at: Timestamp::default(),
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
     }
 }
 

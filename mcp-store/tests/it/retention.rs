@@ -66,6 +66,7 @@ impl House {
                 result: Bytes::from_static(b"{}"),
                 at,
                 duration: Duration::ZERO,
+                waited: Duration::ZERO,
             };
             stores.ledger.commit(vec![Entry::Call(call)]).await.unwrap();
             let message =

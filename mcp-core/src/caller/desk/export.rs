@@ -21,7 +21,7 @@ use crate::store::api_keys::{ApiKey, KeyId};
 use crate::store::history::CallQuery;
 use crate::store::ledger::{CallId, CallRecord};
 use crate::store::principals::User;
-use crate::store::runs::{RunId, RunQuery, RunRecord};
+use crate::store::runs::{RunId, RunQuery, RunRecord, StepRecord};
 use crate::store::sessions::{SessionInfo, Sessions};
 use crate::store::threads::{Place, ThreadId};
 
@@ -90,6 +90,7 @@ enum Line {
         outcome: &'static str,
         at: Timestamp,
         duration_ms: f64,
+        waited_ms: f64,
         arguments: Option<Box<RawValue>>,
         result: Option<Box<RawValue>>,
         /// Where it came from.
@@ -126,6 +127,7 @@ enum Line {
     },
     Step {
         number: u32,
+        epoch: u64,
         kind: &'static str,
         key: String,
         at: Timestamp,
@@ -303,9 +305,10 @@ fn runs(books: CallerBooks, whose: Arc<Whose>, from: Option<InRun>) -> Reading<I
         }
         if let Some((run, Some(Within::Steps(from)))) = from {
             let page = runs.steps(tenant, run, from, PAGE).await?;
-            let next = behind(&page, |step| Within::Steps(step.number.saturating_add(1)));
+            let next = behind(&page, |record| Within::Steps(record.step.number.saturating_add(1)));
             let next = next.unwrap_or(Within::Inputs(0));
-            let line = |step: crate::store::runs::Step| Line::Step {
+            let line = |StepRecord { epoch, step }| Line::Step {
+                epoch,
                 number: step.number,
                 kind: step.kind.as_str(),
                 key: step.key,
@@ -390,6 +393,7 @@ impl From<CallRecord> for Line {
             outcome: call.outcome.as_str(),
             at: call.at,
             duration_ms: call.duration.as_secs_f64() * 1000.0,
+            waited_ms: call.waited.as_secs_f64() * 1000.0,
             arguments: raw(&call.arguments),
             result: raw(&call.result),
             address: call.address,

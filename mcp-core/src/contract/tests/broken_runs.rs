@@ -19,7 +19,7 @@ use crate::store::ledger::{Entry, Ledger};
 use crate::store::records::Keep;
 use crate::store::runs::{
     Claimed, Hold, Input, InputId, LARGEST, LARGEST_KEY, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs,
-    Step, Turn,
+    StepRecord, Turn,
 };
 use crate::store::{StoreError, Stores};
 
@@ -51,6 +51,7 @@ enum Flaw {
     StepsComeFirst,
     StepsAsText,
     StepsTheLastFirst,
+    StepsOfOneEpoch,
     StepsOnlyOnce,
     StepsOfAnother,
     StepsWithoutPages,
@@ -477,7 +478,7 @@ impl Runs for Broken {
         Ok(u16::try_from(all.iter().filter(counted).take(most.into()).count()).unwrap())
     }
 
-    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<Step>, StoreError> {
+    async fn steps(&self, tenant: &Tenant, run: RunId, from: u32, limit: u16) -> Result<Vec<StepRecord>, StoreError> {
         let limit = if self.flaw == Flaw::StepsWithoutPages { u16::MAX } else { limit };
         let mut steps = self.sound.steps(tenant, run, from, limit).await?;
         if self.flaw == Flaw::StepsTheLastFirst {
@@ -487,6 +488,9 @@ impl Runs for Broken {
             for other in self.all().await.iter().filter(|other| other.tenant != *tenant) {
                 steps.extend(self.sound.steps(&other.tenant, run, from, limit).await?);
             }
+        }
+        if self.flaw == Flaw::StepsOfOneEpoch {
+            steps.iter_mut().for_each(|record| record.epoch = 1);
         }
         Ok(steps)
     }
@@ -572,7 +576,13 @@ super::each_case_fails! {
         Flaw::TellsNoInputs,
         Flaw::IsNotProlonged,
     ],
-    only_its_holder_writes: [Flaw::AnyoneWrites, Flaw::AnyoneTurns, Flaw::WritesTheRest, Flaw::StepsComeFirst],
+    only_its_holder_writes: [
+        Flaw::AnyoneWrites,
+        Flaw::AnyoneTurns,
+        Flaw::WritesTheRest,
+        Flaw::StepsComeFirst,
+        Flaw::StepsOfOneEpoch,
+    ],
     steps_are_read_back_in_order: [
         Flaw::StepsAsText,
         Flaw::StepsTheLastFirst,

@@ -78,10 +78,15 @@ impl CallRecord {
             .number(i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX))
             .bytes(&self.arguments)
             .bytes(&self.result);
-        // Calls that were recorded before there were addresses have none.
-        match self.address {
-            Some(address) => digest.text(&address.to_string()).finish(),
-            None => digest.finish(),
+        // Calls that were recorded before there were addresses have none, and nobody knew for how long they had waited.
+        let address = self.address.map(|address| address.to_string());
+        match (address, self.waited.as_micros()) {
+            (None, 0) => digest.finish(),
+            (Some(address), 0) => digest.text(&address).finish(),
+            (address, waited) => {
+                let digest = digest.text(address.as_deref().unwrap_or_default());
+                digest.number(i64::try_from(waited).unwrap_or(i64::MAX)).finish()
+            }
         }
     }
 }

@@ -111,6 +111,7 @@ enum Line<'a> {
         address: Option<std::net::IpAddr>,
         outcome: &'static str,
         duration_ms: f64,
+        waited_ms: f64,
         arguments_sha256: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         arguments: Option<Box<RawValue>>,
@@ -203,6 +204,7 @@ fn of_call(call: CallRecord, tenant: &str, sound: bool, link: Linked, arguments:
         address: call.address,
         outcome: call.outcome.as_str(),
         duration_ms: call.duration.as_secs_f64() * 1000.0,
+        waited_ms: call.waited.as_secs_f64() * 1000.0,
         arguments_sha256: hex(&Sha256::digest(&call.arguments)),
         arguments: if arguments { serde_json::from_slice(&call.arguments).ok() } else { None },
         id: call.id,

@@ -27,6 +27,15 @@ pub struct Step {
     pub at: Timestamp,
 }
 
+/// A step of a run as it is on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRecord {
+    /// Under which epoch it was written: a greater one than that of the step before tells that the run was taken up again between them.
+    pub epoch: u64,
+    /// The step.
+    pub step: Step,
+}
+
 /// What a step tells. It reads and writes as the word of [`StepKind::as_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,6 @@
 //! Reading all of a run's steps.
 
-use super::{RunId, Runs, Step};
+use super::{RunId, Runs, Step, StepRecord};
 use crate::caller::Tenant;
 use crate::store::StoreError;
 
@@ -18,7 +18,7 @@ pub(crate) async fn each_step(
     loop {
         let page = runs.steps(tenant, run, from, PAGE).await?;
         let is_last = page.len() < usize::from(PAGE);
-        for step in page {
+        for StepRecord { step, .. } in page {
             from = step.number.saturating_add(1);
             show(step);
         }

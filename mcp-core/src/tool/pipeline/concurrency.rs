@@ -36,7 +36,7 @@ impl Places {
         }
         let limited = || ToolError::Limited(Box::new(Limited::by_state(LimitedBy::Concurrency, RETRY_AFTER)));
         let _waits = self.room.enter().ok_or_else(limited)?;
-        match select(pin!(cx.cancelled()), pin!(self.free.acquire())).await {
+        match cx.wait(select(pin!(cx.cancelled()), pin!(self.free.acquire()))).await {
             Either::Left(_) => Err(ToolError::Cancelled),
             // It is never closed.
             Either::Right((place, _)) => place.map_err(|_| limited()),

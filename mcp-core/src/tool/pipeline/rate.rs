@@ -31,7 +31,7 @@ pub(super) async fn take(own: Option<Rate>, tool: &OfferedTool, cx: &Context) ->
         let Some(rate) = rate else { continue };
         let (tenant, key) = counted_as(by, tool, cx);
         // One token is no more than a burst, which is all that could be refused.
-        let Ok(decision) = server.limit_store().take(&tenant, &key, rate, 1).await else { continue };
+        let Ok(decision) = cx.wait(server.limit_store().take(&tenant, &key, rate, 1)).await else { continue };
         quotas.push(by, rate, decision);
         if !decision.allowed {
             refused = Some(Limited::by_rate(by, rate, decision.retry_after));

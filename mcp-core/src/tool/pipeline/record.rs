@@ -94,6 +94,7 @@ impl Recording {
             result,
             at: self.at,
             duration: inner.server.clock().monotonic().saturating_sub(self.started),
+            waited: self.cx.waited(),
         }
     }
 

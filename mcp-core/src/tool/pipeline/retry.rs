@@ -39,7 +39,7 @@ pub(super) async fn call(
             tracing::warn!(call = %cx.call_id(), tool = tool.spec().name(), attempt, %cause, "a call is tried again");
         }
         let pause = cx.clock().sleep(retries.of().pause(attempt, cx.call_id().as_u128()));
-        if let Either::Left(_) = select(pin!(cx.cancelled()), pause).await {
+        if let Either::Left(_) = cx.wait(select(pin!(cx.cancelled()), pause)).await {
             return Err(ToolError::Cancelled);
         }
         cx.begin_again();

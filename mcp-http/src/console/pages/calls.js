@@ -2,7 +2,7 @@
 
 import { html } from "../vendor.js";
 import { path } from "../api.js";
-import { Empty, FAILURES, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
+import { Bars, Empty, FAILURES, Json, List, Page, State, Time, Waiting, millis, number, useAnswer, useLiveAnswer, usePages } from "../kit.js";
 import { Plot } from "../plot.js";
 import { useLive } from "../live.js";
 
@@ -56,6 +56,12 @@ function All({ query }) {
   <//>`;
 }
 
+/** What it spent its time with. */
+const phases = ({ duration_ms: took, waited_ms: waited }) => [
+  ...(waited ? [{ kind: "waiting", name: "waited", from: 0, to: waited }] : []),
+  { kind: "tool", name: "worked", from: waited, to: took },
+];
+
 function Call({ id }) {
   const answer = useAnswer(`calls/${id}`);
   const call = answer.data;
@@ -66,6 +72,7 @@ function Call({ id }) {
       <div><h2>Arguments</h2><${Json} value=${call.arguments} label="Arguments" /></div>
       <div><h2>Result</h2><${Json} value=${call.result} label="Result" /></div>
     </div>
+    <h2>Phases</h2><${Bars} bars=${phases(call)} from=${0} to=${call.duration_ms} />
     <p class="quiet">${call.address && `From ${call.address}. `}${call.parent && html`Made by <a href=${`#/calls/${call.parent}`}>another call</a>. `}<small>${call.id}</small></p>
   <//>`;
 }

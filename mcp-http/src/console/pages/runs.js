@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor.js";
 import { events, path, post } from "../api.js";
-import { Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, millis, number, plain, useAnswer, usePages } from "../kit.js";
+import { Bars, Dialog, Doing, Empty, Form, Json, List, Page, State, Time, Waiting, millis, number, plain, useAnswer, usePages } from "../kit.js";
 import { useLive } from "../live.js";
 import { Question } from "./tools.js";
 
@@ -166,14 +166,22 @@ function Used({ spent, budget, record }) {
   </dl>`;
 }
 
-/** Bars of what the model, tools and other agents took; time in which it waited for somebody is hatched. */
+/** Bars of what the model, tools and other agents took; time in which it waited for somebody is hatched, and what interrupted it is marked. */
 function Timeline({ record, events }) {
   const end = record.ended ? Date.parse(record.ended) : Date.now();
   const bars = useMemo(() => {
     const [open, done] = [new Map(), []];
-    let since = Date.parse(record.at);
+    let [since, epoch, isWaiting] = [Date.parse(record.at), 1, false];
+    const taken = (by, at) => {
+      // What waits for an answer, or for another agent, is taken up again for that alone.
+      const isMeant = isWaiting || [...open.values()].some((bar) => bar.kind === "agent");
+      if (by > epoch && !isMeant) done.push({ kind: "restart", name: "interrupted", from: since, to: at });
+      epoch = Math.max(epoch, by);
+    };
     events.forEach((event, n) => {
       const at = Date.parse(event.at);
+      taken(event.epoch, at);
+      isWaiting = event.event === "question" || (isWaiting && event.event !== "step");
       if (event.event === "step") done.push({ kind: "model", name: event.agent, from: since, to: at });
       else if (event.event === "tool.started") open.set(event.call, { kind: event.run ? "agent" : "tool", name: event.tool, from: at });
       else if (event.event === "tool.ended" && open.has(event.call)) {
@@ -182,21 +190,9 @@ function Timeline({ record, events }) {
       } else if (event.event === "question") done.push({ kind: "waiting", name: "an answer", from: at, to: events[n + 1] ? Date.parse(events[n + 1].at) : end });
       since = at;
     });
+    taken(record.epoch, end);
     return [...done, ...[...open.values()].map((bar) => ({ ...bar, to: end }))].sort((a, b) => a.from - b.from);
   }, [record, events]);
   if (!bars.length) return html`<p class="quiet">Nothing has taken time yet.</p>`;
-  const start = Date.parse(record.at);
-  const whole = Math.max(1, end - start);
-  return html`<ol class="timeline">
-    <svg class="hidden" aria-hidden="true"><pattern id="hatch" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2" height="4" /></pattern></svg>
-    ${bars.map(
-      (bar) => html`<li>
-        <span>${bar.name}</span>
-        <svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label=${`${bar.kind} ${bar.name}: ${millis(bar.to - bar.from)}`}>
-          <rect class=${bar.kind} x=${((bar.from - start) / whole) * 100} width=${Math.max(0.5, ((bar.to - bar.from) / whole) * 100)} height="10" rx="1" />
-        </svg>
-        <span class="figure">${millis(bar.to - bar.from)}</span>
-      </li>`,
-    )}
-  </ol>`;
+  return html`<${Bars} bars=${bars} from=${Date.parse(record.at)} to=${end} />`;
 }

@@ -6,7 +6,7 @@ use mcp_core::caller::Tenant;
 use mcp_core::store::StoreError;
 use mcp_core::store::audit::{Kind, Link, RecordDigest};
 use mcp_core::store::ledger::CallRecord;
-use mcp_core::store::runs::{Hold, RunId, RunRecord, Step};
+use mcp_core::store::runs::{Hold, RunId, RunRecord, StepRecord};
 use sea_orm::{DbErr, FromQueryResult, QueryResult, Value};
 
 use super::table::{LinkTable, id};
@@ -110,8 +110,8 @@ impl Recorded {
             Self::Step => whole::<step::Model>(row, large).await?.and_then(|row| {
                 let tenant = Tenant::from(shown(row.tenant.clone()));
                 let run = RunId::from_u128(row.run.as_u128());
-                let hold = Hold { tenant, run, epoch: row.epoch.cast_unsigned() };
-                let step = Step::try_from(row.clone()).ok()?;
+                let StepRecord { epoch, step } = row.clone().try_into().ok()?;
+                let hold = Hold { tenant, run, epoch };
                 (step::Model::new(&hold, &step) == row).then(|| step.digest(&hold))
             }),
         })

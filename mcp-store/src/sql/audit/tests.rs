@@ -7,6 +7,7 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_core::caller::{Principal, Tenant};
 use mcp_core::clock::simulated::SimulatedClock;
@@ -124,6 +125,7 @@ fn call(tenant: &str, id: u128) -> Entry {
         tenant: Tenant::from(tenant),
         principal: Principal::from("p\u{1}"),
         address: id.is_multiple_of(2).then(|| [192, 0, 2, 7].into()),
+        waited: Duration::from_micros(if id.is_multiple_of(4) { 7 } else { 0 }),
         parent: id.is_multiple_of(2).then(|| CallId::from_u128(1)),
         outcome: if id.is_multiple_of(3) { Outcome::Error } else { Outcome::Ok },
         result: format!("{{\"n\":{id}}}").into(),

@@ -38,6 +38,8 @@ pub(crate) struct Model {
     pub(crate) blob: Option<String>,
     /// Where it was called from, if that is known.
     pub(crate) address: Option<String>,
+    /// Microseconds, if it has waited.
+    pub(crate) waited: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -91,6 +93,7 @@ impl From<&CallRecord> for Model {
             result: call.result.to_vec(),
             blob: None,
             address: call.address.map(|address| address.to_string()),
+            waited: waited(call),
         }
     }
 }
@@ -119,12 +122,18 @@ impl TryFrom<Model> for CallRecord {
             result: row.result.into(),
             at: Timestamp::from_micros(row.at),
             duration: Duration::from_micros(u64::try_from(row.duration).unwrap_or(0)),
+            waited: Duration::from_micros(row.waited.and_then(|waited| u64::try_from(waited).ok()).unwrap_or(0)),
         })
     }
 }
 
 pub(crate) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Nothing, where it has not waited.
+pub(crate) fn waited(call: &CallRecord) -> Option<i64> {
+    Some(micros(call.waited)).filter(|waited| *waited > 0)
 }
 
 pub(crate) fn uuid(id: CallId) -> Uuid {

@@ -1,7 +1,7 @@
 //! A row of `mcp_steps`.
 
 use mcp_core::clock::Timestamp;
-use mcp_core::store::runs::{Hold, Step};
+use mcp_core::store::runs::{Hold, Step, StepRecord};
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 
@@ -71,7 +71,7 @@ impl Large for Model {
     }
 }
 
-impl TryFrom<Model> for Step {
+impl TryFrom<Model> for StepRecord {
     type Error = DbErr;
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
@@ -79,13 +79,14 @@ impl TryFrom<Model> for Step {
         if row.blob.is_some() {
             return Err(DbErr::Type(format!("step {} of the run {} is in a blob and in the row", row.number, row.run)));
         }
-        Ok(Self {
+        let step = Step {
             number: u32::try_from(row.number).unwrap_or(0),
             kind: row.kind.parse().map_err(unreadable)?,
             key: shown(row.key),
             body: row.body.into(),
             at: Timestamp::from_micros(row.at),
-        })
+        };
+        Ok(Self { epoch: row.epoch.cast_unsigned(), step })
     }
 }
 

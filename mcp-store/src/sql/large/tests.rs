@@ -16,7 +16,7 @@ use mcp_core::store::blobs::{BlobInfo, ByteStream, REMOVAL};
 use mcp_core::store::history::{CallQuery, History};
 use mcp_core::store::leases::Leases;
 use mcp_core::store::ledger::{CallId, CallRecord, Entry, Ledger};
-use mcp_core::store::runs::{Ending, NewRun, RunId, RunQuery, RunRecord, Runs, Step, StepKind};
+use mcp_core::store::runs::{Ending, NewRun, RunId, RunQuery, RunRecord, Runs, Step, StepKind, StepRecord};
 use sea_orm::QueryResult;
 use tempfile::TempDir;
 
@@ -176,7 +176,7 @@ impl House {
         self.calls.call(&Tenant::from(TENANT), CallId::from_u128(id)).await
     }
 
-    async fn read_run(&self, id: u128) -> (Option<RunRecord>, Vec<Step>) {
+    async fn read_run(&self, id: u128) -> (Option<RunRecord>, Vec<StepRecord>) {
         let (tenant, run) = (Tenant::from(TENANT), RunId::from_u128(id));
         (self.runs.run(&tenant, run).await.unwrap(), self.runs.steps(&tenant, run, 0, 100).await.unwrap())
     }

@@ -163,7 +163,7 @@ pub(in crate::sql) fn statements(mut calls: &[&CallRecord]) -> Vec<Statement> {
 }
 
 /// In the order of the columns.
-fn values(row: Model) -> [Value; 13] {
+fn values(row: Model) -> [Value; 14] {
     [
         row.tenant.into(),
         row.id.into(),
@@ -178,5 +178,6 @@ fn values(row: Model) -> [Value; 13] {
         row.result.into(),
         row.blob.into(),
         row.address.into(),
+        row.waited.into(),
     ]
 }

@@ -49,6 +49,7 @@ impl Everything {
             result: Bytes::from(format!(r#"{{"r":"{MARKER}"}}"#)),
             at: Timestamp::from_micros(1_752_000_000_000_000),
             duration: Duration::ZERO,
+            waited: Duration::ZERO,
         };
         let key =
             CallKey { tenant: tenant.clone(), principal: owner.clone(), tool: "t".to_owned(), key: "k".to_owned() };
@@ -147,7 +148,7 @@ impl Everything {
         let run = stores.runs.run(tenant, self.run()).await.unwrap().unwrap();
         assert_eq!((&run.arguments[..], &run.result[..]), (MARKER.as_bytes(), MARKER.as_bytes()));
         let steps = stores.runs.steps(tenant, run.id, 0, 9).await.unwrap();
-        assert_eq!(steps.iter().map(|step| &step.body[..]).collect::<Vec<_>>(), [MARKER.as_bytes()]);
+        assert_eq!(steps.iter().map(|record| &record.step.body[..]).collect::<Vec<_>>(), [MARKER.as_bytes()]);
         let inputs = stores.runs.inputs(tenant, run.id, 0, 9).await.unwrap();
         assert_eq!(inputs.iter().map(|input| &input.body[..]).collect::<Vec<_>>(), [MARKER.as_bytes()]);
         assert_eq!(stores.notes.read(tenant, owner, "note").await.unwrap().unwrap().text, MARKER);

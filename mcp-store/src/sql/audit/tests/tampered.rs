@@ -2,7 +2,7 @@
 
 use super::*;
 
-const CALL_COLUMNS: [(&str, &str); 13] = [
+const CALL_COLUMNS: [(&str, &str); 14] = [
     ("tenant", "tenant || 'x'"),
     ("id", "x'000000000000000000000000000000aa'"),
     ("format", "format + 1"),
@@ -16,6 +16,7 @@ const CALL_COLUMNS: [(&str, &str); 13] = [
     ("result", "x'7b20207d'"),
     ("blob", "'00000000000000000000000000000001'"),
     ("address", "CASE address WHEN '192.0.2.7' THEN NULL ELSE '192.0.2.7' END"),
+    ("waited", "CASE WHEN waited IS NULL THEN 5 END"),
 ];
 
 const LINK_COLUMNS: [(&str, &str); 10] = [
@@ -42,7 +43,7 @@ async fn restore(house: &House) {
     for (table, columns) in [
         (
             "calls",
-            "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, blob, address",
+            "rowid, tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, blob, address, waited",
         ),
         ("links", "rowid, chain, sequence, format, kind, tenant, subject, number, at, digest, mac"),
     ] {
@@ -187,7 +188,7 @@ async fn a_row_that_is_added_is_noticed() {
     house.furnish().await;
     remember(&house).await;
     let call = "INSERT INTO mcp_calls SELECT tenant, x'000000000000000000000000000000aa', format, parent, principal, tool, \
-                outcome, at, duration, arguments, result, blob, address FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
+                outcome, at, duration, arguments, result, blob, address, waited FROM mcp_calls WHERE id = x'00000000000000000000000000000001'";
     house.run(call).await;
     let verified = house.verify().await;
     assert!(tells(&verified, "unlinked", 0xaa) && verified.findings.len() == 1, "{verified:?}");
@@ -205,7 +206,7 @@ async fn a_row_that_is_added_is_noticed() {
     }
     // What was removed comes back.
     house.run("INSERT INTO mcp_calls SELECT tenant, x'00000000000000000000000000000002', format, parent, principal, tool, \
-               outcome, at, duration, arguments, result, blob, address FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
+               outcome, at, duration, arguments, result, blob, address, waited FROM mcp_calls WHERE id = x'00000000000000000000000000000004'").await;
     assert!(tells(&house.verify().await, "back", 2));
 }
 

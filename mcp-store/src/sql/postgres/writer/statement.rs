@@ -12,30 +12,30 @@ use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, Postgres};
 
 use crate::sql::batch::Batch;
-use crate::sql::entity::call::{FORMAT, micros, uuid};
+use crate::sql::entity::call::{FORMAT, micros, uuid, waited};
 use crate::sql::standing::{RunKey, removed};
 use crate::sql::stats::COUNT;
 use crate::sql::text::{stored, stored_tenant};
 
 /// A call whose id is there already is left as it is.
 const CALLS: &str = "INSERT INTO mcp_calls \
-    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, address) \
-    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result, address \
+    (tenant, id, format, parent, principal, tool, outcome, at, duration, arguments, result, address, waited) \
+    SELECT tenant, id, $1, parent, principal, tool, outcome, at, duration, arguments, result, address, waited \
     FROM UNNEST($2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], \
-                $10::bytea[], $11::bytea[], $12::text[]) \
-    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result, address) \
+                $10::bytea[], $11::bytea[], $12::text[], $13::bigint[]) \
+    AS call (tenant, id, parent, principal, tool, outcome, at, duration, arguments, result, address, waited) \
     ON CONFLICT (tenant, id) DO NOTHING RETURNING tenant, tool, outcome, at, duration";
 
 /// A link that is there already is the same, since it is sent again; but the pin is replaced.
 const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenant, subject, number, at, digest, mac) \
-    SELECT chain, sequence, $13, kind, tenant, subject, number, at, digest, mac \
-    FROM UNNEST($14::uuid[], $15::bigint[], $16::text[], $17::text[], $18::uuid[], $19::bigint[], $20::bigint[], \
-                $21::bytea[], $22::bytea[]) \
+    SELECT chain, sequence, $14, kind, tenant, subject, number, at, digest, mac \
+    FROM UNNEST($15::uuid[], $16::bigint[], $17::text[], $18::text[], $19::uuid[], $20::bigint[], $21::bigint[], \
+                $22::bytea[], $23::bytea[]) \
     AS link (chain, sequence, kind, tenant, subject, number, at, digest, mac) \
     ON CONFLICT (chain, sequence) DO UPDATE SET subject = EXCLUDED.subject, number = EXCLUDED.number, at = EXCLUDED.at, \
     digest = EXCLUDED.digest, mac = EXCLUDED.mac WHERE mcp_links.kind = 'pin' AND EXCLUDED.number > 0";
 
-const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($23::text[], $24::uuid[]) AS removed (tenant, id) \
+const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($24::text[], $25::uuid[]) AS removed (tenant, id) \
     WHERE mcp_calls.tenant = removed.tenant AND mcp_calls.id = removed.id";
 
 /// A statement of its own, for each chain: only of values that it knows does PostgreSQL see that the links are few. It would read all that
@@ -43,7 +43,7 @@ const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($23::text[], $24
 const REMOVED_LINKS: &str = "DELETE FROM mcp_links WHERE chain = $1 AND sequence <= $2";
 
 /// With their steps and inputs.
-const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($25::text[], $26::uuid[]) AS removed (tenant, id) \
+const REMOVED_RUNS: &str = "DELETE FROM mcp_runs USING UNNEST($26::text[], $27::uuid[]) AS removed (tenant, id) \
     WHERE mcp_runs.tenant = removed.tenant AND mcp_runs.id = removed.id";
 
 static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS}) {}", *COUNT));
@@ -92,7 +92,8 @@ fn bind_calls<'q>(sql: &'static str, calls: &[&'q CallRecord]) -> Bound<'q> {
         .bind(column::<_, i64>(calls.clone(), |call| micros(call.duration)))
         .bind(column::<_, &[u8]>(calls.clone(), |call| &call.arguments))
         .bind(column::<_, &[u8]>(calls.clone(), |call| &call.result))
-        .bind(column::<_, Option<String>>(calls, |call| call.address.map(|address| address.to_string())))
+        .bind(column::<_, Option<String>>(calls.clone(), |call| call.address.map(|address| address.to_string())))
+        .bind(column::<_, Option<i64>>(calls, waited))
 }
 
 fn bind_links<'q>(query: Bound<'q>, links: &'q [Link]) -> Bound<'q> {
