@@ -302,7 +302,11 @@ async function replicas() {
   const [one, other] = [await House.open(), await House.open()];
   const url = await balancer([one, other]);
   const page = await open(one, { url });
-  const says = (words) => page.waitForFunction((words) => document.querySelector("nav [role=status]").textContent.includes(words), words, { timeout: 20_000 });
+  const said = () => page.locator("nav [role=status]").textContent();
+  const says = (words) =>
+    until(`the page says ${words}`, async () => (await said()).includes(words)).catch(async (error) => {
+      throw new Error(`${error.message}; it says ${await said()}, having asked for ${page.asked.slice(-20).join(", ")}: ${page.complaints.join("; ")}`);
+    });
   await page.at("");
   await says("live");
   one.kill();

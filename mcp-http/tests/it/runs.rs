@@ -176,7 +176,7 @@ fn what_rest_answers_of_runs_is_what_its_document_says() {
     until("it waits", || waits(&run(&server, &id)));
     let shown = server.get(&one);
     document.holds("GET", "/api/v1/runs/{run}", &shown);
-    let question = json!({"number": 0, "kind": "noted", "key": "question", "value": "what is it?"});
+    let question = json!({"number": 0, "epoch": 1, "kind": "noted", "key": "question", "value": "what is it?"});
     let mut step = shown.body["steps"][0].clone();
     assert!(step.as_object_mut().unwrap().remove("at").is_some());
     assert_eq!(step, question);

@@ -21,6 +21,8 @@ use super::Database;
 use super::error::store_error;
 use super::large::LargeBytes;
 use table::LinkTable;
+#[cfg(test)]
+pub(super) use table::MOVED;
 
 /// [`Audit`] in SQL.
 pub(crate) struct SqlAudit {

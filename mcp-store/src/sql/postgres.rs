@@ -165,11 +165,12 @@ impl PostgresDatabase {
         Repeating::new(Pool::renewed(connections, next))
     }
 
-    /// Options under which nothing takes for ever, neither a statement nor a transaction that somebody forgot.
+    /// Options under which nothing takes for ever, neither a statement nor a transaction that somebody forgot. No statement is worth being
+    /// compiled: that takes longer than the longest of them.
     fn bounded(&self) -> PgConnectOptions {
         let millis = |time: Duration| time.as_millis().to_string();
         let times = [("statement_timeout", STATEMENT), ("idle_in_transaction_session_timeout", STATEMENT * 2)];
-        self.options.clone().options(times.map(|(name, time)| (name, millis(time))))
+        self.options.clone().options(times.map(|(name, time)| (name, millis(time)))).options([("jit", "off")])
     }
 
     fn names(&self, plan: Result<Plan, DbErr>) -> Result<Vec<String>, OpenError> {

@@ -9,6 +9,10 @@ use crate::sql::Database;
 use crate::sql::entity::link::link;
 use crate::sql::text::{stored, stored_tenant};
 
+/// The links are asked for in their order, or PostgreSQL would rather look through those of all chains for the first that fits.
+pub(in crate::sql) const MOVED: &str =
+    "SELECT 1 FROM mcp_links WHERE chain = $1 AND sequence > $2 AND kind <> 'anchor' ORDER BY sequence LIMIT 1";
+
 /// The table of links. Somebody may have written anything into it: SQLite takes any value in any column.
 #[derive(Clone, Copy)]
 pub(super) struct LinkTable<'d>(pub(super) &'d Database);
@@ -136,8 +140,7 @@ impl LinkTable<'_> {
 
     /// Whether a chain has a link after one that is not an anchor.
     pub(super) async fn has_moved(self, chain: ChainId, after: i64) -> Result<bool, DbErr> {
-        let moved = "SELECT 1 FROM mcp_links WHERE chain = $1 AND sequence > $2 AND kind <> 'anchor' LIMIT 1";
-        Ok(self.row(moved, vec![id(chain.as_u128()), after.into()]).await?.is_some())
+        Ok(self.row(MOVED, vec![id(chain.as_u128()), after.into()]).await?.is_some())
     }
 
     /// What comes before all ids. In SQLite numbers and texts come before all bytes.

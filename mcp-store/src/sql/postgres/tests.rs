@@ -10,11 +10,13 @@ use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::store::history::CallQuery;
 use mcp_core::store::ledger::CallId;
 use mcp_core::store::runs::{RunId, RunQuery, Runs};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement, Value};
 use tokio::time::timeout;
 
 use super::PostgresDatabase;
 use crate::sql::Database;
+use crate::sql::audit::MOVED;
 use crate::sql::calls::select;
 use crate::sql::large::LargeBytes;
 use crate::sql::runs::{SqlRuns, select as select_runs};
@@ -137,6 +139,19 @@ async fn no_page_of_the_history_walks_over_others_or_sorts() {
     }
 }
 
+#[tokio::test]
+async fn whether_a_chain_has_moved_is_not_looked_for_among_all_links() {
+    let database = database(1).await;
+    let many = "INSERT INTO mcp_links (chain, sequence, format, kind, tenant, subject, number, at, digest, mac) \
+                SELECT md5((n % 3)::text)::uuid, n, 1, 'call', 't', gen_random_uuid(), 0, 0, '', '' \
+                FROM generate_series(1, 20000) n; ANALYZE mcp_links";
+    database.writer().execute_unprepared(many).await.unwrap();
+    let chain: Value = Uuid::from_u128(0xcfcd_2084_95d5_65ef_66e7_dff9_f987_64da).into();
+    let moved = Statement::from_sql_and_values(DbBackend::Postgres, MOVED, [chain, 9_000.into()]);
+    let plan = plan(&database, moved).await;
+    assert!(plan.contains("mcp_links_pkey") && !plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+}
+
 /// Runs that are due, of which there are many.
 async fn many_runs(database: &Database) -> SqlRuns {
     let many = "INSERT INTO mcp_runs SELECT 't' || n % 10, gen_random_uuid(), 1, 'p' || n % 7, 'kind' || n % 5, NULL, '', n, 'waiting', \
@@ -193,9 +208,12 @@ async fn neither_a_claim_nor_a_list_of_runs_walks_over_others_or_sorts() {
 #[tokio::test]
 async fn statements_and_forgotten_transactions_have_an_end() {
     let database = database(1).await;
-    for (setting, value) in
-        [("statement_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s"), ("application_name", "mcp")]
-    {
+    for (setting, value) in [
+        ("statement_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("jit", "off"),
+        ("application_name", "mcp"),
+    ] {
         let shown = Statement::from_string(DbBackend::Postgres, format!("SHOW {setting}"));
         let row = database.readers().query_one_raw(shown).await.unwrap().unwrap();
         assert_eq!(row.try_get_by_index::<String>(0).unwrap(), value, "{setting}");
