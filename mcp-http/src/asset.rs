@@ -19,8 +19,8 @@ pub(crate) struct Asset {
     pub(crate) text: &'static str,
 }
 
-/// Nothing but the page's own files, and in no frame of another.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but the page's own files, and pictures and sounds that answers hold; and in no frame of another.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; media-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const CSS: &str = "text/css; charset=utf-8";

@@ -60,13 +60,13 @@ export async function scripted(millis = 0) {
 }
 
 export class House {
-  /** A server with these settings, in a folder of its own. */
-  static async open(settings = {}, folder = mkdtempSync(join(tmpdir(), "console-"))) {
+  /** A server with these settings, in a folder of its own; what becomes one is the bundled server if nothing else is said. */
+  static async open(settings = {}, folder = mkdtempSync(join(tmpdir(), "console-")), server = program) {
     const house = new House();
     house.folder = folder;
     house.settings = { PATH: process.env.PATH, HOME: folder, PORT: String(await freePort()), LOG_LEVEL: "warn", ...settings };
     house.url = `http://127.0.0.1:${house.settings.PORT}`;
-    house.child = spawn(program, ["serve"], { cwd: folder, env: house.settings, stdio: ["ignore", "pipe", "inherit"] });
+    house.child = spawn(server, ["serve"], { cwd: folder, env: house.settings, stdio: ["ignore", "pipe", "inherit"] });
     house.child.stdout.resume();
     started.push(house);
     await until("a server is ready", () => fetch(`${house.url}/health/ready`).then((answer) => answer.ok, () => false));

@@ -206,6 +206,48 @@ async function keyboard(house) {
   await page.context().close();
 }
 
+/** Tools that say how far they are, that ask more than once, and that show what is no text. */
+async function speaking() {
+  const house = await House.open({ SERVED_BY: "bundled" }, undefined, process.env.EVERYTHING);
+  const page = await open(house);
+  const run = async (tool) => {
+    await page.at(`tools/${tool}`);
+    await page.getByRole("button", { name: "Run" }).click();
+  };
+  const gives = async (text) => {
+    await page.waitForSelector("pre[aria-label='Text']");
+    const given = await page.locator("pre[aria-label='Text']").textContent();
+    check(given.includes(text), `a tool gives ${given}, and not ${text}`);
+  };
+  await page.at("tools/test_tool_with_progress");
+  await page.evaluate(() => {
+    globalThis.told = [];
+    const look = () => document.querySelectorAll("progress[value]").forEach(({ value }) => globalThis.told.push(value));
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+  await run("test_tool_with_progress");
+  await gives("executed successfully");
+  const told = await page.evaluate(() => globalThis.told);
+  check(told.includes(50), `a tool was half done, and the page showed ${told.join(", ")}`);
+
+  await run("test_input_required_result_multi_round");
+  for (const answer of ["Ada", "green"]) {
+    await page.locator(".question textarea").fill(answer);
+    await page.getByRole("button", { name: "Answer" }).click();
+    await page.waitForFunction((answer) => document.querySelector(".question textarea")?.value !== answer, answer);
+  }
+  await gives("Ada");
+  await gives("green");
+  const answers = page.asked.filter((line) => line.endsWith("/answer")).length;
+  check(answers === 2, `two answers were sent ${answers} times`);
+
+  await run("test_image_content");
+  await page.waitForFunction(() => document.querySelector("main img")?.naturalWidth > 0);
+  check(!page.complaints.length, `tools of all kinds: ${page.complaints.join("; ")}`);
+  await page.context().close();
+  house.kill();
+}
+
 /** Where a run was interrupted is seen on its timeline; a question that it asks is no interruption. */
 async function interruption() {
   const settings = {
@@ -226,6 +268,21 @@ async function interruption() {
   check(!page.complaints.length, `an interrupted run: ${page.complaints.join("; ")}`);
   await page.context().close();
   second.kill();
+}
+
+/** Who declines has said that, and nothing else. */
+async function declining(house) {
+  const page = await open(house);
+  await page.at("inbox");
+  await page.waitForSelector(".inbox .question button");
+  const before = await page.locator(".inbox > li").count();
+  const sent = [];
+  page.on("request", (request) => request.method() === "POST" && sent.push(request.postData()));
+  await page.getByRole("button", { name: "Decline" }).first().click();
+  await page.waitForFunction((before) => document.querySelectorAll(".inbox > li").length === before - 1, before);
+  check(sent.length === 1 && sent[0].includes('"decline"'), `whoever declines says ${sent.join(", ")}`);
+  check(!page.complaints.length, `declining: ${page.complaints.join("; ")}`);
+  await page.context().close();
 }
 
 /** A key that is made for a client says when it was used. */
@@ -455,6 +512,7 @@ try {
   ]);
   await keyboard(house);
   await sparing(house);
+  await declining(house);
   await connecting(house);
   await brushing(house);
   const asked = await open(house);
@@ -464,6 +522,7 @@ try {
   await asked.context().close();
   house.kill();
   await interruption();
+  await speaking();
   await emptiness();
   await honesty();
   await doors();

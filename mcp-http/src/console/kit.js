@@ -209,7 +209,7 @@ export function Doing({ to, children, class: kind, title }) {
       told({ problem });
     }
   };
-  return html`<button class=${kind} title=${title} disabled=${state.isBusy} onClick=${begin}>${children}</button>
+  return html`<button type="button" class=${kind} title=${title} disabled=${state.isBusy} onClick=${begin}>${children}</button>
     ${state.problem && html`<span class="trouble" role="alert">${state.problem.message}</span>`}`;
 }
 

@@ -138,7 +138,9 @@ fn the_page_is_served_with_a_strict_policy_and_can_be_left_out() {
     assert_eq!((page.status, &*page.content_type), (200, "text/html; charset=utf-8"));
     assert_eq!(
         page.header("content-security-policy"),
-        Some("default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        Some(
+            "default-src 'self'; img-src 'self' data:; media-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
     );
     let tag = page.header("etag").unwrap();
     assert_eq!(server.get_with("/console", &[("if-none-match", tag)]).status, 304);

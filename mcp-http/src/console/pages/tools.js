@@ -142,7 +142,7 @@ export function Question({ name, request, answer }) {
   const { [yes]: _, ...others } = schema.properties ?? {};
   const accept = (content) => answer({ action: "accept", ...(isUrl ? {} : { content }) });
   const say = (word, kind) => html`<${Doing} class=${kind} to=${() => accept({ ...values, [yes]: word === "Yes" })}>${word}<//> `;
-  return html`<form class="question" onSubmit=${(event) => (event.preventDefault(), accept(values))}>
+  return html`<form class="question" onSubmit=${(event) => (event.preventDefault(), yes || accept(values))}>
     <p><strong>${params.message}</strong></p>
     ${isUrl && html`<p><a href=${/^https?:/.test(params.url) ? params.url : undefined} target="_blank" rel="noreferrer noopener">${params.url}</a></p>`}
     ${yes && Object.keys(others).length > 0 && html`<${Fields} schema=${{ ...schema, properties: others }} value=${values} change=${change} />`}
