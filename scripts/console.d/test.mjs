@@ -317,6 +317,9 @@ async function brushing(house) {
 /** A view asks for what it shows once. */
 async function sparing(house) {
   const page = await open(house);
+  await page.at("connect");
+  // What was asked before the first tick is asked once more with it: nobody knows what happened in between.
+  await until("the page is live", async () => (await page.locator("nav [role=status]").textContent()).includes("live"));
   for (const [place, most] of [["tools", ["tools", "stats", "tools?enabled"]], ["calls", ["calls", "stats"]], ["runs", ["runs"]], ["keys", ["keys"]], ["inbox", ["questions"]]]) {
     await page.at("connect");
     page.asked.length = 0;
