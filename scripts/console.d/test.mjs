@@ -299,6 +299,22 @@ async function connecting(house) {
   await page.context().close();
 }
 
+/** What is to be copied is; where the browser does not let a page do that, it is selected. */
+async function copying(house) {
+  for (const isLet of [true, false]) {
+    const page = await open(house);
+    if (!isLet) await page.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+    await page.at("connect");
+    const text = await page.locator("pre[aria-label='Claude Code']").textContent();
+    await page.getByRole("button", { name: "Copy" }).first().click();
+    await page.getByRole("button", { name: isLet ? "Copied" : "Press Ctrl+C" }).waitFor();
+    const taken = await page.evaluate((isLet) => (isLet ? navigator.clipboard.readText() : getSelection().toString()), isLet);
+    check(taken === text, `what is copied is ${taken}, and not ${text}`);
+    check(!page.complaints.length, `copying: ${page.complaints.join("; ")}`);
+    await page.context().close();
+  }
+}
+
 /** A range that is drawn on the plot is in the address, and so in what is listed. */
 async function brushing(house) {
   const page = await open(house);
@@ -517,6 +533,7 @@ try {
   await sparing(house);
   await declining(house);
   await connecting(house);
+  await copying(house);
   await brushing(house);
   const asked = await open(house);
   await asked.at(`runs/${runs[0]}`);

@@ -1,6 +1,6 @@
 // A form by a JSON Schema, and the same as JSON.
 
-import { html, useState } from "./vendor.js";
+import { html, useMemo, useState } from "./vendor.js";
 
 function resolve(schema, root) {
   for (let hops = 0; schema?.$ref && hops < 32; hops++) {
@@ -29,10 +29,13 @@ function choices(schema) {
 /** Whether a form can show all of it; what it cannot is written as JSON. */
 const isPlain = (schema) => choices(schema) || ["string", "number", "integer", "boolean"].includes(kind(schema));
 
+/** How many fields there were: two questions may ask for the same name. */
+let fields = 0;
+
 function Field({ name, schema, isNeeded, value, change }) {
   const from = choices(schema);
   const type = kind(schema);
-  const id = `field-${name}`;
+  const id = useMemo(() => `field-${++fields}`, []);
   const about = schema.description;
   const set = (text) => {
     if (text === "" && !isNeeded) return change(undefined);

@@ -93,15 +93,22 @@ export function Empty({ children, command }) {
 }
 
 export function Code({ text, label }) {
-  const [taken, told] = useState(false);
+  const [word, say] = useState("Copy");
+  const box = useRef();
   const take = async () => {
-    await navigator.clipboard.writeText(text);
-    told(true);
-    setTimeout(() => told(false), 1500);
+    try {
+      await navigator.clipboard.writeText(text);
+      say("Copied");
+    } catch {
+      // A page that came without TLS may not: it is selected, for whoever reads it.
+      getSelection().selectAllChildren(box.current);
+      say("Press Ctrl+C");
+    }
+    setTimeout(() => say("Copy"), 1500);
   };
   return html`<div class="code">
-    <pre aria-label=${label} tabindex="0">${text}</pre>
-    <button class="small" onClick=${take} aria-live="polite">${taken ? "Copied" : "Copy"}</button>
+    <pre aria-label=${label} tabindex="0" ref=${box}>${text}</pre>
+    <button class="small" onClick=${take} aria-live="polite">${word}</button>
   </div>`;
 }
 
