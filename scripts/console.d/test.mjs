@@ -47,6 +47,11 @@ async function open(house, { dark = false, width = 1280, url = house.url, header
       await route.fulfill({ response, body: text.replace(broken.text, broken.instead) });
     });
   }
+  const said = () => page.locator("nav [role=status]").textContent();
+  page.says = (words) =>
+    until(`the page says ${words}`, async () => (await said()).includes(words)).catch(async (error) => {
+      throw new Error(`${error.message}; it says ${await said()}, having asked for ${page.asked.slice(-20).join(", ")}: ${page.complaints.join("; ")}`);
+    });
   page.at = async (place) => {
     await page.goto(`${url}/console#/${place}`);
     await page.waitForSelector("main h1");
@@ -248,8 +253,20 @@ async function speaking() {
   house.kill();
 }
 
+/** How often the timeline of a run says that it was interrupted, beside this, which it shows as well. */
+async function interruptions(house, run, beside) {
+  const page = await open(house);
+  await page.at(`runs/${run}`);
+  await page.waitForSelector(`.timeline rect.${beside}`);
+  const marks = await page.locator(".timeline rect.restart").count();
+  check(!page.complaints.length, `the timeline of a run: ${page.complaints.join("; ")}`);
+  await page.context().close();
+  return marks;
+}
+
 /** Where a run was interrupted is seen on its timeline; a question that it asks is no interruption. */
-async function interruption() {
+async function interrupting(house, asking) {
+  check((await interruptions(house, asking, "waiting")) === 0, "a question is shown as an interruption");
   const settings = {
     MODELS: JSON.stringify({ scripted: { provider: "openai_compatible", model: "scripted", base_url: await scripted(2000) } }),
     AGENTS: JSON.stringify({ helper: { description: "Takes notes.", model: "scripted", tools: ["notes.*"] } }),
@@ -260,13 +277,8 @@ async function interruption() {
   await first.stop();
   const second = await House.open(settings, first.folder);
   await until("a run has ended", async () => (await second.ask("GET", `/api/v1/runs/${id}`)).body.run.state === "completed");
-  const page = await open(second);
-  await page.at(`runs/${id}`);
-  await page.waitForSelector(".timeline rect.restart");
-  const marks = await page.locator(".timeline rect.restart").count();
+  const marks = await interruptions(second, id, "restart");
   check(marks === 1, `a run that was interrupted once is marked ${marks} times`);
-  check(!page.complaints.length, `an interrupted run: ${page.complaints.join("; ")}`);
-  await page.context().close();
   second.kill();
 }
 
@@ -335,7 +347,7 @@ async function sparing(house) {
   const page = await open(house);
   await page.at("connect");
   // What was asked before the first tick is asked once more with it: nobody knows what happened in between.
-  await until("the page is live", async () => (await page.locator("nav [role=status]").textContent()).includes("live"));
+  await page.says("live");
   for (const [place, most] of [["tools", ["tools", "stats", "tools?enabled"]], ["calls", ["calls", "stats"]], ["runs", ["runs"]], ["keys", ["keys"]], ["inbox", ["questions"]]]) {
     await page.at("connect");
     page.asked.length = 0;
@@ -378,21 +390,16 @@ async function replicas() {
   const [one, other] = [await House.open(), await House.open()];
   const url = await balancer([one, other]);
   const page = await open(one, { url });
-  const said = () => page.locator("nav [role=status]").textContent();
-  const says = (words) =>
-    until(`the page says ${words}`, async () => (await said()).includes(words)).catch(async (error) => {
-      throw new Error(`${error.message}; it says ${await said()}, having asked for ${page.asked.slice(-20).join(", ")}: ${page.complaints.join("; ")}`);
-    });
   await page.at("");
-  await says("live");
+  await page.says("live");
   one.kill();
   await page.at("tools");
   await page.waitForSelector("tbody tr[tabindex]");
-  await says("live");
+  await page.says("live");
   other.kill();
-  await says("does not answer");
+  await page.says("does not answer");
   const again = await House.open({ PORT: one.settings.PORT }, one.folder);
-  await says("live");
+  await page.says("live");
   await page.at("calls");
   await page.waitForSelector(".empty");
   await page.context().close();
@@ -535,13 +542,8 @@ try {
   await connecting(house);
   await copying(house);
   await brushing(house);
-  const asked = await open(house);
-  await asked.at(`runs/${runs[0]}`);
-  await asked.waitForSelector(".timeline rect.waiting");
-  check((await asked.locator(".timeline rect.restart").count()) === 0, "a question is shown as an interruption");
-  await asked.context().close();
+  await interrupting(house, runs[0]);
   house.kill();
-  await interruption();
   await speaking();
   await emptiness();
   await honesty();

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::page::PageSize;
 use super::problem::Problem;
+use super::stats::millis;
 use super::{Admitted, encoded};
 
 /// Which calls to show.
@@ -130,8 +131,8 @@ impl From<CallRecord> for Call {
             outcome: call.outcome.as_str(),
             result: raw(&call.result),
             at: call.at,
-            duration_ms: call.duration.as_secs_f64() * 1000.0,
-            waited_ms: call.waited.as_secs_f64() * 1000.0,
+            duration_ms: millis(call.duration),
+            waited_ms: millis(call.waited),
         }
     }
 }

@@ -27,7 +27,7 @@ mod waited;
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{ColumnDef, IntoIden, Query};
+use sea_orm::sea_query::{ColumnDef, IntoIden, Query, Table};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
@@ -128,6 +128,13 @@ pub(super) async fn run(transaction: &DatabaseTransaction, progress: &Progress) 
         }
     }
     Ok(plan)
+}
+
+/// Adds a column to a table that is there. SQLite takes one at a time.
+async fn add(manager: &SchemaManager<'_>, table: impl IntoIden, mut column: ColumnDef) -> Result<(), DbErr> {
+    let mut alter = Table::alter();
+    alter.table(table.into_iden()).add_column(&mut column);
+    manager.alter_table(alter).await
 }
 
 /// A column of text. In PostgreSQL it is compared byte by byte: faster, and an index outlives a change of the system's rules.

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::super::{Caller, Principal, Tenant};
 use super::{CallerBooks, CallerDesk, CallerError, is_admin, may_name, may_touch};
 use crate::act::Act;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::store::StoreError;
 use crate::store::api_keys::{ApiKey, KeyId};
 use crate::store::history::CallQuery;
@@ -392,8 +392,8 @@ impl From<CallRecord> for Line {
             tool: call.tool,
             outcome: call.outcome.as_str(),
             at: call.at,
-            duration_ms: call.duration.as_secs_f64() * 1000.0,
-            waited_ms: call.waited.as_secs_f64() * 1000.0,
+            duration_ms: millis(call.duration),
+            waited_ms: millis(call.waited),
             arguments: raw(&call.arguments),
             result: raw(&call.result),
             address: call.address,

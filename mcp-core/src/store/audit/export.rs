@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Audit, ChainId, Kind, Link};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::store::StoreError;
 use crate::store::hex::hex;
 use crate::store::history::History;
@@ -203,8 +203,8 @@ fn of_call(call: CallRecord, tenant: &str, sound: bool, link: Linked, arguments:
         at: call.at,
         address: call.address,
         outcome: call.outcome.as_str(),
-        duration_ms: call.duration.as_secs_f64() * 1000.0,
-        waited_ms: call.waited.as_secs_f64() * 1000.0,
+        duration_ms: millis(call.duration),
+        waited_ms: millis(call.waited),
         arguments_sha256: hex(&Sha256::digest(&call.arguments)),
         arguments: if arguments { serde_json::from_slice(&call.arguments).ok() } else { None },
         id: call.id,

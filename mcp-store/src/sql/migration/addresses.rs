@@ -1,10 +1,9 @@
 //! The column that says where a call came from.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::Table;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use super::text;
+use super::{add, text};
 use crate::sql::entity::call::{Column, Entity};
 
 pub(super) struct Addresses;
@@ -19,8 +18,7 @@ impl MigrationName for Addresses {
 impl MigrationTrait for Addresses {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut address = text(Column::Address, manager.get_database_backend());
-        let mut alter = Table::alter();
-        alter.table(Entity).add_column(address.null());
-        manager.alter_table(alter).await
+        address.null();
+        add(manager, Entity, address).await
     }
 }

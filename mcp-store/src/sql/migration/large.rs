@@ -1,10 +1,10 @@
 //! Columns that name the blobs of large records, and the indexes by which the records are found that are still to be moved there.
 
-use sea_orm::sea_query::{ColumnDef, ConditionalStatement, Expr, Index, IntoIden, Table};
+use sea_orm::sea_query::{ConditionalStatement, Expr, Index, IntoIden};
 use sea_orm::{DbErr, Iden};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use super::{id, text};
+use super::{add, id, text};
 use crate::sql::entity::{call, content, run, step};
 
 pub(super) struct Large;
@@ -33,12 +33,6 @@ impl MigrationTrait for Large {
         index(manager, "runs", run::Entity, [Run::Tenant, Run::Id], "length(arguments) + length(result)").await?;
         index(manager, "steps", step::Entity, [Step::Tenant, Step::Run], "length(body)").await
     }
-}
-
-async fn add(manager: &SchemaManager<'_>, table: impl IntoIden, mut column: ColumnDef) -> Result<(), DbErr> {
-    let mut alter = Table::alter();
-    alter.table(table.into_iden()).add_column(&mut column);
-    manager.alter_table(alter).await
 }
 
 /// An index of those rows alone that have so many bytes: who is moved leaves it.

@@ -1,10 +1,10 @@
 //! The columns that say in the place of which key another one was made.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{ColumnDef, Table};
+use sea_orm::sea_query::ColumnDef;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use super::id;
+use super::{add, id};
 use crate::sql::entity::api_key::{Column, Entity};
 
 pub(super) struct Replaced;
@@ -20,12 +20,7 @@ impl MigrationTrait for Replaced {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut at = ColumnDef::new(Column::ReplacesAt);
         at.big_integer();
-        // SQLite takes one at a time.
-        for column in [id(Column::Replaces, manager.get_database_backend()), at] {
-            let mut alter = Table::alter();
-            alter.table(Entity).add_column(column);
-            manager.alter_table(alter).await?;
-        }
-        Ok(())
+        add(manager, Entity, id(Column::Replaces, manager.get_database_backend())).await?;
+        add(manager, Entity, at).await
     }
 }

@@ -1,10 +1,9 @@
 //! A column that says under which key the bytes of a file are sealed.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{IntoIden, Table};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use super::text;
+use super::{add, text};
 use crate::sql::entity::content::{Column, Entity};
 
 pub(super) struct Sealed;
@@ -19,8 +18,7 @@ impl MigrationName for Sealed {
 impl MigrationTrait for Sealed {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut sealed = text(Column::Sealed, manager.get_database_backend());
-        let mut alter = Table::alter();
-        alter.table(Entity.into_iden()).add_column(sealed.null());
-        manager.alter_table(alter).await
+        sealed.null();
+        add(manager, Entity, sealed).await
     }
 }

@@ -1,9 +1,10 @@
 //! The column that says for how long a call waited.
 
 use sea_orm::DbErr;
-use sea_orm::sea_query::{ColumnDef, Table};
+use sea_orm::sea_query::ColumnDef;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
+use super::add;
 use crate::sql::entity::call::{Column, Entity};
 
 pub(super) struct Waited;
@@ -18,8 +19,7 @@ impl MigrationName for Waited {
 impl MigrationTrait for Waited {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut waited = ColumnDef::new(Column::Waited);
-        let mut alter = Table::alter();
-        alter.table(Entity).add_column(waited.big_integer().null());
-        manager.alter_table(alter).await
+        waited.big_integer().null();
+        add(manager, Entity, waited).await
     }
 }
