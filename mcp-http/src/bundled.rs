@@ -6,10 +6,10 @@ mod cors;
 mod listen;
 mod opened;
 mod reload;
+mod signals;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ use crate::secret::SecretKeys;
 use crate::system::{Doctor, System};
 use crate::{Metrics, docs, mount, rest, stdio, telemetry, well_known};
 use listen::{Door, Tls};
-use reload::{Hangup, Living};
+use reload::Living;
+use signals::Signals;
 
 pub(crate) use opened::{Opened, located, open, pending_migrations, unopened};
 
@@ -144,6 +145,8 @@ impl Bundled {
         let channels = alert::channels(&config, &clock)?;
         let server = builder.build()?;
         check_ways_in(&config, &server).await?;
+        // What is begun from here on is ended in order, also where it must stop before it serves.
+        let mut stop = Signals::to_stop();
         server.join().await.map_err(|error| match error {
             JoinError::Alone(_) => config.error(
                 "REDIS_URL",
@@ -217,18 +220,16 @@ impl Bundled {
         let mut living = Living::begin(&config, watch, system, kept.clone(), clock);
         let anchored = tokio::spawn(async move { keep_anchored(&kept, &TokioClock::new()).await });
         let followed = tls.map(|tls| tokio::spawn(async move { tls.follow().await }));
-        // Without it, SIGHUP ends the process.
-        let mut hangup = Hangup::follow();
+        let mut reload = Signals::to_reload();
         health.set_ready(true);
         announce(&config, &server, address);
 
         {
-            let mut stopped = pin!(stop_signal());
             let (living, config) = (&mut living, &mut config);
             loop {
                 tokio::select! {
-                    () = &mut stopped => break,
-                    () = hangup.next() => living.reload(config),
+                    () = stop.next() => break,
+                    () = reload.next() => living.reload(config),
                 }
             }
         }
@@ -237,7 +238,7 @@ impl Bundled {
             tracing::info!("not ready any more: requests are taken for STOP_DELAY, or until the next signal");
             tokio::select! {
                 () = tokio::time::sleep(config.stop_delay) => {}
-                () = stop_signal() => {}
+                () = stop.next() => {}
             }
         }
         tracing::info!("stopping: no new requests; running calls may finish");
@@ -265,7 +266,7 @@ impl Bundled {
         };
         tokio::select! {
             () = ended => {}
-            () = stop_signal() => return Err(StartError::Interrupted),
+            () = stop.next() => return Err(StartError::Interrupted),
         }
         // The workers have stopped; what they return has been told by `stop`.
         let _ = tokio::time::timeout(Duration::from_secs(1), running).await;
@@ -282,12 +283,13 @@ impl Bundled {
     pub async fn run_stdio(self) -> Result<(), StartError> {
         let Self { config, builder, stores, .. } = self;
         let server = builder.build()?;
+        let mut stop = Signals::to_stop();
         follow(&config, &server).await?;
         let workers = server.start_workers(workers(&config));
         let caller = Caller::operator("local");
         let served = tokio::select! {
             served = stdio::serve(server.clone(), caller) => served,
-            () = stop_signal() => Ok(()),
+            () = stop.next() => Ok(()),
         };
         server.close();
         workers.stop(config.stop_timeout).await;
@@ -426,23 +428,6 @@ fn announce(config: &Config, server: &Server, address: Option<SocketAddr>) {
     // Who reads a file does not see what is said to people, who read it first.
     if config.log_file.is_some() {
         log();
-    }
-}
-
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = tokio::signal::ctrl_c() => return,
-            }
-        }
-    }
-    // Without a way to be told, the server runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -79,33 +79,3 @@ fn tidy(config: &Config, stores: Stores) -> JoinHandle<()> {
     let policy = opened::policy(config);
     tokio::spawn(async move { keep_tidy(&stores, &TokioClock::new(), &policy).await })
 }
-
-/// Waits for SIGHUP.
-pub(super) struct Hangup(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
-
-impl Hangup {
-    #[cfg(unix)]
-    pub(super) fn follow() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        Self(signal(SignalKind::hangup()).ok())
-    }
-
-    /// Cancel safe. Without a way to be told, it never ends.
-    #[cfg(unix)]
-    pub(super) async fn next(&mut self) {
-        match &mut self.0 {
-            Some(signal) => drop(signal.recv().await),
-            None => std::future::pending().await,
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn follow() -> Self {
-        Self()
-    }
-
-    #[cfg(not(unix))]
-    pub(super) async fn next(&mut self) {
-        std::future::pending().await
-    }
-}

@@ -1,6 +1,7 @@
 //! SIGTERM: what runs finishes, what it did is written, nothing new comes in.
 
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use mcp_http::Config;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::served::Served;
+use crate::served::{Served, binary};
 
 /// Set for the process that [`a_server_with_a_slow_tool`] is.
 const CHILD: &str = "MCP_TEST_FOLDER";
@@ -68,6 +69,27 @@ fn a_running_call_finishes_and_is_recorded() {
     let again = Served::start_in(folder, &[]);
     let calls = again.get("/api/v1/calls?tool=slow").body;
     assert_eq!(calls["calls"][0]["outcome"], "ok", "{calls}");
+}
+
+/// Who starts it may want it to stop while it still says where it is.
+#[test]
+fn a_server_that_is_to_stop_before_it_has_said_that_it_serves_stops_in_order() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut reads, mut writes) = std::io::pipe().unwrap();
+    let mut server = binary(folder.path(), &[("PORT", &port)]).stdout(writes.try_clone().unwrap()).spawn().unwrap();
+    // More than a pipe holds, so that it cannot say anything until this is read.
+    std::thread::spawn(move || writes.write_all(&[b'.'; 2 << 20]).unwrap());
+    let ready = || ureq::get(format!("http://127.0.0.1:{port}/health/ready")).call().is_ok();
+    wait_until(ready);
+    let told = Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    assert!(told.success());
+    let mut said = String::new();
+    reads.read_to_string(&mut said).unwrap();
+    let ended = server.wait().unwrap();
+    assert_eq!(ended.code(), Some(0), "{ended}");
+    let said = said.trim_start_matches('.');
+    assert!(said.starts_with("listening") && said.contains("stopping"), "{said}");
 }
 
 /// So that a load balancer notices before requests are refused.

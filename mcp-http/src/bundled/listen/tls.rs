@@ -15,7 +15,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-use crate::bundled::reload::Hangup;
+use crate::bundled::signals::Signals;
 use crate::config::{Config, ConfigError};
 
 /// Begins connections. Clones are the same.
@@ -77,11 +77,11 @@ impl Tls {
 
     /// Shows what the files have from now on, whenever they change, or SIGHUP comes; what cannot be used changes nothing. It does not end.
     pub(in crate::bundled) async fn follow(&self) {
-        let mut hangup = Hangup::follow();
+        let mut reload = Signals::to_reload();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = hangup.next() => {}
+                () = reload.next() => {}
             }
             self.certificate.look();
         }
