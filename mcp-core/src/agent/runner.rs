@@ -1,5 +1,7 @@
 //! Performs what agents decide, and records each step before the next.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +63,11 @@ impl Work for AgentWork {
         let runner =
             Runner { server: &self.server, caller, inbox, run: &run, looked: None, budget, thread, transcript };
         let span = spans::invoke_agent(&order.agent, run.id());
-        runner.run(agent).instrument(span).await
+        let watching = pin!(self.watch_caller(&run, runner.caller.clone()));
+        match select(pin!(runner.run(agent).instrument(span)), watching).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right((never, _)) => match never {},
+        }
     }
 
     fn is_wanted(&self) -> bool {
@@ -86,6 +92,19 @@ impl Work for AgentWork {
 impl AgentWork {
     pub(crate) fn new(server: Server) -> Self {
         Self { server }
+    }
+
+    /// Ends the run in the middle of what it does, where its caller is shut out.
+    async fn watch_caller(&self, run: &RunContext, caller: Caller) -> Infallible {
+        let clock = self.server.clock();
+        loop {
+            clock.sleep(LOOK_AT_CALLER).await;
+            let standing = self.server.caller_books().standing(&caller, clock.now()).await;
+            if let Err(fallen @ (Fallen::User | Fallen::Key)) = standing {
+                run.fail(fallen.to_string());
+                pending::<()>().await;
+            }
+        }
     }
 
     async fn tell(&self, run: &RunRecord) -> Result<(), StoreError> {
@@ -288,7 +307,7 @@ impl Runner<'_> {
         let over = pin!(async {
             match left {
                 Some(time) => self.server.clock().sleep(time).await,
-                None => std::future::pending().await,
+                None => pending().await,
             }
         });
         match select(over, pin!(self.run.cancelled())).await {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     pub(super) flow: Flow,
     pub(super) journal: Mutex<Journal>,
     cancellation: Cancellation,
+    /// Why it fails, if it is to end and nobody has cancelled it.
+    failing: OnceLock<String>,
     mailbox: Mutex<Mailbox>,
     /// Something has come into the mailbox.
     mail: Notify,
@@ -75,6 +77,7 @@ impl RunContext {
             flow: Flow::default(),
             journal: Mutex::new(journal),
             cancellation: Cancellation::default(),
+            failing: OnceLock::new(),
             mailbox: Mutex::default(),
             mail: Notify::new(),
             clock,
@@ -207,6 +210,20 @@ impl RunContext {
     /// Cancel safe.
     pub async fn cancelled(&self) {
         self.0.cancellation.cancelled().await;
+    }
+
+    /// Has it end as if it were cancelled, but failed, and says why.
+    pub(crate) fn fail(&self, why: String) {
+        let _ = self.0.failing.set(why);
+        self.0.cancellation.cancel();
+    }
+
+    /// How it ends once it has stopped since it should end.
+    pub(super) fn stopped(&self) -> RunError {
+        match self.0.failing.get() {
+            Some(why) => RunError::failed(why.as_str()),
+            None => RunError::Cancelled,
+        }
     }
 
     /// When `time` is over since this was first asked for.

@@ -108,7 +108,6 @@ async fn turn(floor: &Floor, run: RunRecord, tie: &Arc<Tie>, work: &dyn Work) ->
         Ended::Finished(Ok(result)) => {
             RunError::Failed(format!("the result has {} bytes, and may have {LARGEST}", result.len()))
         }
-        Ended::Cancelled => RunError::Cancelled,
         Ended::Finished(Err(error)) => error,
         Ended::Panicked(message) => RunError::Internal(format!("its work panicked: {message}").into()),
     };
@@ -127,7 +126,6 @@ enum Ended {
     Finished(Result<Bytes, RunError>),
     Panicked(String),
     Rest(Wait),
-    Cancelled,
     Release,
     Lost,
 }
@@ -145,6 +143,7 @@ async fn drive(cx: &RunContext, floor: &Floor, work: &dyn Work) -> Ended {
     // What it was told before it begins is here when it does.
     let mut known = pin!(cx.all_fetched());
     let mut is_known = false;
+    let stopped = || Poll::Ready(Ended::Finished(Err(cx.stopped())));
     let mut work = AssertUnwindSafe(work.run(cx.clone())).catch_unwind();
     poll_fn(|task| {
         // These never end: they are polled so that they wake this task, and that it looks again.
@@ -160,18 +159,19 @@ async fn drive(cx: &RunContext, floor: &Floor, work: &dyn Work) -> Ended {
             std::task::ready!(known.as_mut().poll(task));
             is_known = true;
             if cx.is_cancelled() && cx.run().position == 0 {
-                return Poll::Ready(Ended::Cancelled);
+                return stopped();
             }
         }
         if patience.as_mut().poll(task).is_ready() {
-            return Poll::Ready(Ended::Cancelled);
+            return stopped();
         }
         match work.poll_unpin(task) {
+            Poll::Ready(Ok(Err(RunError::Cancelled))) => stopped(),
             Poll::Ready(Ok(result)) => Poll::Ready(Ended::Finished(result)),
             Poll::Ready(Err(panic)) => Poll::Ready(Ended::Panicked(words(&*panic).unwrap_or("no words").to_owned())),
             Poll::Pending => match cx.rest() {
                 None => Poll::Pending,
-                Some(Wait::Until(_)) if cx.is_cancelled() => Poll::Ready(Ended::Cancelled),
+                Some(Wait::Until(_)) if cx.is_cancelled() => stopped(),
                 Some(rest) => Poll::Ready(Ended::Rest(rest)),
             },
         }

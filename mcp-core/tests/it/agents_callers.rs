@@ -9,7 +9,7 @@ use mcp_core::store::runs::{NewRun, RunId, RunQuery, RunRecord, RunState};
 use mcp_core::{Agent, Authenticate, Caller, ServerBuilder, Step};
 use serde_json::json;
 
-use crate::agents::{Yes, agent, answer, call, furnished};
+use crate::agents::{Thinker, Yes, agent, answer, call, furnished};
 use crate::run_house::{House, Replica, SECOND, World, caller, comes, json_of};
 use crate::support::{Request, settle};
 
@@ -136,6 +136,24 @@ async fn a_run_that_is_under_way_ends_within_five_seconds() {
     world.gate.add_permits(1);
     assert_no_more(&keys.house.until_ended(run).await, "its key is revoked");
     assert_eq!(world.done().len(), 2);
+}
+
+/// What it does is told, as where the run is cancelled, and dropped after a while.
+#[tokio::test]
+async fn a_run_ends_in_the_middle_of_what_takes_long() {
+    let world = World::closed();
+    let caller = agent("caller", |_, _| Ok(Step::call(call("change", "x"))));
+    let keys = Keys::new(|builder| furnished(&world, caller)(builder).agent(Thinker::new())).await;
+    let key = keys.make(None).await;
+    let runs = [keys.start(&key, "caller").await, keys.start(&key, "thinker").await];
+    comes(|| world.done().len() == 1).await;
+    keys.house.clock.advance(5 * SECOND);
+    settle().await;
+    keys.revoke(&key).await;
+    for run in runs {
+        assert_no_more(&keys.house.until_ended(run).await, "its key is revoked");
+    }
+    assert_eq!(world.done().len(), 1, "nothing is begun again");
 }
 
 /// The one in its place keeps them going, however often that happens, and for as long as it lets in itself.
