@@ -1,23 +1,23 @@
 //! What language models took, counted in the transaction that writes the step for which they were asked, where that step is new.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use mcp_core::caller::Tenant;
 use mcp_core::model::price::Money;
 use mcp_core::store::StoreError;
 use mcp_core::store::runs::Hold;
 use mcp_core::store::stats::{By, MOST, ModelUse, StatsQuery, Taken, begin, minute};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 
 use super::Database;
 use super::error::store_error;
 use super::stats::{MODELS, STORE, WRITER, minute_of, sum_of, within};
 use super::text::{shown, stored};
 
-/// Adds to what was counted, in either database.
-pub(super) static ADD: LazyLock<String> =
-    LazyLock::new(|| format!("INSERT INTO {} VALUES ($1, $2, $3, $4, $5, $6, $7) {}", MODELS.columns(), MODELS.add()));
+/// What adds `rows` to what was counted, in either database.
+pub(super) fn add(rows: &str) -> String {
+    format!("INSERT INTO {} VALUES {rows} {}", MODELS.columns(), MODELS.add())
+}
 
 /// What is added.
 pub(super) struct Row<'u> {
@@ -43,14 +43,6 @@ impl<'u> Row<'u> {
             micros: number(used.cost.as_micros()),
         }
     }
-}
-
-/// What adds one use on SQLite.
-pub(super) fn add(hold: &Hold, used: &ModelUse) -> Statement {
-    let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
-    let text = |text: Cow<'_, str>| Value::from(text.into_owned());
-    let values = [text(tenant), minute.into(), text(agent), text(model), writer.into(), tokens.into(), micros.into()];
-    Statement::from_sql_and_values(DbBackend::Sqlite, &*ADD, values)
 }
 
 /// What was counted, of one tenant or of all.

@@ -1,5 +1,6 @@
 //! SQLite in a file: one connection that writes, and a few that read.
 
+pub(super) mod rows;
 pub(crate) mod writer;
 
 use std::fmt;
@@ -118,6 +119,8 @@ impl SqliteFile {
                 .journal_mode(SqliteJournalMode::Wal)
                 // Under NORMAL, a power cut takes back what was acknowledged.
                 .synchronous(SqliteSynchronous::Full)
+                // All of `Rows` that a writer may use, and what else is written.
+                .statement_cache_capacity(256)
         })
         .await
     }

@@ -23,7 +23,9 @@ use super::files::search;
 use super::large::LargeBytes;
 use super::notes::sqlite::SEARCH;
 use super::sqlite::SqliteFile;
-use super::sqlite::writer::{SqliteWriter, statements};
+use super::sqlite::rows::Rows;
+use super::sqlite::writer::{SqliteWriter, statement, steps};
+use super::writer::answers;
 use super::{Database, files, postgres, settings, threads};
 use crate::ledger::Sink;
 
@@ -267,6 +269,31 @@ async fn no_page_of_threads_walks_over_others_or_sorts() {
     }
 }
 
+#[tokio::test]
+async fn what_a_batch_is_about_is_found_by_its_key() {
+    let (_folder, database) = database().await;
+    fn of<const N: usize>(rows: &Rows<N>) -> Vec<Statement> {
+        // One row, and two.
+        rows.statements(&[(); 3], |()| std::array::from_fn(|_| Value::Bool(None)))
+    }
+    for (statements, key) in [
+        (of(&steps::STAND), "tenant=? AND id=?"),
+        (of(&steps::THERE), "tenant=? AND run=? AND number=?"),
+        (of(&steps::TURN), "tenant=? AND id=?"),
+        (of(&statement::REMOVED_CALLS), "tenant=? AND id=?"),
+        (of(&statement::REMOVED_RUNS), "tenant=? AND id=?"),
+        (of(&answers::ON_SQLITE), "tenant=? AND principal=? AND tool=? AND key=?"),
+    ] {
+        for statement in statements {
+            let plan = plan(&database, statement).await;
+            let tables: Vec<_> = plan.iter().filter(|step| step.contains(" mcp_")).collect();
+            // With a run go its steps and inputs.
+            assert!(tables[0].ends_with(&format!("({key})")), "{plan:?}");
+            assert!(tables.iter().all(|table| table.starts_with("SEARCH mcp_")), "{plan:?}");
+        }
+    }
+}
+
 pub(crate) async fn plan(database: &Database, mut statement: Statement) -> Vec<String> {
     statement.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
     let rows = database.readers().query_all_raw(statement).await.unwrap();
@@ -278,7 +305,7 @@ async fn a_transaction_that_fails_leaves_nothing() {
     let (_folder, database) = database().await;
     let failed = database.transaction(|transaction| {
         async move {
-            for statement in statements(&[&record(1)]) {
+            for statement in statement::calls(&[&record(1)]) {
                 transaction.execute_raw(statement).await?;
             }
             Err::<(), _>(DbErr::Custom("no".to_owned()))

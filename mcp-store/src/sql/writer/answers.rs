@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use mcp_core::store::ledger::Answer;
 use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::ledger::Outrun;
 use crate::sql::entity::call::uuid;
+use crate::sql::sqlite::rows::Rows;
 use crate::sql::text::stored;
 
 /// What a call answered before, it may answer again: its commit may be made twice.
@@ -21,8 +23,12 @@ const ON_POSTGRES: &str = "UPDATE mcp_claims SET answered = TRUE \
     RETURNING mcp_claims.owner";
 
 /// Likewise.
-const ON_SQLITE: &str = "UPDATE mcp_claims SET answered = TRUE \
-    WHERE tenant = $1 AND principal = $2 AND tool = $3 AND key = $4 AND owner = $5";
+pub(in crate::sql) static ON_SQLITE: LazyLock<Rows<5>> = LazyLock::new(|| {
+    Rows::of(
+        "UPDATE mcp_claims SET answered = TRUE WHERE (tenant, principal, tool, key, owner) IN (VALUES {rows}) \
+         RETURNING owner",
+    )
+});
 
 /// Keeps `answers`, and tells the places of those whose calls have lost their keys.
 pub(in crate::sql) async fn keep_on_postgres(
@@ -43,8 +49,8 @@ pub(in crate::sql) async fn keep_on_postgres(
         .bind(column::<Uuid>(answers, |answer| uuid(answer.call)))
         .fetch_all(connection)
         .await?;
-    let kept: HashSet<Uuid> = kept.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    Ok(answers.iter().filter(|(_, answer)| !kept.contains(&uuid(answer.call))).map(|(place, _)| *place).collect())
+    let kept = kept.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(without(answers, &kept))
 }
 
 /// The same.
@@ -52,19 +58,25 @@ pub(in crate::sql) async fn keep_on_sqlite(
     transaction: &DatabaseTransaction,
     answers: &[(usize, &Answer)],
 ) -> Result<Outrun, DbErr> {
-    let mut outrun = Outrun::new();
-    for (place, Answer { key, call, .. }) in answers {
-        let values = [
+    let mut kept = HashSet::new();
+    let statements = ON_SQLITE.statements(answers, |(_, Answer { key, call, .. })| {
+        [
             stored(key.tenant.as_str()).into_owned().into(),
             stored(key.principal.as_str()).into_owned().into(),
             stored(&key.tool).into_owned().into(),
             stored(&key.key).into_owned().into(),
             uuid(*call).into(),
-        ];
-        let keep = Statement::from_sql_and_values(DbBackend::Sqlite, ON_SQLITE, values);
-        if transaction.execute_raw(keep).await?.rows_affected() == 0 {
-            outrun.push(*place);
+        ]
+    });
+    for statement in statements {
+        for row in transaction.query_all_raw(statement).await? {
+            kept.insert(row.try_get_by_index(0)?);
         }
     }
-    Ok(outrun)
+    Ok(without(answers, &kept))
+}
+
+/// The places of those that are not among the calls that had their keys.
+fn without(answers: &[(usize, &Answer)], kept: &HashSet<Uuid>) -> Outrun {
+    answers.iter().filter(|(_, answer)| !kept.contains(&uuid(answer.call))).map(|(place, _)| *place).collect()
 }

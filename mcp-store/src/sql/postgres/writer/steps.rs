@@ -1,6 +1,7 @@
 //! Steps and turns of runs, in the transaction of their batch.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use mcp_core::store::runs::{Hold, Step, Turn};
 use mcp_core::store::stats::ModelUse;
@@ -78,11 +79,13 @@ pub(super) async fn insert(connection: &mut PgConnection, steps: &[(&Hold, &Step
     Ok(())
 }
 
+static ADD: LazyLock<String> = LazyLock::new(|| model_counts::add("($1, $2, $3, $4, $5, $6, $7)"));
+
 /// One by one: few steps are decided by a model, and a row may be added to twice.
 pub(super) async fn used(connection: &mut PgConnection, uses: &[(&Hold, &ModelUse)]) -> Result<(), Error> {
     for (hold, used) in uses {
         let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
-        let add = sqlx::query(model_counts::ADD.as_str()).bind(tenant).bind(minute).bind(agent).bind(model);
+        let add = sqlx::query(ADD.as_str()).bind(tenant).bind(minute).bind(agent).bind(model);
         add.bind(writer).bind(tokens).bind(micros).execute(&mut *connection).await?;
     }
     Ok(())

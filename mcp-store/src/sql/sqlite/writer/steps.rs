@@ -1,49 +1,78 @@
 //! Steps and turns of runs, in the transaction of their batch.
 
+use std::sync::LazyLock;
+
 use mcp_core::clock::Timestamp;
 use mcp_core::store::runs::{Hold, Step, Turn};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, Value};
+use mcp_core::store::stats::ModelUse;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
 
+use crate::sql::batch::Batch;
 use crate::sql::entity::step::Model;
+use crate::sql::model_counts::{self, Row};
+use crate::sql::sqlite::rows::Rows;
 use crate::sql::standing::{Asked, Change, Standing, run_key, stand};
 
-const STAND: &str = "SELECT epoch, state FROM mcp_runs WHERE tenant = $1 AND id = $2";
+pub(in crate::sql) static STAND: LazyLock<Rows<2>> =
+    LazyLock::new(|| Rows::of("SELECT tenant, id, epoch, state FROM mcp_runs WHERE (tenant, id) IN (VALUES {rows})"));
 
-const THERE: &str = "SELECT epoch FROM mcp_steps WHERE tenant = $1 AND run = $2 AND number = $3";
+pub(in crate::sql) static THERE: LazyLock<Rows<3>> = LazyLock::new(|| {
+    Rows::of("SELECT tenant, run, number, epoch FROM mcp_steps WHERE (tenant, run, number) IN (VALUES {rows})")
+});
 
-const INSERT: &str = "INSERT INTO mcp_steps (tenant, run, number, epoch, kind, key, body, at) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+static INSERT: LazyLock<Rows<8>> =
+    LazyLock::new(|| Rows::of("INSERT INTO mcp_steps (tenant, run, number, epoch, kind, key, body, at) VALUES {rows}"));
 
-const TURN: &str = "UPDATE mcp_runs SET state = $3, due = CASE WHEN $4 < inputs THEN $9 ELSE $9 + $5 END, \
-                    attempts = max(attempts - $6, 0), ended = $7, result = $8 WHERE tenant = $1 AND id = $2";
+static USED: LazyLock<Rows<7>> = LazyLock::new(|| Rows::of(&model_counts::add("{rows}")));
 
-fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
-}
+pub(in crate::sql) static TURN: LazyLock<Rows<9>> = LazyLock::new(|| {
+    Rows::of(
+        "WITH turn (tenant, id, state, seen, wait, forgiven, ended, result, now) AS (VALUES {rows}) \
+         UPDATE mcp_runs SET state = turn.state, \
+         due = CASE WHEN turn.seen < inputs THEN turn.now ELSE turn.now + turn.wait END, \
+         attempts = max(attempts - turn.forgiven, 0), ended = turn.ended, result = turn.result \
+         FROM turn WHERE mcp_runs.tenant = turn.tenant AND mcp_runs.id = turn.id",
+    )
+});
 
 /// Tells who holds the runs. Nobody else writes before the transaction ends.
 pub(super) async fn look(transaction: &DatabaseTransaction, asked: &Asked) -> Result<Standing, DbErr> {
     let mut standing = Standing::default();
-    for (tenant, run) in &asked.runs {
-        let look = statement(STAND, [tenant.as_str().into(), (*run).into()]);
-        if let Some(row) = transaction.query_one_raw(look).await? {
-            let stand = stand(row.try_get_by_index(0)?, &row.try_get_by_index::<String>(1)?)?;
-            standing.runs.insert((tenant.clone(), *run), stand);
-        }
+    let runs: Vec<_> = asked.runs.iter().collect();
+    let runs = STAND.statements(&runs, |(tenant, run)| [tenant.as_str().into(), (*run).into()]);
+    for row in all(transaction, runs).await? {
+        let stand = stand(row.try_get_by_index(2)?, &row.try_get_by_index::<String>(3)?)?;
+        standing.runs.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), stand);
     }
-    for (tenant, run, number) in &asked.steps {
-        let look = statement(THERE, [tenant.as_str().into(), (*run).into(), (*number).into()]);
-        if let Some(row) = transaction.query_one_raw(look).await? {
-            let epoch = row.try_get_by_index::<i64>(0)?.cast_unsigned();
-            standing.steps.insert((tenant.clone(), *run, *number), epoch);
-        }
+    let steps: Vec<_> = asked.steps.iter().collect();
+    let steps =
+        THERE.statements(&steps, |(tenant, run, number)| [tenant.as_str().into(), (*run).into(), (*number).into()]);
+    for row in all(transaction, steps).await? {
+        let place = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        standing.steps.insert(place, row.try_get_by_index::<i64>(3)?.cast_unsigned());
     }
     Ok(standing)
 }
 
-pub(super) fn insert(hold: &Hold, step: &Step) -> Statement {
+async fn all(transaction: &DatabaseTransaction, statements: Vec<Statement>) -> Result<Vec<QueryResult>, DbErr> {
+    let mut rows = Vec::new();
+    for statement in statements {
+        rows.append(&mut transaction.query_all_raw(statement).await?);
+    }
+    Ok(rows)
+}
+
+/// The statements that write what is about runs that go on.
+pub(super) fn statements(batch: &Batch<'_>, now: Timestamp) -> Vec<Statement> {
+    let steps = INSERT.statements(&batch.steps, |(hold, step)| insert(hold, step));
+    let uses = USED.statements(&batch.uses, |(hold, used)| add(hold, used));
+    let turns = TURN.statements(&batch.turns, |(hold, turn)| change(hold, turn, now));
+    [steps, uses, turns].concat()
+}
+
+fn insert(hold: &Hold, step: &Step) -> [Value; 8] {
     let row = Model::new(hold, step);
-    let values: [Value; 8] = [
+    [
         row.tenant.into(),
         row.run.into(),
         row.number.into(),
@@ -52,13 +81,26 @@ pub(super) fn insert(hold: &Hold, step: &Step) -> Statement {
         row.key.into(),
         row.body.into(),
         row.at.into(),
-    ];
-    statement(INSERT, values)
+    ]
 }
 
-pub(super) fn turn(hold: &Hold, turn: &Turn, now: Timestamp) -> Statement {
+/// A row may be added to twice by one statement.
+fn add(hold: &Hold, used: &ModelUse) -> [Value; 7] {
+    let Row { tenant, minute, agent, model, writer, tokens, micros } = Row::of(hold, used);
+    [
+        tenant.into_owned().into(),
+        minute.into(),
+        agent.into_owned().into(),
+        model.into_owned().into(),
+        writer.into(),
+        tokens.into(),
+        micros.into(),
+    ]
+}
+
+fn change(hold: &Hold, turn: &Turn, now: Timestamp) -> [Value; 9] {
     let ((tenant, run), change) = (run_key(hold), Change::from(turn));
-    let values: [Value; 9] = [
+    [
         tenant.into(),
         run.into(),
         change.state.into(),
@@ -68,6 +110,5 @@ pub(super) fn turn(hold: &Hold, turn: &Turn, now: Timestamp) -> Statement {
         change.ended.into(),
         change.result.to_vec().into(),
         now.as_micros().into(),
-    ];
-    statement(TURN, values)
+    ]
 }
