@@ -121,9 +121,7 @@ impl Sink for PostgresWriter {
                 let sealed = SealedBatch::of(content, &batch).map_err(refused)?;
                 let batch = SealedBatch::stored(&sealed, batch);
                 statement::write(connection, &batch, &links).await?;
-                steps::insert(connection, &batch.steps).await?;
                 steps::used(connection, &batch.uses).await?;
-                steps::turn(connection, &batch.turns).await?;
                 Ok(outrun)
             })
             .await

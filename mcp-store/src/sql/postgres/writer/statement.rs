@@ -11,8 +11,10 @@ use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
 use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, Postgres};
 
+use super::steps;
 use crate::sql::batch::Batch;
 use crate::sql::entity::call::{FORMAT, micros, uuid, waited};
+use crate::sql::now::POSTGRES_NOW;
 use crate::sql::standing::{RunKey, removed};
 use crate::sql::stats::COUNT;
 use crate::sql::text::{stored, stored_tenant};
@@ -51,18 +53,21 @@ static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS
 static WITH_LINKS: LazyLock<String> =
     LazyLock::new(|| format!("WITH calls AS ({CALLS}), counted AS ({}) {LINKS}", *COUNT));
 
-static WITH_REMOVALS: LazyLock<String> = LazyLock::new(|| {
+static WHOLE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), \
-         removed_runs AS ({REMOVED_RUNS}) {LINKS}",
-        *COUNT
+        "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), removed_runs AS ({REMOVED_RUNS}), \
+         steps AS ({}), turns AS ({}) {LINKS}",
+        *COUNT,
+        steps::INSERT,
+        steps::TURN.replace("{now}", POSTGRES_NOW),
     )
 });
 
 /// Writes all of it, by the shortest statement that does. Where chains are trimmed it is to be in a transaction.
 pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, links: &[Link]) -> Result<(), sqlx::Error> {
-    let query = if !batch.removals.is_empty() {
-        bind_removals(bind_links(bind_calls(&WITH_REMOVALS, &batch.calls), links), batch)
+    let query = if !(batch.removals.is_empty() && batch.steps.is_empty() && batch.turns.is_empty()) {
+        let query = bind_removals(bind_links(bind_calls(&WHOLE, &batch.calls), links), batch);
+        steps::bind(query, batch)
     } else if links.is_empty() {
         bind_calls(&ALONE, &batch.calls)
     } else {
@@ -76,7 +81,7 @@ pub(super) async fn write(connection: &mut PgConnection, batch: &Batch<'_>, link
     Ok(())
 }
 
-type Bound<'q> = Query<'q, Postgres, PgArguments>;
+pub(super) type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 fn bind_calls<'q>(sql: &'static str, calls: &[&'q CallRecord]) -> Bound<'q> {
     let calls = calls.iter().copied();
@@ -122,6 +127,6 @@ fn bind_removals<'q>(query: Bound<'q>, batch: &Batch<'q>) -> Bound<'q> {
         .bind(column::<_, Uuid>(&runs, |(_, run)| *run))
 }
 
-fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl Fn(R) -> T) -> Vec<T> {
+pub(super) fn column<R, T>(rows: impl IntoIterator<Item = R>, value: impl Fn(R) -> T) -> Vec<T> {
     rows.into_iter().map(value).collect()
 }

@@ -1,18 +1,19 @@
-//! Steps and turns of runs, in the transaction of their batch.
+//! What is written of runs that go on, and who holds them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use mcp_core::store::runs::{Hold, Step, Turn};
+use mcp_core::store::runs::Hold;
 use mcp_core::store::stats::ModelUse;
 use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Error};
 
+use super::statement::{Bound, column};
+use crate::sql::batch::Batch;
 use crate::sql::entity::run::uuid;
 use crate::sql::entity::step::number;
 use crate::sql::model_counts::{self, Row};
-use crate::sql::now::POSTGRES_NOW;
 use crate::sql::standing::{Asked, Change, Standing, stand};
 use crate::sql::text::stored;
 
@@ -55,28 +56,39 @@ pub(super) async fn lock(connection: &mut PgConnection, asked: &Asked) -> Result
     Ok(standing)
 }
 
-const INSERT: &str = "INSERT INTO mcp_steps (tenant, run, number, epoch, kind, key, body, at) \
-    SELECT * FROM UNNEST($1::text[], $2::uuid[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])";
+/// A part of the [one statement](super::statement) that writes a batch.
+pub(super) const INSERT: &str = "INSERT INTO mcp_steps (tenant, run, number, epoch, kind, key, body, at) \
+    SELECT * FROM UNNEST($28::text[], $29::uuid[], $30::int[], $31::bigint[], $32::text[], $33::text[], $34::bytea[], $35::bigint[])";
 
-pub(super) async fn insert(connection: &mut PgConnection, steps: &[(&Hold, &Step)]) -> Result<(), Error> {
-    fn column<'s, T>(steps: &[(&'s Hold, &'s Step)], value: impl Fn(&'s Hold, &'s Step) -> T) -> Vec<T> {
-        steps.iter().map(|(hold, step)| value(hold, step)).collect()
-    }
-    if steps.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(INSERT)
-        .bind(column::<Cow<'_, str>>(steps, |hold, _| stored(hold.tenant.as_str())))
-        .bind(column::<Uuid>(steps, |hold, _| uuid(hold.run)))
-        .bind(column::<i32>(steps, |_, step| number(step.number)))
-        .bind(column::<i64>(steps, |hold, _| hold.epoch.cast_signed()))
-        .bind(column::<&str>(steps, |_, step| step.kind.as_str()))
-        .bind(column::<Cow<'_, str>>(steps, |_, step| stored(&step.key)))
-        .bind(column::<&[u8]>(steps, |_, step| &step.body))
-        .bind(column::<i64>(steps, |_, step| step.at.as_micros()))
-        .execute(connection)
-        .await?;
-    Ok(())
+/// Another one.
+pub(super) const TURN: &str = "UPDATE mcp_runs AS run SET state = turn.state, \
+    due = CASE WHEN turn.seen < run.inputs THEN {now} ELSE {now} + turn.wait END, \
+    attempts = GREATEST(run.attempts - turn.forgiven, 0), ended = turn.ended, result = turn.result \
+    FROM UNNEST($36::text[], $37::uuid[], $38::text[], $39::int[], $40::bigint[], $41::int[], $42::bigint[], $43::bytea[]) \
+    AS turn (tenant, id, state, seen, wait, forgiven, ended, result) \
+    WHERE run.tenant = turn.tenant AND run.id = turn.id";
+
+/// Binds what both are about.
+pub(super) fn bind<'q>(query: Bound<'q>, batch: &Batch<'q>) -> Bound<'q> {
+    let steps = batch.steps.iter().copied();
+    let changes: Vec<_> = batch.turns.iter().map(|(hold, turn)| (*hold, Change::from(*turn))).collect();
+    query
+        .bind(column::<_, Cow<'_, str>>(steps.clone(), |(hold, _)| stored(hold.tenant.as_str())))
+        .bind(column::<_, Uuid>(steps.clone(), |(hold, _)| uuid(hold.run)))
+        .bind(column::<_, i32>(steps.clone(), |(_, step)| number(step.number)))
+        .bind(column::<_, i64>(steps.clone(), |(hold, _)| hold.epoch.cast_signed()))
+        .bind(column::<_, &str>(steps.clone(), |(_, step)| step.kind.as_str()))
+        .bind(column::<_, Cow<'_, str>>(steps.clone(), |(_, step)| stored(&step.key)))
+        .bind(column::<_, &[u8]>(steps.clone(), |(_, step)| &step.body))
+        .bind(column::<_, i64>(steps, |(_, step)| step.at.as_micros()))
+        .bind(column::<_, Cow<'_, str>>(&changes, |(hold, _)| stored(hold.tenant.as_str())))
+        .bind(column::<_, Uuid>(&changes, |(hold, _)| uuid(hold.run)))
+        .bind(column::<_, &str>(&changes, |(_, change)| change.state))
+        .bind(column::<_, Option<i32>>(&changes, |(_, change)| change.seen))
+        .bind(column::<_, Option<i64>>(&changes, |(_, change)| change.wait))
+        .bind(column::<_, i32>(&changes, |(_, change)| change.forgiven))
+        .bind(column::<_, Option<i64>>(&changes, |(_, change)| change.ended))
+        .bind(column::<_, &[u8]>(&changes, |(_, change)| change.result))
 }
 
 static ADD: LazyLock<String> = LazyLock::new(|| model_counts::add("($1, $2, $3, $4, $5, $6, $7)"));
@@ -88,34 +100,5 @@ pub(super) async fn used(connection: &mut PgConnection, uses: &[(&Hold, &ModelUs
         let add = sqlx::query(ADD.as_str()).bind(tenant).bind(minute).bind(agent).bind(model);
         add.bind(writer).bind(tokens).bind(micros).execute(&mut *connection).await?;
     }
-    Ok(())
-}
-
-const TURN: &str = "UPDATE mcp_runs AS run SET state = turn.state, \
-    due = CASE WHEN turn.seen < run.inputs THEN {now} ELSE {now} + turn.wait END, \
-    attempts = GREATEST(run.attempts - turn.forgiven, 0), ended = turn.ended, result = turn.result \
-    FROM UNNEST($1::text[], $2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::int[], $7::bigint[], $8::bytea[]) \
-    AS turn (tenant, id, state, seen, wait, forgiven, ended, result) \
-    WHERE run.tenant = turn.tenant AND run.id = turn.id";
-
-pub(super) async fn turn(connection: &mut PgConnection, turns: &[(&Hold, &Turn)]) -> Result<(), Error> {
-    if turns.is_empty() {
-        return Ok(());
-    }
-    let changes: Vec<_> = turns.iter().map(|(_, turn)| Change::from(*turn)).collect();
-    fn column<'c, 't, T>(changes: &'c [Change<'t>], value: impl Fn(&'c Change<'t>) -> T) -> Vec<T> {
-        changes.iter().map(value).collect()
-    }
-    sqlx::query(sqlx::AssertSqlSafe(TURN.replace("{now}", POSTGRES_NOW)))
-        .bind(turns.iter().map(|(hold, _)| stored(hold.tenant.as_str())).collect::<Vec<Cow<'_, str>>>())
-        .bind(turns.iter().map(|(hold, _)| uuid(hold.run)).collect::<Vec<Uuid>>())
-        .bind(column::<&str>(&changes, |change| change.state))
-        .bind(column::<Option<i32>>(&changes, |change| change.seen))
-        .bind(column::<Option<i64>>(&changes, |change| change.wait))
-        .bind(column::<i32>(&changes, |change| change.forgiven))
-        .bind(column::<Option<i64>>(&changes, |change| change.ended))
-        .bind(column::<&[u8]>(&changes, |change| change.result))
-        .execute(connection)
-        .await?;
     Ok(())
 }
