@@ -13,10 +13,6 @@
 mod first;
 mod team;
 
-/// As in the servers that are shipped.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 use std::io::{self, Write};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -27,6 +23,10 @@ use mcp_core::tokio_runtime::TokioClock;
 use mcp_store::StoreConfig;
 use mcp_store::test_servers::PostgresServer;
 use tempfile::TempDir;
+
+/// As in the servers that are shipped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How many runs there are at once, and how many steps each worker of them makes.
 type Case = (usize, u32);

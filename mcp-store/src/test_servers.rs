@@ -19,5 +19,6 @@ pub use fault_proxy::{Fault, FaultProxy};
 pub use postgres::PostgresServer;
 #[cfg(target_os = "linux")]
 pub use power_cut::PowerCut;
+pub use process::free_port;
 pub use redis::RedisServer;
 pub use s3::S3Server;

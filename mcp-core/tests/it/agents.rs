@@ -117,12 +117,6 @@ fn output(run: &RunRecord) -> Value {
 /// Thinks for ever.
 pub(crate) struct Thinker(pub(crate) AgentSpec);
 
-impl Thinker {
-    pub(crate) fn new() -> Self {
-        Self(AgentSpec::new("thinker", "Thinks."))
-    }
-}
-
 #[async_trait]
 impl Agent for Thinker {
     fn spec(&self) -> &AgentSpec {
@@ -391,7 +385,7 @@ async fn a_run_that_has_used_up_its_budget_says_of_what_and_what_has_come_of_it(
 async fn an_agent_that_thinks_for_ever_is_over_in_time_or_when_it_is_cancelled() {
     let house = House::new();
     let budget = Budget { time: Some(Duration::from_secs(90)), ..Budget::default() };
-    let replica = house.replica(|builder| builder.agent(Thinker(Thinker::new().0.budget(budget))));
+    let replica = house.replica(|builder| builder.agent(Thinker(AgentSpec::new("thinker", "Thinks.").budget(budget))));
     let id = start(&replica, "thinker", json!(null)).await;
     let run = house.until(id, RunState::Failed).await;
     assert_eq!(json_of(&run)["limit"], "time");

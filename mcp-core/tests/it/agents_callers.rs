@@ -6,7 +6,7 @@ use mcp_core::agent::{Delegation, Inquiry};
 use mcp_core::caller::desk::{MadeKey, NewKey, NewUser, OVERLAP, RotatedKey};
 use mcp_core::clock::Clock;
 use mcp_core::store::runs::{NewRun, RunId, RunQuery, RunRecord, RunState};
-use mcp_core::{Agent, Authenticate, Caller, ServerBuilder, Step};
+use mcp_core::{Agent, AgentSpec, Authenticate, Caller, ServerBuilder, Step};
 use serde_json::json;
 
 use crate::agents::{Thinker, Yes, agent, answer, call, furnished};
@@ -143,7 +143,9 @@ async fn a_run_that_is_under_way_ends_within_five_seconds() {
 async fn a_run_ends_in_the_middle_of_what_takes_long() {
     let world = World::closed();
     let caller = agent("caller", |_, _| Ok(Step::call(call("change", "x"))));
-    let keys = Keys::new(|builder| furnished(&world, caller)(builder).agent(Thinker::new())).await;
+    let keys =
+        Keys::new(|builder| furnished(&world, caller)(builder).agent(Thinker(AgentSpec::new("thinker", "Thinks."))))
+            .await;
     let key = keys.make(None).await;
     let runs = [keys.start(&key, "caller").await, keys.start(&key, "thinker").await];
     comes(|| world.done().len() == 1).await;

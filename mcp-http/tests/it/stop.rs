@@ -1,7 +1,7 @@
 //! SIGTERM: what runs finishes, what it did is written, nothing new comes in.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mcp_core::{Context, ToolError, tool_with};
 use mcp_http::Config;
+use mcp_store::test_servers::free_port;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -74,7 +75,7 @@ fn a_running_call_finishes_and_is_recorded() {
 /// Who starts it may want it to stop while it still says where it is.
 #[test]
 fn a_server_that_is_to_stop_before_it_has_said_that_it_serves_stops_in_order() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = free_port().to_string();
     let folder = tempfile::tempdir().unwrap();
     let (mut reads, mut writes) = std::io::pipe().unwrap();
     let mut server = binary(folder.path(), &[("PORT", &port)]).stdout(writes.try_clone().unwrap()).spawn().unwrap();

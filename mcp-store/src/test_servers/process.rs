@@ -140,7 +140,10 @@ pub(super) fn folder() -> PathBuf {
 
 /// A port where nothing listens. It is below those that the system gives out by itself: no other listener of a test is given it
 /// while its server starts, and who still looks for a server that has ended finds nobody else there.
-pub(super) fn free_port() -> u16 {
+///
+/// # Panics
+/// Where none of 20,000 is free.
+pub fn free_port() -> u16 {
     const LOWEST: u32 = 10_000;
     const PORTS: u32 = 20_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,6 @@
 //! One statement for many rows: each statement goes to SQLite's thread and back, which costs more than what it does to a row.
 
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement, Value};
 
 /// A statement that takes rows of so many values, as SQL for each power of two of them: so that each is compiled once and stays
 /// compiled. The largest has fewer variables than SQLite takes (32,766).
@@ -24,5 +24,19 @@ impl<const N: usize> Rows<N> {
             rows = later;
         }
         statements
+    }
+
+    /// Runs them, and gives all that they return.
+    pub(in crate::sql) async fn ask<R>(
+        &self,
+        transaction: &DatabaseTransaction,
+        rows: &[R],
+        values: impl Fn(&R) -> [Value; N],
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let mut found = Vec::new();
+        for statement in self.statements(rows, values) {
+            found.append(&mut transaction.query_all_raw(statement).await?);
+        }
+        Ok(found)
     }
 }

@@ -8,7 +8,7 @@ use mcp_core::store::ledger::Answer;
 use sea_orm::prelude::Uuid;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Row};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::ledger::Outrun;
 use crate::sql::entity::call::uuid;
@@ -58,8 +58,7 @@ pub(in crate::sql) async fn keep_on_sqlite(
     transaction: &DatabaseTransaction,
     answers: &[(usize, &Answer)],
 ) -> Result<Outrun, DbErr> {
-    let mut kept = HashSet::new();
-    let statements = ON_SQLITE.statements(answers, |(_, Answer { key, call, .. })| {
+    let kept = ON_SQLITE.ask(transaction, answers, |(_, Answer { key, call, .. })| {
         [
             stored(key.tenant.as_str()).into_owned().into(),
             stored(key.principal.as_str()).into_owned().into(),
@@ -68,11 +67,7 @@ pub(in crate::sql) async fn keep_on_sqlite(
             uuid(*call).into(),
         ]
     });
-    for statement in statements {
-        for row in transaction.query_all_raw(statement).await? {
-            kept.insert(row.try_get_by_index(0)?);
-        }
-    }
+    let kept = kept.await?.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
     Ok(without(answers, &kept))
 }
 

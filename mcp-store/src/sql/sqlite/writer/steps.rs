@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use mcp_core::clock::Timestamp;
 use mcp_core::store::runs::{Hold, Step, Turn};
 use mcp_core::store::stats::ModelUse;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
+use sea_orm::{DatabaseTransaction, DbErr, Statement, Value};
 
 use crate::sql::batch::Batch;
 use crate::sql::entity::step::Model;
 use crate::sql::model_counts::{self, Row};
 use crate::sql::sqlite::rows::Rows;
-use crate::sql::standing::{Asked, Change, Standing, run_key, stand};
+use crate::sql::standing::{Asked, Change, RunKey, Standing, StepKey, run_key, stand};
 
 pub(in crate::sql) static STAND: LazyLock<Rows<2>> =
     LazyLock::new(|| Rows::of("SELECT tenant, id, epoch, state FROM mcp_runs WHERE (tenant, id) IN (VALUES {rows})"));
@@ -39,27 +39,18 @@ pub(in crate::sql) static TURN: LazyLock<Rows<9>> = LazyLock::new(|| {
 pub(super) async fn look(transaction: &DatabaseTransaction, asked: &Asked) -> Result<Standing, DbErr> {
     let mut standing = Standing::default();
     let runs: Vec<_> = asked.runs.iter().collect();
-    let runs = STAND.statements(&runs, |(tenant, run)| [tenant.as_str().into(), (*run).into()]);
-    for row in all(transaction, runs).await? {
+    let key = |(tenant, run): &&RunKey| [tenant.as_str().into(), (*run).into()];
+    for row in STAND.ask(transaction, &runs, key).await? {
         let stand = stand(row.try_get_by_index(2)?, &row.try_get_by_index::<String>(3)?)?;
         standing.runs.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), stand);
     }
     let steps: Vec<_> = asked.steps.iter().collect();
-    let steps =
-        THERE.statements(&steps, |(tenant, run, number)| [tenant.as_str().into(), (*run).into(), (*number).into()]);
-    for row in all(transaction, steps).await? {
+    let key = |(tenant, run, number): &&StepKey| [tenant.as_str().into(), (*run).into(), (*number).into()];
+    for row in THERE.ask(transaction, &steps, key).await? {
         let place = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
         standing.steps.insert(place, row.try_get_by_index::<i64>(3)?.cast_unsigned());
     }
     Ok(standing)
-}
-
-async fn all(transaction: &DatabaseTransaction, statements: Vec<Statement>) -> Result<Vec<QueryResult>, DbErr> {
-    let mut rows = Vec::new();
-    for statement in statements {
-        rows.append(&mut transaction.query_all_raw(statement).await?);
-    }
-    Ok(rows)
 }
 
 /// The statements that write what is about runs that go on.
