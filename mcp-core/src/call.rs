@@ -126,8 +126,7 @@ fn tell_span(tool: &OfferedTool, cx: &Context) {
     // Nobody logs where no level is on.
     if LevelFilter::current() != LevelFilter::OFF {
         let span = tracing::Span::current();
-        span.record("tool", tool.spec().name());
-        span.record("call", tracing::field::display(cx.call_id()));
+        tracing::record_all!(span, tool = tool.spec().name(), call = %cx.call_id());
     }
 }
 

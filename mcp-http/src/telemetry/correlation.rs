@@ -9,15 +9,15 @@ use super::X_REQUEST_ID;
 
 /// Gives each request its id.
 pub(super) struct RequestIds {
-    /// What tells this process from others.
-    process: u64,
+    /// What tells this process from others, and a dash.
+    process: String,
     next: AtomicU64,
 }
 
 impl RequestIds {
     pub(super) fn new() -> Self {
         // The keys of a `RandomState` come from the system's source of randomness.
-        Self { process: RandomState::new().hash_one(0_u8), next: AtomicU64::new(1) }
+        Self { process: format!("{:016x}-", RandomState::new().hash_one(0_u8)), next: AtomicU64::new(1) }
     }
 
     /// The id that a request brings, if it is a sound one; else a new one.
@@ -31,14 +31,14 @@ impl RequestIds {
 
     /// The id of a trace that begins here.
     pub(super) fn trace(&self) -> String {
-        let (high, low) = (RandomState::new().hash_one(self.process), RandomState::new().hash_one(self.process));
+        let (high, low) = (RandomState::new().hash_one(0_u8), RandomState::new().hash_one(0_u8));
         format!("{high:016x}{low:016x}")
     }
 
     fn make(&self) -> HeaderValue {
-        let id = format!("{:016x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
+        let id = format!("{}{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
         // Hexadecimal digits and a dash are a sound value.
-        HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     }
 }
 

@@ -6,7 +6,7 @@ use mcp_store::test_servers::PostgresServer;
 use serde_json::json;
 
 use crate::outages::SECRET_KEYS;
-use crate::served::{Served, binary, text};
+use crate::served::{Served, binary, ended, text};
 
 #[test]
 fn it_starts_with_nothing_and_says_six_lines() {
@@ -117,7 +117,7 @@ fn a_start_that_cannot_be_is_refused_in_one_line() {
         (&[], &["--config", "none.json"], &["--config", "none.json"]),
     ];
     for (settings, words, expected) in cases {
-        let ran = binary(folder.path(), settings).args(*words).output().unwrap();
+        let ran = ended(binary(folder.path(), settings).args(*words));
         let said = text(&ran.stderr);
         assert_eq!(ran.status.code(), Some(3), "{settings:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{settings:?}: {said}");

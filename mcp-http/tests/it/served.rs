@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -39,6 +41,23 @@ pub fn binary(folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-http"));
     command.current_dir(folder).env_clear().envs(settings.iter().copied());
     command
+}
+
+/// What a command says that is to end by itself. One that does not is ended after a minute: a test must end where it fails, too.
+pub fn ended(command: &mut Command) -> Output {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    let (over, is_over) = mpsc::channel::<()>();
+    let undertaker = thread::spawn(move || {
+        if is_over.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(over);
+    undertaker.join().unwrap();
+    output
 }
 
 impl Served {

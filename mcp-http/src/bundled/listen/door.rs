@@ -75,7 +75,8 @@ impl Door {
             None => Io::Plain(tcp),
             Some(tls) => {
                 let _one = inner.handshakes.try_acquire().map_err(|_| self.refuse(Reason::Handshakes))?;
-                let begun = timeout(inner.waits.head, tls.accept(tcp)).await.map_err(io::Error::from);
+                // In a box: the connection's task is as large as what it does at any time.
+                let begun = Box::pin(timeout(inner.waits.head, tls.accept(tcp))).await.map_err(io::Error::from);
                 Io::Tls(Box::new(begun.flatten().inspect_err(|_| drop(self.refuse(Reason::Handshake)))?))
             }
         };
