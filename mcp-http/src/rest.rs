@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod keys;
 mod page;
 pub(crate) mod problem;
+mod query;
 pub(crate) mod representation;
 pub(crate) mod route;
 pub(crate) mod runs;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::page::PageSize;
 use super::problem::Problem;
+use super::query::parse;
 use super::stats::millis;
 use super::{Admitted, encoded};
 
@@ -109,14 +110,6 @@ pub(super) async fn show(
     let id = id.parse::<CallId>().map_err(|_| nothing())?;
     let call = endpoint.server().recorded_call(&caller, id).await?.ok_or_else(nothing)?;
     encoded(&Call::from(call))
-}
-
-pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
-    name: &str,
-    text: Option<String>,
-) -> Result<Option<T>, Problem> {
-    let parsed = text.map(|text| text.parse::<T>()).transpose();
-    parsed.map_err(|error| Problem::new(400, format!("`{name}`: {error}")))
 }
 
 impl From<CallRecord> for Call {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::page::PageSize;
 use super::problem::Problem;
+use super::query::parse;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, Sent, encoded};
 use crate::exchange;
@@ -329,11 +330,6 @@ pub(super) fn too_large_or(error: mcp_core::store::StoreError) -> Problem {
         }
         error => error.into(),
     }
-}
-
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<String>) -> Result<Option<T>, Problem> {
-    let parsed = text.map(|text| text.parse::<T>()).transpose();
-    parsed.map_err(|error| Problem::new(400, format!("`{name}`: {error}")))
 }
 
 impl From<RunRecord> for Run {

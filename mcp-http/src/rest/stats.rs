@@ -14,8 +14,8 @@ use mcp_core::store::stats::{By, Counted, MINUTE, StatsQuery, Taken, minute};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::calls::parse;
 use super::problem::Problem;
+use super::query::parse;
 use super::route::{Forms, Route, Table};
 use super::{Admitted, encoded};
 
