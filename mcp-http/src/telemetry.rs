@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::metrics::http::{HttpMeasures, Method, Route};
 use crate::occupied::{Occupied, UnderWay};
 use crate::rest::problem::Problem;
-use correlation::{RequestIds, TraceParent, trace_header};
+use correlation::{RequestIds, TraceParent, new_trace, trace_header};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -138,7 +138,7 @@ impl Follow {
         let parent = header("traceparent").and_then(TraceParent::parse);
         let mut begun = None;
         let trace = followed(|| {
-            begun = parent.is_none().then(|| shared.ids.trace());
+            begun = parent.is_none().then(new_trace);
             tracing::info_span!(
                 target: TARGET,
                 "http",

@@ -16,8 +16,7 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub(super) fn new() -> Self {
-        // The keys of a `RandomState` come from the system's source of randomness.
-        Self { process: format!("{:016x}-", RandomState::new().hash_one(0_u8)), next: AtomicU64::new(1) }
+        Self { process: format!("{:016x}-", random()), next: AtomicU64::new(1) }
     }
 
     /// The id that a request brings, if it is a sound one; else a new one.
@@ -29,17 +28,21 @@ impl RequestIds {
         }
     }
 
-    /// The id of a trace that begins here.
-    pub(super) fn trace(&self) -> String {
-        let (high, low) = (RandomState::new().hash_one(0_u8), RandomState::new().hash_one(0_u8));
-        format!("{high:016x}{low:016x}")
-    }
-
     fn make(&self) -> HeaderValue {
         let id = format!("{}{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed));
         // Hexadecimal digits and a dash are a sound value.
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     }
+}
+
+/// The id of a trace that begins here.
+pub(super) fn new_trace() -> String {
+    format!("{:016x}{:016x}", random(), random())
+}
+
+fn random() -> u64 {
+    // The keys of a `RandomState` come from the system's source of randomness.
+    RandomState::new().hash_one(0_u8)
 }
 
 /// Ids go into logs and into other programs: none may look like something else there.
