@@ -244,7 +244,7 @@ impl RunContext {
                 if let Some(input) = mailbox.waiting.pop_front() {
                     return Some(input);
                 }
-                mailbox.fetched >= self.0.tie.inputs()
+                self.all_are_here(mailbox.fetched)
             };
             let Some(moment) = moment else {
                 let _waiting = all_are_here.then(|| self.0.flow.waiting(Wait::Until(None)));
@@ -329,18 +329,18 @@ impl RunContext {
         const RETRY: Duration = Duration::from_secs(1);
         let Inner { run, tie, runs, clock, .. } = &*self.0;
         loop {
-            let changed = tie.changed();
+            let (changed, hints) = (tie.changed(), tie.hints());
             let fetched = lock(&self.0.mailbox).fetched;
-            if !tie.take_hint() && fetched >= tie.inputs() {
+            if self.all_are_here(fetched) {
                 changed.await;
                 continue;
             }
             match runs.inputs(&run.tenant, run.id, fetched, PAGE).await {
-                Ok(page) => self.deliver(page),
-                Err(_) => {
-                    tie.hint();
-                    clock.sleep(RETRY).await;
+                Ok(page) => {
+                    tie.follow(hints);
+                    self.deliver(page);
                 }
+                Err(_) => clock.sleep(RETRY).await,
             }
         }
     }
@@ -354,6 +354,11 @@ impl RunContext {
             }
             mail.await;
         }
+    }
+
+    /// Whether there are no more inputs than those that were fetched, for all that is known.
+    fn all_are_here(&self, fetched: u32) -> bool {
+        fetched >= self.0.tie.inputs() && self.0.tie.is_followed()
     }
 
     fn deliver(&self, page: Vec<Input>) {

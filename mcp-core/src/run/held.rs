@@ -48,9 +48,11 @@ pub(super) async fn carry(floor: Arc<Floor>, run: RunRecord, tie: Arc<Tie>, work
             if let Some(time) = time {
                 floor.is_due_in(time);
             }
-            if is_released {
+            // What it was told after it had looked makes it due at once, and whoever said so has found it still held.
+            if is_released || !tie.is_followed() {
                 floor.tell(id, &kind).await;
-            } else {
+            }
+            if !is_released {
                 work.let_go(&let_go).await;
             }
         }

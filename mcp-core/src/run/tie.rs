@@ -1,6 +1,6 @@
 //! What ties a run to the process that holds it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -17,8 +17,10 @@ pub(super) struct Tie {
     until: AtomicU64,
     /// How many inputs there are, for all that is known.
     inputs: AtomicU32,
-    /// Whether somebody has said that there may be more.
-    hinted: AtomicBool,
+    /// How often somebody has said that there may be more.
+    hints: AtomicU32,
+    /// How many of these hints came before the inputs were last read.
+    followed: AtomicU32,
     pace: AtomicU8,
     /// Something of all this has changed.
     changed: Notify,
@@ -42,7 +44,8 @@ impl Tie {
             position: run.position,
             until: AtomicU64::new(micros(until)),
             inputs: AtomicU32::new(run.inputs),
-            hinted: AtomicBool::new(false),
+            hints: AtomicU32::new(0),
+            followed: AtomicU32::new(0),
             pace: AtomicU8::new(0),
             changed: Notify::new(),
         }
@@ -79,12 +82,23 @@ impl Tie {
 
     /// There may be more inputs.
     pub(super) fn hint(&self) {
-        self.hinted.store(true, Ordering::Release);
+        self.hints.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
     }
 
-    pub(super) fn take_hint(&self) -> bool {
-        self.hinted.swap(false, Ordering::AcqRel)
+    /// How often it was hinted that there may be more; whoever reads then says so with [`Tie::follow`].
+    pub(super) fn hints(&self) -> u32 {
+        self.hints.load(Ordering::Acquire)
+    }
+
+    /// The inputs have been read since there were so many hints.
+    pub(super) fn follow(&self, hints: u32) {
+        self.followed.store(hints, Ordering::Release);
+    }
+
+    /// Whether all inputs were read of which somebody has said that there may be more.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire) == self.hints()
     }
 
     pub(super) fn slow_down(&self, pace: Pace) {

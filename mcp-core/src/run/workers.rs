@@ -1,6 +1,6 @@
 //! Those who claim runs and hold them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use crate::measure::{Collector, Sample};
 use crate::memory::lock;
 use crate::spawn::Spawner;
 use crate::store::ledger::Ledger;
-use crate::store::runs::{Ending, Hold, RunId, RunRecord, Runs, Turn};
+use crate::store::runs::{Claimed, Ending, Hold, RunId, RunRecord, Runs, Turn};
 
 /// Claims runs of the kinds that a server knows, and does their work. Made by [`Server::start_workers`](crate::Server::start_workers).
 ///
@@ -68,6 +68,8 @@ pub(super) struct Floor {
     pub(super) hints: Hints,
     pub(super) spawner: Arc<dyn Spawner>,
     held: Mutex<HashMap<Hold, Arc<Tie>>>,
+    /// What is told while runs are being claimed.
+    meanwhile: Mutex<Option<Meanwhile>>,
     pub(super) wanted: Wanted,
     stopping: AtomicBool,
     /// Whether there was no room for more.
@@ -77,6 +79,28 @@ pub(super) struct Floor {
     /// A run was let go, or the workers stop.
     left: Notify,
     counts: Counts,
+}
+
+/// Runs of which something was told while runs were being claimed: they may be among those, and not be held yet.
+#[derive(Default)]
+struct Meanwhile {
+    runs: HashSet<RunId>,
+    /// Or any.
+    any: bool,
+}
+
+impl Meanwhile {
+    /// Of more than so many it is not known which they were.
+    const MOST: usize = 4_096;
+
+    fn hear(&mut self, run: Option<RunId>) {
+        self.any |= run.is_none() || self.runs.len() >= Self::MOST;
+        self.runs.extend(run.filter(|_| !self.any));
+    }
+
+    fn may_be_about(&self, run: RunId) -> bool {
+        self.any || self.runs.contains(&run)
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +135,7 @@ impl Workers {
             hints,
             spawner: spawner.clone(),
             held: Mutex::default(),
+            meanwhile: Mutex::default(),
             wanted: Wanted::default(),
             stopping: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -201,13 +226,11 @@ impl Floor {
     async fn claim(self: &Arc<Self>, kind: &str, work: &Arc<dyn Work>, room: u16, pause: &mut Duration) -> u16 {
         // Counted from here, the lease is over here before it is over in the store.
         let before = self.clock.monotonic();
-        let claimed = match self.runs.claim(kind, room, self.config.lease).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                tracing::warn!(kind, %error, "runs cannot be claimed; trying again");
-                return 0;
-            }
-        };
+        *lock(&self.meanwhile) = Some(Meanwhile::default());
+        let claimed = self.runs.claim(kind, room, self.config.lease).await.unwrap_or_else(|error| {
+            tracing::warn!(kind, %error, "runs cannot be claimed; trying again");
+            Claimed::default()
+        });
         if let Some(next) = claimed.next {
             *pause = (*pause).min(if next.is_zero() { OVERDUE } else { next.max(SHORTEST) });
         }
@@ -215,6 +238,7 @@ impl Floor {
         for run in claimed.runs {
             self.begin(run, before + self.config.lease, work.clone());
         }
+        *lock(&self.meanwhile) = None;
         number
     }
 
@@ -222,6 +246,9 @@ impl Floor {
         self.counts.claimed.fetch_add(1, Ordering::Relaxed);
         let tie = Arc::new(Tie::new(&run, until));
         lock(&self.held).insert(tie.hold.clone(), tie.clone());
+        if lock(&self.meanwhile).as_ref().is_some_and(|meanwhile| meanwhile.may_be_about(tie.hold.run)) {
+            tie.hint();
+        }
         if self.stopping.load(Ordering::Acquire) {
             tie.slow_down(Pace::StopNow);
         }
@@ -271,6 +298,10 @@ impl Floor {
 
     async fn listen_for_ever(&self) {
         let told = |hint: Option<super::hints::Hint>| {
+            // Before those that are held: what is claimed is held before it is looked here for it.
+            if let Some(meanwhile) = &mut *lock(&self.meanwhile) {
+                meanwhile.hear(hint.as_ref().map(|hint| hint.run));
+            }
             let ties = lock(&self.held).values().cloned().collect::<Vec<_>>();
             match hint {
                 Some(hint) => {

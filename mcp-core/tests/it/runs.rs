@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use mcp_core::caller::{Caller, Principal, Tenant};
 use mcp_core::clock::Clock;
 use mcp_core::clock::simulated::SimulatedClock;
 use mcp_core::run::{Repeatable, RunContext, RunError, RunRefusal, WorkersConfig};
 use mcp_core::store::StoreError;
 use mcp_core::store::events::{Events, Listener, Topic};
+use mcp_core::store::ledger::{Entry, Ledger};
 use mcp_core::store::records::Keep;
 use mcp_core::store::runs::{
     Claimed, Hold, Input, NewRun, Posted, RunId, RunQuery, RunRecord, RunState, Runs, StepKind, StepRecord,
 };
 use mcp_core::{Server, ServerBuilder};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::run_house::{House, LEASE, SECOND, World, caller, comes, json_of};
 use crate::support::settle;
@@ -466,6 +470,18 @@ async fn without_hints_runs_are_found_at_the_next_look_and_inputs_at_the_next_re
 struct Counted {
     runs: Arc<dyn Runs>,
     claims: AtomicUsize,
+    /// Who has claimed hears of it when there is a permit.
+    gate: Semaphore,
+}
+
+impl Counted {
+    /// Those of a house.
+    fn of(house: &mut House) -> Arc<Self> {
+        let gate = Semaphore::new(100_000);
+        let counted = Arc::new(Self { runs: house.stores.runs.clone(), claims: AtomicUsize::new(0), gate });
+        house.stores.runs = counted.clone();
+        counted
+    }
 }
 
 #[async_trait]
@@ -476,7 +492,9 @@ impl Runs for Counted {
 
     async fn claim(&self, kind: &str, limit: u16, lease: Duration) -> Result<Claimed, StoreError> {
         self.claims.fetch_add(1, Ordering::SeqCst);
-        self.runs.claim(kind, limit, lease).await
+        let claimed = self.runs.claim(kind, limit, lease).await;
+        self.gate.acquire().await.expect("it is never closed").forget();
+        claimed
     }
 
     async fn renew(&self, held: &[Hold], lease: Duration) -> Result<Vec<Option<u32>>, StoreError> {
@@ -519,9 +537,7 @@ impl Runs for Counted {
 #[tokio::test]
 async fn an_idle_replica_looks_every_five_seconds_and_when_something_is_due() {
     let mut house = House::new();
-    let counted = Arc::new(Counted { runs: house.stores.runs.clone(), claims: AtomicUsize::new(0) });
-    house.stores.runs = counted.clone();
-    let world = World::closed();
+    let (counted, world) = (Counted::of(&mut house), World::closed());
     let _idle = house.replica(three_of(&world, Repeatable::No));
     settle().await;
     let before = counted.claims.load(Ordering::SeqCst);
@@ -530,6 +546,69 @@ async fn an_idle_replica_looks_every_five_seconds_and_when_something_is_due() {
         settle().await;
     }
     assert_eq!(counted.claims.load(Ordering::SeqCst) - before, 12, "in a minute");
+}
+
+/// Takes what is committed at once, but what becomes of a run only when there is a permit.
+struct SlowTurns {
+    inner: Arc<dyn Ledger>,
+    gate: Arc<Semaphore>,
+    turns: Arc<AtomicUsize>,
+}
+
+impl Ledger for SlowTurns {
+    fn commit(&self, entries: Vec<Entry>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let (inner, gate, turns) = (self.inner.clone(), self.gate.clone(), self.turns.clone());
+        async move {
+            if entries.iter().any(|entry| matches!(entry, Entry::Turn { .. })) {
+                turns.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.expect("it is never closed").forget();
+            }
+            inner.commit(entries).await
+        }
+        .boxed()
+    }
+}
+
+/// Its clock stands still: it does not go on because somebody looks after a while.
+#[tokio::test]
+async fn what_a_run_is_told_while_it_is_let_go_has_it_go_on_at_once() {
+    let mut house = House::new();
+    let (gate, turns) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let ledger = SlowTurns { inner: house.stores.ledger.clone(), gate: gate.clone(), turns: turns.clone() };
+    house.stores.ledger = Arc::new(ledger);
+    let replica = house.replica(|builder| builder.work("sum", sum));
+    let id = replica.start("sum", json!({})).await;
+    comes(|| turns.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(replica.post(id, "").await, Posted::Kept);
+    settle().await;
+    assert_eq!(house.run(id).await.state, RunState::Running, "it is about to wait");
+    gate.add_permits(2);
+    settle().await;
+    assert_eq!(house.run(id).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn what_a_run_is_told_while_it_is_claimed_is_heard_at_once() {
+    let mut house = House::new();
+    let counted = Counted::of(&mut house);
+    counted.gate.forget_permits(100_000);
+    let replica = house.replica(|builder| builder.work("sum", sum));
+    settle().await;
+    let id = replica.start("sum", json!({})).await;
+    // The first claim came before it.
+    counted.gate.add_permits(1);
+    comes(|| counted.claims.load(Ordering::SeqCst) == 2).await;
+    settle().await;
+    assert_eq!(
+        (house.run(id).await.state, replica.workers.held()),
+        (RunState::Running, 0),
+        "it is claimed and not held yet"
+    );
+    assert_eq!(replica.post(id, "").await, Posted::Kept);
+    settle().await;
+    counted.gate.add_permits(1_000);
+    settle().await;
+    assert_eq!(house.run(id).await.state, RunState::Completed);
 }
 
 #[tokio::test]
