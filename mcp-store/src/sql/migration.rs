@@ -18,6 +18,7 @@ mod principals;
 mod replaced;
 mod replicas;
 mod runs;
+mod runs_of_principals;
 mod sealed;
 mod session_rooms;
 mod sessions;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(counts::Counts),
             Box::new(model_counts::ModelCounts),
             Box::new(waited::Waited),
+            Box::new(runs_of_principals::RunsOfPrincipals),
         ]
     }
 

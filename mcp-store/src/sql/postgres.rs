@@ -130,7 +130,7 @@ impl PostgresDatabase {
 
     /// Where what is committed is written.
     pub(crate) fn writer(&self, linker: Linker) -> writer::PostgresWriter {
-        writer::PostgresWriter::new(self.bounded(), linker)
+        writer::PostgresWriter::new(self.by_keys(), linker)
     }
 
     /// Waits for a server that is starting.
@@ -171,6 +171,12 @@ impl PostgresDatabase {
         let millis = |time: Duration| time.as_millis().to_string();
         let times = [("statement_timeout", STATEMENT), ("idle_in_transaction_session_timeout", STATEMENT * 2)];
         self.options.clone().options(times.map(|(name, time)| (name, millis(time)))).options([("jit", "off")])
+    }
+
+    /// Those of who writes, and finds rows by their keys alone. A plan is made once and kept, it may be while a table has few rows: it must
+    /// be none that reads all of them when there are many.
+    fn by_keys(&self) -> PgConnectOptions {
+        self.bounded().options(["seqscan", "hashjoin", "mergejoin"].map(|way| (format!("enable_{way}"), "off")))
     }
 
     fn names(&self, plan: Result<Plan, DbErr>) -> Result<Vec<String>, OpenError> {

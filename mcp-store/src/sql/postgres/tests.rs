@@ -14,7 +14,7 @@ use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryTrait, Statement, Value};
 use tokio::time::timeout;
 
-use super::PostgresDatabase;
+use super::{PostgresDatabase, writer};
 use crate::sql::Database;
 use crate::sql::audit::MOVED;
 use crate::sql::calls::select;
@@ -202,6 +202,26 @@ async fn neither_a_claim_nor_a_list_of_runs_walks_over_others_or_sorts() {
         assert!(plan.replace('"', "").contains(index), "{plan}");
         assert!(!plan.contains("Sort") && !plan.contains("Seq Scan"), "{plan}");
         assert!(!plan.contains("mcp_runs_due") || plan.contains("due"), "{plan}");
+    }
+}
+
+/// As they are planned for all values, and kept, while there is nothing in the tables.
+#[tokio::test]
+async fn what_the_writer_has_planned_while_tables_were_empty_finds_rows_by_their_keys() {
+    let (postgres, _) = server_and_database(1).await;
+    let pool = PostgresDatabase::pool(1, postgres.by_keys());
+    let writer = Database::new(pool.clone(), pool);
+    writer.writer().execute_unprepared("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    for (sql, parameters, keys) in writer::planned() {
+        writer.writer().execute_unprepared(&format!("PREPARE planned AS {sql}")).await.unwrap();
+        let values = vec!["NULL"; parameters].join(", ");
+        let execute = Statement::from_string(DbBackend::Postgres, format!("EXECUTE planned ({values})"));
+        let plan = plan(&writer, execute).await;
+        assert!(!plan.contains("Seq Scan") && !plan.contains("mcp_runs_principal"), "{plan}");
+        for key in keys {
+            assert!(plan.contains(key), "{key}: {plan}");
+        }
+        writer.writer().execute_unprepared("DEALLOCATE planned").await.unwrap();
     }
 }
 

@@ -34,6 +34,16 @@ struct Line {
     connection: Option<PgConnection>,
 }
 
+/// Statements that look for rows, how many parameters they have, and the indexes by which they should.
+#[cfg(test)]
+pub(in crate::sql) fn planned() -> [(&'static str, usize, &'static [&'static str]); 3] {
+    [
+        (steps::LOCK, 2, &["mcp_runs_pkey"]),
+        (steps::THERE, 3, &["mcp_steps_pkey"]),
+        (&statement::WHOLE, 43, &["mcp_runs_pkey"]),
+    ]
+}
+
 /// How long connecting or writing may take. A server that is cut off says nothing.
 const DEADLINE: Duration = Duration::from_secs(5);
 

@@ -53,7 +53,7 @@ static ALONE: LazyLock<String> = LazyLock::new(|| format!("WITH calls AS ({CALLS
 static WITH_LINKS: LazyLock<String> =
     LazyLock::new(|| format!("WITH calls AS ({CALLS}), counted AS ({}) {LINKS}", *COUNT));
 
-static WHOLE: LazyLock<String> = LazyLock::new(|| {
+pub(super) static WHOLE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH calls AS ({CALLS}), counted AS ({}), removed_calls AS ({REMOVED_CALLS}), removed_runs AS ({REMOVED_RUNS}), \
          steps AS ({}), turns AS ({}) {LINKS}",

@@ -19,11 +19,11 @@ use crate::sql::text::stored;
 
 /// All that lock several runs do so in the order of their keys, so that none waits for another that waits for it. A claim, which
 /// locks rows for more than this, passes over them.
-const LOCK: &str = "SELECT run.tenant, run.id, run.epoch, run.state FROM mcp_runs AS run \
+pub(super) const LOCK: &str = "SELECT run.tenant, run.id, run.epoch, run.state FROM mcp_runs AS run \
     JOIN UNNEST($1::text[], $2::uuid[]) AS asked (tenant, id) ON run.tenant = asked.tenant AND run.id = asked.id \
     ORDER BY run.tenant, run.id FOR NO KEY UPDATE OF run";
 
-const THERE: &str = "SELECT step.tenant, step.run, step.number, step.epoch FROM mcp_steps AS step \
+pub(super) const THERE: &str = "SELECT step.tenant, step.run, step.number, step.epoch FROM mcp_steps AS step \
     JOIN UNNEST($1::text[], $2::uuid[], $3::int[]) AS asked (tenant, run, number) \
     ON step.tenant = asked.tenant AND step.run = asked.run AND step.number = asked.number";
 
