@@ -173,10 +173,15 @@ impl PostgresDatabase {
         self.options.clone().options(times.map(|(name, time)| (name, millis(time)))).options([("jit", "off")])
     }
 
-    /// Those of who writes, and finds rows by their keys alone. A plan is made once and kept, it may be while a table has few rows: it must
-    /// be none that reads all of them when there are many.
+    /// Those of who writes, by few statements, and finds rows by their keys alone. Each is planned once, for all values: planning them takes
+    /// longer than most of what they do. It may be planned while tables have few rows, so no plan is taken that reads all there are.
     fn by_keys(&self) -> PgConnectOptions {
-        self.bounded().options(["seqscan", "hashjoin", "mergejoin"].map(|way| (format!("enable_{way}"), "off")))
+        self.bounded().options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ])
     }
 
     fn names(&self, plan: Result<Plan, DbErr>) -> Result<Vec<String>, OpenError> {

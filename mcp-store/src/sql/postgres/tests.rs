@@ -205,13 +205,15 @@ async fn neither_a_claim_nor_a_list_of_runs_walks_over_others_or_sorts() {
     }
 }
 
-/// As they are planned for all values, and kept, while there is nothing in the tables.
+/// As they are planned for all values, and kept.
 #[tokio::test]
 async fn what_the_writer_has_planned_while_tables_were_empty_finds_rows_by_their_keys() {
     let (postgres, _) = server_and_database(1).await;
     let pool = PostgresDatabase::pool(1, postgres.by_keys());
     let writer = Database::new(pool.clone(), pool);
-    writer.writer().execute_unprepared("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let mode = Statement::from_string(DbBackend::Postgres, "SHOW plan_cache_mode");
+    let mode = writer.writer().query_one_raw(mode).await.unwrap().unwrap();
+    assert_eq!(mode.try_get_by_index::<String>(0).unwrap(), "force_generic_plan");
     for (sql, parameters, keys) in writer::planned() {
         writer.writer().execute_unprepared(&format!("PREPARE planned AS {sql}")).await.unwrap();
         let values = vec!["NULL"; parameters].join(", ");
