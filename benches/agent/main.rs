@@ -5,15 +5,16 @@
 //! cargo bench -p benches --features store --bench agent              the tables: some minutes
 //! cargo bench -p benches --features store --bench agent -- first     the second one alone: how soon a first delta is heard
 //! cargo bench -p benches --features store --bench agent -- --short   to try it; its figures say nothing
-//! cargo bench -p benches --features store --bench agent -- --beside "$(scripts/tools langgraph)"
+//! cargo bench -p benches --features store --bench agent -- --beside "$(scripts/tools langgraph)" PROGRAM
 //! ```
 //!
-//! With `--beside` the Python of that path does the same in LangGraph afterwards, on the same databases.
+//! With `--beside` the programs of these paths do the same afterwards, on the same databases: a Python in LangGraph, and another one by itself.
 
 mod first;
 mod team;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,28 +40,32 @@ const FIRST: usize = 1_024;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let asked = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok((&CASES[..], FIRST, None)),
-        ["first"] => Ok((&[][..], FIRST, None)),
-        ["--short"] => Ok((&SHORT[..], 64, None)),
-        ["--beside", python] => Ok((&CASES[..], 64, Some(python))),
-        _ => {
-            Err(io::Error::other("expected nothing, `first`, `--short`, or `--beside` and a Python that has LangGraph"))
-        }
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let asked = match words[..] {
+        [] => Ok((&CASES[..], FIRST, &[][..])),
+        ["first"] => Ok((&[][..], FIRST, &[][..])),
+        ["--short"] => Ok((&SHORT[..], 64, &[][..])),
+        ["--beside", ref others @ ..] => Ok((&CASES[..], 64, others)),
+        _ => Err(io::Error::other(
+            "expected nothing, `first`, `--short`, or `--beside` and the programs that do the same",
+        )),
     };
-    benches::ended(asked.and_then(|(cases, first, python)| {
+    benches::ended(asked.and_then(|(cases, first, others)| {
         let (folder, server) = (TempDir::new()?, PostgresServer::start());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(run(cases, first, (&folder, &server), &mut io::stdout().lock()))?;
-        python.map_or(Ok(()), |python| beside(python, &folder, &server))
+        others.iter().try_for_each(|other| beside(other, &folder, &server))
     }))
 }
 
-/// Has LangGraph do the same; it writes rows of the first table.
-fn beside(python: &str, folder: &TempDir, server: &PostgresServer) -> io::Result<()> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/agent/langgraph_team.py");
-    let ended = Command::new(python).arg(script).arg(folder.path()).arg(server.database()).status()?;
-    if ended.success() { Ok(()) } else { Err(io::Error::other(format!("{script}: {ended}"))) }
+/// Has another do the same; it writes rows of the first table.
+fn beside(other: &str, folder: &TempDir, server: &PostgresServer) -> io::Result<()> {
+    let mut command = Command::new(other);
+    if Path::new(other).file_name().is_some_and(|name| name.to_string_lossy().starts_with("python")) {
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/agent/langgraph_team.py"));
+    }
+    let ended = command.arg(folder.path()).arg(server.database()).status()?;
+    if ended.success() { Ok(()) } else { Err(io::Error::other(format!("{other}: {ended}"))) }
 }
 
 async fn run(
