@@ -40,8 +40,8 @@ const LINKS: &str = "INSERT INTO mcp_links (chain, sequence, format, kind, tenan
 const REMOVED_CALLS: &str = "DELETE FROM mcp_calls USING UNNEST($24::text[], $25::uuid[]) AS removed (tenant, id) \
     WHERE mcp_calls.tenant = removed.tenant AND mcp_calls.id = removed.id";
 
-/// A statement of its own, for each chain: only of values that it knows does PostgreSQL see that the links are few. It would read all that
-/// there are otherwise, and take whatever else stands in the statement for so much work that it compiles it first, each time.
+/// A statement of its own, for each chain, since it is rare: PostgreSQL cannot know how many links it is about, and would plan all else that
+/// stands in the statement as if there were a great many.
 const REMOVED_LINKS: &str = "DELETE FROM mcp_links WHERE chain = $1 AND sequence <= $2";
 
 /// With their steps and inputs.
