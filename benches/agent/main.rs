@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         [] => Ok((&CASES[..], FIRST, &[][..])),
         ["first"] => Ok((&[][..], FIRST, &[][..])),
         ["--short"] => Ok((&SHORT[..], 64, &[][..])),
-        ["--beside", ref others @ ..] => Ok((&CASES[..], 64, others)),
+        ["--beside", ref others @ ..] if !others.is_empty() => Ok((&CASES[..], 64, others)),
         _ => Err(io::Error::other(
             "expected nothing, `first`, `--short`, or `--beside` and the programs that do the same",
         )),
